@@ -1,0 +1,101 @@
+# make          builds build/: the library, the Lua module, build/bin/rille; installs nothing
+# make demo     installs what is missing, builds, and runs the main job on real input
+# make test     the same set-up, then every test; the last line counts them
+# make bench    the tables of the README, side by side with peers
+# make lint     luacheck, cppcheck where it is installed, warnings as errors
+# make asan     every test again under AddressSanitizer and UBSan
+# make clean
+#
+# REPO=path: another git repository for the demo. WERROR=1: warnings are errors.
+
+LUA ?= lua5.4
+PKG_CONFIG ?= pkg-config
+CC ?= cc
+CFLAGS ?= -O2 -g
+WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR),-Werror)
+LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
+LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
+LMDB_LIBS ?= $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
+B ?= build
+ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore $(LMDB_CFLAGS)
+LIBS = $(LMDB_LIBS) -lpthread
+ifeq ($(shell uname -s),Darwin)
+MODULE_FLAGS = -bundle -undefined dynamic_lookup
+else
+MODULE_FLAGS = -shared
+endif
+
+CORE = $(wildcard core/*.c)
+BINDING = $(wildcard lua/*.c)
+SCRIPTS = $(wildcard lua/rille/*.lua)
+CORE_OBJECTS = $(CORE:%.c=$B/%.o)
+BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
+C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
+SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
+
+.PHONY: all demo test bench lint asan clean setup-build setup-test setup-bench c-tests
+
+all: $B/librille.a $B/rille.so $B/bin/rille
+
+$B/core/%.o: core/%.c $(wildcard core/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$B/lua/%.o: lua/%.c $(wildcard core/*.h lua/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c $< -o $@
+
+$B/librille.a: $(CORE_OBJECTS)
+	$(AR) rcs $@ $^
+
+$B/rille.so: $(CORE_OBJECTS) $(BINDING_OBJECTS)
+	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
+# The Lua half is part of the module, as text.
+lua/scripts.h: $(SCRIPTS) lua/embed.lua
+	$(LUA) lua/embed.lua $(SCRIPTS) > $@.new && mv $@.new $@
+
+$B/bin/rille: lua/bin/rille
+	@mkdir -p $(@D)
+	sed '1s|.*|#!/usr/bin/env $(LUA)|' $< > $@ && chmod +x $@
+
+$B/spec/%: spec/c/%.c $(wildcard spec/c/*.h) $B/librille.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $< $B/librille.a $(LIBS)
+
+c-tests: $(C_TESTS)
+
+setup-%:
+	@sh .ci/setup $*
+
+demo: setup-build
+	@$(MAKE) --no-print-directory -s all
+	@RILLE_BUILD=$B $(LUA) examples/demo.lua $(REPO)
+
+test: setup-test
+	@$(MAKE) --no-print-directory -s all c-tests
+	@RILLE_BUILD=$B $(LUA) spec/run.lua
+
+asan: setup-test
+	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests
+	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+	  $(LUA) spec/run.lua
+
+bench: setup-bench
+	@$(MAKE) --no-print-directory -s all $B/bench
+	@$B/bench $(BENCH)
+	@RILLE_BUILD=$B $(LUA) bench/bench.lua $(BENCH)
+
+$B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
+	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) -o $@ \
+	  $(wildcard bench/*.c) $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) -lm
+
+lint: setup-test
+	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
+	@luacheck --quiet lua spec examples bench
+	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
+	  --enable=warning,portability -Icore -DINTERNAL= core; fi
+
+clean:
+	rm -rf build bench-scratch

@@ -1,0 +1,389 @@
+/* index.c: heads and places in LMDB. */
+#include "index.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+
+#include "error.h"
+#include "system.h"
+
+#define TABLES_MOST 32
+#define HEAD_FIXED_BYTES 16u
+#define HEAD_BYTES_MOST (HEAD_FIXED_BYTES + 8u * CHAIN_LEVELS)
+#define PLACE_BYTES 16u
+#define STATE_BYTES 64u
+#define STATE_KEY "state"
+
+/* The state: format, uuid, and the end of the log that was folded. */
+enum { S_FORMAT = 0, S_UUID = 8, S_ADDRESS = 24, S_POSITION = 32, S_TIME = 40, S_FRAME = 48,
+       S_CHECKSUM = 56 };
+
+struct index {
+  struct memory memory;
+  MDB_env *env;
+  MDB_dbi heads[CHAIN_KINDS], places, meta;
+  MDB_txn *read; /* reset between uses: LMDB's handle on one state */
+  bool reading, readonly;
+  uint8_t uuid[16];
+  struct log_end end;
+};
+
+static const char *const head_tables[CHAIN_KINDS] = {"streams", "types", "tags"};
+
+static int lmdb_error(rille_error *e, int code, const char *what) {
+  if (code == MDB_MAP_FULL) return error_set(e, RILLE_FULL, "index: %s: the map is full", what);
+  if (code > 0) return error_system(e, code, "index: %s", what);
+  return error_set(e, code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ? RILLE_CORRUPT : RILLE_IO,
+                   "index: %s: %s; deleting the folder index/ is safe, it is made again", what,
+                   mdb_strerror(code));
+}
+
+/* ---- Opening ---- */
+
+static int open_tables(struct index *x, MDB_txn *txn) {
+  unsigned create = x->readonly ? 0 : MDB_CREATE;
+  int code = 0;
+  for (int k = 0; k < CHAIN_KINDS && !code; k++)
+    code = mdb_dbi_open(txn, head_tables[k], create, &x->heads[k]);
+  if (!code) code = mdb_dbi_open(txn, "places", create, &x->places);
+  if (!code) code = mdb_dbi_open(txn, "meta", create, &x->meta);
+  return code;
+}
+
+static int put_state(struct index *x, MDB_txn *txn, const struct log_end *end) {
+  uint8_t b[STATE_BYTES] = {0};
+  put32(b + S_FORMAT, INDEX_FORMAT);
+  memcpy(b + S_UUID, x->uuid, 16);
+  put64(b + S_ADDRESS, end->address);
+  put64(b + S_POSITION, end->next_position);
+  put64(b + S_TIME, (uint64_t)end->time_us);
+  put64(b + S_FRAME, end->last_frame);
+  put32(b + S_CHECKSUM, end->last_checksum);
+  MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY}, value = {sizeof b, b};
+  return mdb_put(txn, x->meta, &key, &value, 0);
+}
+
+/* MDB_INVALID where there is a state, but of another store or format. */
+static int get_state(struct index *x, MDB_txn *txn) {
+  MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY}, value;
+  int code = mdb_get(txn, x->meta, &key, &value);
+  if (code) return code;
+  const uint8_t *b = value.mv_data;
+  if (value.mv_size != STATE_BYTES || get32(b + S_FORMAT) != INDEX_FORMAT ||
+      memcmp(b + S_UUID, x->uuid, 16) != 0)
+    return MDB_INVALID;
+  x->end = (struct log_end){get64(b + S_ADDRESS), get64(b + S_POSITION), (int64_t)get64(b + S_TIME),
+                            get64(b + S_FRAME), get32(b + S_CHECKSUM)};
+  return 0;
+}
+
+/* A map of a file that is shorter than its tables would end in a signal. */
+static int check_length(const struct index *x, const char *folder) {
+  char path[SYSTEM_PATH_BYTES];
+  MDB_envinfo info;
+  MDB_stat stat;
+  uint64_t bytes;
+  int fd, number;
+  if (!system_join(path, sizeof path, folder, "data.mdb")) return ENAMETOOLONG;
+  mdb_env_info(x->env, &info);
+  mdb_env_stat(x->env, &stat);
+  if ((number = system_open(path, SYSTEM_READ, &fd)) != 0) return number;
+  number = system_size(fd, &bytes);
+  system_close(fd);
+  if (number) return number;
+  return bytes < (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize ? MDB_CORRUPTED : 0;
+}
+
+/* Opens tables and reads the state, or writes the first one. */
+static int begin_life(struct index *x) {
+  MDB_txn *txn;
+  int code = mdb_txn_begin(x->env, NULL, x->readonly ? MDB_RDONLY : 0, &txn);
+  if (code) return code;
+  code = open_tables(x, txn);
+  if (!code) code = get_state(x, txn);
+  if (code == MDB_NOTFOUND && !x->readonly) {
+    x->end = (struct log_end){.next_position = 1};
+    code = put_state(x, txn, &x->end);
+  }
+  if (code) mdb_txn_abort(txn);
+  else code = mdb_txn_commit(txn);
+  if (code) return code;
+  code = mdb_txn_begin(x->env, NULL, MDB_RDONLY, &x->read);
+  if (!code) mdb_txn_reset(x->read);
+  return code;
+}
+
+static int open_env(struct index *x, const char *folder) {
+  /* Without the second flush, of the meta page, the last commits may be undone by
+  ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
+  unsigned flags = MDB_NOTLS | MDB_NOMETASYNC;
+  if (x->readonly) flags = MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK;
+  int code = mdb_env_create(&x->env);
+  if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
+  if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
+  if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
+  if (!code) code = check_length(x, folder);
+  if (!code) code = begin_life(x);
+  return code;
+}
+
+static void close_env(struct index *x) {
+  if (x->read) mdb_txn_abort(x->read);
+  if (x->env) mdb_env_close(x->env);
+  x->read = NULL;
+  x->env = NULL;
+}
+
+/* Makes an empty index in a folder of its own and renames it into place, so that
+** a crash leaves none or a whole one. */
+static int make(struct index *x, const char *folder, rille_error *e) {
+  char fresh[SYSTEM_PATH_BYTES];
+  int used = snprintf(fresh, sizeof fresh, "%s.new", folder);
+  if (used < 0 || (size_t)used >= sizeof fresh)
+    return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
+  for (int i = 0; i < 2; i++) { /* what a crash has left, and what is no good */
+    const char *old = i ? folder : fresh;
+    int number = system_kind(old) == SYSTEM_ABSENT ? 0 : system_remove_tree(old);
+    if (number) return error_system(e, number, "can't remove %s", old);
+  }
+  int number = system_make_folder(fresh);
+  if (number) return error_system(e, number, "can't make %s", fresh);
+  int code = open_env(x, fresh);
+  close_env(x);
+  if (code) return lmdb_error(e, code, "can't be made");
+  if ((number = system_flush_folder(fresh)) != 0 || (number = system_rename(fresh, folder)) != 0)
+    return error_system(e, number, "can't put %s in its place", folder);
+  char parent[SYSTEM_PATH_BYTES];
+  if (!system_join(parent, sizeof parent, folder, "..")) number = ENAMETOOLONG;
+  else number = system_flush_folder(parent);
+  return number ? error_system(e, number, "can't flush the folder of the store") : 0;
+}
+
+static int open_or_make(struct index *x, const char *folder, enum index_state *state,
+                        rille_error *e) {
+  *state = INDEX_KEPT;
+  bool absent = system_kind(folder) == SYSTEM_ABSENT;
+  int code = absent ? MDB_NOTFOUND : open_env(x, folder);
+  if (!code) return 0;
+  close_env(x);
+  if (x->readonly) {
+    lmdb_error(e, code, "can't be read");
+    return RILLE_NOTFOUND;
+  }
+  if (code > 0 && code != EINVAL && code != ENOENT) return lmdb_error(e, code, "can't be opened");
+  *state = absent ? INDEX_MADE : INDEX_REPLACED;
+  int failed = make(x, folder, e);
+  if (failed) return failed;
+  code = open_env(x, folder);
+  return code ? lmdb_error(e, code, "can't be opened") : 0;
+}
+
+int index_open(struct index **index, const char *folder, const uint8_t uuid[16], bool readonly,
+               const struct memory *memory, enum index_state *state, rille_error *e) {
+  struct index *x = memory_get_zeroed(memory, sizeof *x);
+  if (!x) return error_memory(e);
+  x->memory = *memory;
+  x->readonly = readonly;
+  memcpy(x->uuid, uuid, 16);
+  int failed = open_or_make(x, folder, state, e);
+  if (failed) index_close(x);
+  else *index = x;
+  return failed;
+}
+
+void index_close(struct index *x) {
+  if (!x) return;
+  struct memory memory = x->memory;
+  close_env(x);
+  memory_free(&memory, x, sizeof *x);
+}
+
+struct log_end index_folded(const struct index *x) { return x->end; }
+
+/* ---- Reading ---- */
+
+int index_begin(struct index *x, rille_error *e) {
+  int code = mdb_txn_renew(x->read);
+  x->reading = code == 0;
+  return code ? lmdb_error(e, code, "can't be read") : 0;
+}
+
+void index_end(struct index *x) {
+  if (x->reading) mdb_txn_reset(x->read);
+  x->reading = false;
+}
+
+static int parse_head(const MDB_val *v, struct chain_head *head, rille_error *e) {
+  const uint8_t *b = v->mv_data;
+  if (v->mv_size >= HEAD_FIXED_BYTES) {
+    head->count = get64(b);
+    head->touched = get64(b + 8);
+    unsigned levels = chain_levels(head->count);
+    if (head->count && levels <= CHAIN_LEVELS && v->mv_size == HEAD_FIXED_BYTES + 8 * levels) {
+      for (unsigned k = 0; k < levels; k++) head->tower[k] = get64(b + HEAD_FIXED_BYTES + 8 * k);
+      return 0;
+    }
+  }
+  return error_set(e, RILLE_CORRUPT,
+                   "index: a head is damaged; deleting the folder index/ is safe, it is made again");
+}
+
+int index_head(struct index *x, enum chain_kind kind, rille_text name, struct chain_head *head,
+               rille_error *e) {
+  MDB_val key = {name.length, (void *)(uintptr_t)name.bytes}, value;
+  int code = mdb_get(x->read, x->heads[kind], &key, &value);
+  if (code == 0) return parse_head(&value, head, e);
+  head->count = head->touched = 0;
+  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't read a head");
+}
+
+/* Big-endian, so that LMDB's order of bytes is the order of positions. */
+static void put_key(uint8_t key[8], uint64_t position) {
+  for (int i = 0; i < 8; i++) key[i] = (uint8_t)(position >> (56 - 8 * i));
+}
+static uint64_t get_key(const uint8_t *key) {
+  uint64_t v = 0;
+  for (int i = 0; i < 8; i++) v = v << 8 | key[i];
+  return v;
+}
+
+static int parse_place(const MDB_val *key, const MDB_val *value, struct place *place,
+                       rille_error *e) {
+  if (value->mv_size != PLACE_BYTES || key->mv_size != 8)
+    return lmdb_error(e, MDB_CORRUPTED, "a place is damaged");
+  const uint8_t *v = value->mv_data;
+  *place = (struct place){get_key(key->mv_data), get64(v), get64(v + 8)};
+  return 0;
+}
+
+int index_place(struct index *x, uint64_t position, struct place *place, rille_error *e) {
+  MDB_cursor *cursor;
+  uint8_t bytes[8];
+  MDB_val key = {sizeof bytes, bytes}, value;
+  put_key(bytes, position);
+  place->position = 0;
+  int code = mdb_cursor_open(x->read, x->places, &cursor);
+  if (code) return lmdb_error(e, code, "can't read places");
+  code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+  if (code == MDB_NOTFOUND) code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+  else if (code == 0 && get_key(key.mv_data) != position)
+    code = mdb_cursor_get(cursor, &key, &value, MDB_PREV);
+  mdb_cursor_close(cursor);
+  if (code == MDB_NOTFOUND) return 0;
+  return code ? lmdb_error(e, code, "can't read places") : parse_place(&key, &value, place, e);
+}
+
+int index_count(struct index *x, enum chain_kind kind, uint64_t *count, rille_error *e) {
+  MDB_stat stat;
+  int code = mdb_stat(x->read, x->heads[kind], &stat);
+  *count = code ? 0 : stat.ms_entries;
+  return code ? lmdb_error(e, code, "can't be counted") : 0;
+}
+
+static int walk_table(struct index *x, enum chain_kind kind, index_each_head each, void *context,
+                      rille_error *e) {
+  MDB_cursor *cursor;
+  MDB_val key, value;
+  struct chain_head head;
+  int result = 0, code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
+  if (code) return lmdb_error(e, code, "can't be walked");
+  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    result = parse_head(&value, &head, e);
+    if (!result) result = each(context, kind, (rille_text){key.mv_data, key.mv_size}, &head);
+  }
+  mdb_cursor_close(cursor);
+  if (result) return result;
+  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
+}
+
+int index_walk_heads(struct index *x, index_each_head each, void *context, rille_error *e) {
+  int result = 0;
+  for (int k = 0; k < CHAIN_KINDS && !result; k++)
+    result = walk_table(x, (enum chain_kind)k, each, context, e);
+  return result;
+}
+
+int index_walk_places(struct index *x, index_each_place each, void *context, rille_error *e) {
+  MDB_cursor *cursor;
+  MDB_val key, value;
+  int result = 0, code = mdb_cursor_open(x->read, x->places, &cursor);
+  if (code) return lmdb_error(e, code, "can't be walked");
+  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    struct place place;
+    result = parse_place(&key, &value, &place, e);
+    if (!result) result = each(context, &place);
+  }
+  mdb_cursor_close(cursor);
+  if (result) return result;
+  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
+}
+
+uint64_t index_bytes(const struct index *x) {
+  MDB_envinfo info;
+  MDB_stat stat;
+  mdb_env_info(x->env, &info);
+  mdb_env_stat(x->env, &stat);
+  return (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize;
+}
+
+/* ---- Folding ---- */
+
+static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) {
+  uint8_t b[HEAD_BYTES_MOST];
+  unsigned levels = chain_levels(h->count);
+  put64(b, h->count);
+  put64(b + 8, h->touched);
+  for (unsigned k = 0; k < levels; k++) put64(b + HEAD_FIXED_BYTES + 8 * k, h->tower[k]);
+  MDB_val key = {h->name.length, (void *)(uintptr_t)h->name.bytes};
+  MDB_val value = {HEAD_FIXED_BYTES + 8 * levels, b};
+  return mdb_put(txn, x->heads[h->kind], &key, &value, 0);
+}
+
+static int put_place(struct index *x, MDB_txn *txn, const struct place *p) {
+  uint8_t k[8], v[PLACE_BYTES];
+  put_key(k, p->position);
+  put64(v, p->frame);
+  put64(v + 8, p->record);
+  MDB_val key = {sizeof k, k}, value = {sizeof v, v};
+  return mdb_put(txn, x->places, &key, &value, 0);
+}
+
+/* Heads [from, to) in one commit; with the last of them the places and A. */
+static int commit_chunk(struct index *x, const struct fold *f, size_t from, size_t to) {
+  MDB_txn *txn;
+  int code = mdb_txn_begin(x->env, NULL, 0, &txn);
+  if (code) return code;
+  for (size_t i = from; i < to && !code; i++) code = put_head(x, txn, &f->heads[i]);
+  if (to == f->head_count) {
+    for (size_t i = 0; i < f->place_count && !code; i++) code = put_place(x, txn, &f->places[i]);
+    if (!code) code = put_state(x, txn, &f->end);
+  }
+  if (!code) return mdb_txn_commit(txn);
+  mdb_txn_abort(txn);
+  return code;
+}
+
+static int grow(struct index *x) {
+  MDB_envinfo info;
+  int code = mdb_env_info(x->env, &info);
+  return code ? code : mdb_env_set_mapsize(x->env, info.me_mapsize * 2);
+}
+
+int index_fold(struct index *x, const struct fold *f, rille_error *e) {
+  size_t from = 0;
+  index_end(x);
+  do {
+    size_t to = f->head_count - from > INDEX_CHUNK_HEADS ? from + INDEX_CHUNK_HEADS : f->head_count;
+    int code = commit_chunk(x, f, from, to);
+    if (code == MDB_MAP_FULL) {
+      if ((code = grow(x)) != 0) return lmdb_error(e, code, "can't grow");
+      continue;
+    }
+    if (code) return lmdb_error(e, code, "can't be written");
+    from = to;
+    if (to == f->head_count) break;
+  } while (true);
+  x->end = f->end;
+  return 0;
+}

@@ -1,0 +1,85 @@
+/* index.h: what has been folded: the only file that knows LMDB.
+**
+** The index is a fold of the log and may be deleted. It holds, each in a table
+** of its own: the heads of chains by name (one table a kind), places (position
+** -> address, one for every 64 KiB of log), and what it is a fold of:
+** the store's uuid and A, the folded address, with the checksum of the frame
+** that ends there.
+**
+** Invariants:
+** L5  everything here can be made again from the log.
+** L9  nothing here depends on an address at or above `durable`: whoever folds
+**     has flushed the log up to A before.
+** Heads only go up. So a fold is committed in chunks, in the order of keys, and
+** A with the last of them: after a crash between chunks some heads are ahead of
+** A, which a reader of the log from A notices by a record's number. */
+#ifndef RILLE_INDEX_H
+#define RILLE_INDEX_H
+
+#include "buffer.h"
+#include "chain.h"
+#include "repair.h"
+
+#define INDEX_FORMAT 1
+#define INDEX_CHUNK_HEADS 8192u            /* heads a commit */
+#define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
+#define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
+
+struct index;
+
+enum index_state { INDEX_KEPT, INDEX_MADE, INDEX_REPLACED /* it was damaged or not this log's */ };
+
+/* Opens the index in `folder`, making it when it is absent, damaged, of another
+** format or of another store. With `readonly` an index that can't be used gives
+** RILLE_NOTFOUND instead. */
+INTERNAL int index_open(struct index **index, const char *folder, const uint8_t uuid[16],
+                        bool readonly, const struct memory *memory, enum index_state *state,
+                        rille_error *error);
+INTERNAL void index_close(struct index *index);
+
+/* What it is a fold of. */
+INTERNAL struct log_end index_folded(const struct index *index);
+
+/* Everything between begin and end is read from one state of the index. Not
+** from two threads at once. */
+INTERNAL int index_begin(struct index *index, rille_error *error);
+INTERNAL void index_end(struct index *index);
+/* The head of a chain; count 0 where it has none. */
+INTERNAL int index_head(struct index *index, enum chain_kind kind, rille_text name,
+                        struct chain_head *head, rille_error *error);
+/* The last place at or before a position; position 0 where there is none. */
+INTERNAL int index_place(struct index *index, uint64_t position, struct place *place,
+                         rille_error *error);
+/* How many chains of a kind there are. */
+INTERNAL int index_count(struct index *index, enum chain_kind kind, uint64_t *count,
+                         rille_error *error);
+/* Calls `each` for every head; not 0 stops and is returned. */
+typedef int (*index_each_head)(void *context, enum chain_kind kind, rille_text name,
+                               const struct chain_head *head);
+INTERNAL int index_walk_heads(struct index *index, index_each_head each, void *context,
+                              rille_error *error);
+typedef int (*index_each_place)(void *context, const struct place *place);
+INTERNAL int index_walk_places(struct index *index, index_each_place each, void *context,
+                               rille_error *error);
+INTERNAL uint64_t index_bytes(const struct index *index);
+
+/* A head to be stored. */
+struct folded_head {
+  enum chain_kind kind;
+  rille_text name;
+  uint64_t count, touched;
+  const uint64_t *tower; /* chain_levels(count) addresses */
+};
+
+/* Stores heads (in the order of kind and name), places, and then A. On failure
+** the index is still a correct index of what it was. */
+struct fold {
+  const struct folded_head *heads;
+  size_t head_count;
+  const struct place *places;
+  size_t place_count;
+  struct log_end end;
+};
+INTERNAL int index_fold(struct index *index, const struct fold *fold, rille_error *error);
+
+#endif

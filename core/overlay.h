@@ -1,0 +1,63 @@
+/* overlay.h: what has not been folded yet: the heads of the chains that the log
+** touches between A and its end, in memory, and that stretch's places.
+**
+** A hash table of entries in an arena; nothing is ever removed singly. When all
+** of it has been folded it is emptied and starts at the new A.
+**
+** Invariant: the overlay is complete from `start`: the head of a chain that has
+** a record in [start, end of the log) is here, any other is in an index whose A
+** is at or above `start`. */
+#ifndef RILLE_OVERLAY_H
+#define RILLE_OVERLAY_H
+
+#include "buffer.h"
+#include "chain.h"
+
+#define OVERLAY_BYTES_MOST ((size_t)32 << 20)   /* then it is folded */
+#define OVERLAY_BLOCK_BYTES ((size_t)256 << 10) /* the arena grows by this */
+
+struct overlay_entry {
+  uint64_t count, touched;
+  uint64_t *tower;
+  uint32_t hash;
+  uint8_t kind, name_length, capacity; /* capacity: levels that the tower has room for */
+  char name[];
+};
+
+struct overlay {
+  struct memory memory;
+  uint64_t start, seed;
+  struct overlay_entry **slots;
+  size_t capacity, count;
+  struct overlay_block *blocks;
+  size_t bytes;               /* of the arena and the table */
+  struct place *places;
+  size_t place_count, place_capacity;
+};
+
+/* `seed` makes the hashes unpredictable to who chooses the names. */
+INTERNAL void overlay_init(struct overlay *o, const struct memory *memory, uint64_t seed);
+INTERNAL void overlay_release(struct overlay *o);
+/* Empties it; it is complete from `start`. */
+INTERNAL void overlay_restart(struct overlay *o, uint64_t start);
+
+/* The chain's entry, or NULL. */
+INTERNAL struct overlay_entry *overlay_find(const struct overlay *o, enum chain_kind kind,
+                                            rille_text name);
+/* Adds a chain that is not there, with this head. NULL: no memory. */
+INTERNAL struct overlay_entry *overlay_add(struct overlay *o, enum chain_kind kind,
+                                           rille_text name, const struct chain_head *head);
+/* Record `number` of the chain is at `address` in the frame at `frame`. False:
+** no memory, nothing has changed. */
+INTERNAL bool overlay_advance(struct overlay *o, struct overlay_entry *entry, uint64_t number,
+                              uint64_t address, uint64_t frame);
+INTERNAL void overlay_get(const struct overlay_entry *entry, struct chain_head *head);
+INTERNAL bool overlay_add_place(struct overlay *o, struct place place);
+/* The last place at or before the position, or NULL. */
+INTERNAL const struct place *overlay_find_place(const struct overlay *o,
+                                                        uint64_t position);
+/* All entries in the order of kind and name, for a fold: an array of o->count
+** pointers to be freed by the caller. NULL: no memory. */
+INTERNAL struct overlay_entry **overlay_sorted(const struct overlay *o);
+
+#endif

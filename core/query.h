@@ -1,0 +1,40 @@
+/* query.h: which records somebody wants, decided on their heads alone, so that
+** what nobody asked for is neither decoded nor given to a script.
+**
+** A query is a list of items, ORed. An item of nothing but types is put into a
+** hash table, because a reducer asks for a dozen types and a scan asks for each
+** record; the others are tried one by one. */
+#ifndef RILLE_QUERY_H
+#define RILLE_QUERY_H
+
+#include "buffer.h"
+#include "frame.h"
+
+struct query_slot {
+  rille_text type;
+  size_t item; /* 1 + its number; 0: the slot is free */
+};
+
+struct query {
+  struct memory memory;
+  struct buffer texts;      /* every name, so that the caller's need not last */
+  rille_item *items;
+  size_t count;
+  rille_text *names;        /* the items' types and tags */
+  size_t name_count;
+  struct query_slot *slots;
+  size_t slot_count;        /* a power of two, or 0 */
+  size_t *others;           /* the items that are not in the table, in order */
+  size_t other_count;
+};
+
+/* Copies the items. RILLE_MEMORY on failure, and it needs no release. */
+INTERNAL int query_init(struct query *q, const rille_item *items, size_t count,
+                        const struct memory *memory, rille_error *error);
+INTERNAL void query_release(struct query *q);
+
+/* The number of the first item that the record matches, or -1. A query of no
+** items matches everything, as item 0. */
+INTERNAL ptrdiff_t query_match(const struct query *q, const struct record *record);
+
+#endif

@@ -1,0 +1,324 @@
+/* rille.h: an embedded event store. This header is the manual of its C side.
+**
+** THE STORY
+**   A store is a folder. In it an append-only log holds events; each event
+**   belongs to a stream and has two numbers: its version (1, 2, 3 ... in the
+**   stream) and its position (1, 2, 3 ... in the store). State is what you get
+**   by running events through handlers, in order. Everything but the log can
+**   be deleted and is built again from it.
+**
+**     rille_store *store;
+**     rille_error error;
+**     if (rille_store_open("bank.rille", NULL, &store, &error) < 0)
+**       return complain(error.message);
+**     rille_event_input opened = {.type = rille_text_of("Opened")};
+**     rille_part part = {.stream = rille_text_of("account-1"),
+**                        .expect = RILLE_EXPECT_NONE, .events = &opened, .event_count = 1};
+**     rille_append append = {.parts = &part, .part_count = 1};
+**     rille_appended done;
+**     int result = rille_store_append(store, &append, &done, &error);
+**     rille_store_close(store);
+**
+** CONVENTIONS
+**   Results: 0 done; < 0 failed, nothing has changed, `error` says why;
+**   > 0 done, with a remark in `error`. Every `error` may be NULL.
+**   Options: zero is the default; fill in `size = sizeof options` so that a
+**   newer library knows how much of the struct you have.
+**   Texts are bytes with a length; they need no NUL and may hold one.
+**   The library prints nothing, never exits, installs no signal handler, and
+**   has no global state but the table of stores open in this process.
+**
+** THREADS AND PROCESSES
+**   A store may be used from several threads; a reader from one at a time.
+**   Opening the same folder twice in one process gives one store underneath.
+**   One process may hold a store open; another gets RILLE_BUSY and the
+**   holder's pid. Processes that open it with `readonly` share it.
+**   Do not use an open store in a forked child: open it again there.
+**
+** DURABILITY
+**   With sync "always" an append returns when its bytes are on the disk: they
+**   are there after a crash or a power cut, at the position that was told.
+**   With "never" the operating system decides when; a power cut may take the
+**   last appends, never the middle, never a part of one. rille_store_sync
+**   forces the disk. A failed flush is final for the store until it has been
+**   closed and opened again, because the kernel forgets what it lost.
+*/
+#ifndef RILLE_H
+#define RILLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RILLE_VERSION "0.1.0"
+
+#ifndef RILLE_API
+#if defined(__GNUC__)
+#define RILLE_API __attribute__((visibility("default")))
+#else
+#define RILLE_API
+#endif
+#endif
+
+/* ---- Limits -------------------------------------------------------------- */
+
+#define RILLE_NAME_BYTES 255                     /* stream name, type, tag, id; at least 1 */
+#define RILLE_TAGS 64                            /* tags of one event */
+#define RILLE_EVENT_BYTES ((size_t)16 << 20)     /* data and meta of one event together */
+#define RILLE_APPEND_BYTES ((size_t)64 << 20)    /* one append, names, data and meta */
+#define RILLE_SEGMENT_BYTES ((uint64_t)256 << 20)/* default size at which a log file is succeeded */
+#define RILLE_SEGMENT_BYTES_LEAST ((uint64_t)64 << 10)
+
+/* ---- Results ------------------------------------------------------------- */
+
+/* X(constant, number, name, what it means). One list makes the enum, the names
+** that Lua gives as third result, and the table in the docs. */
+#define RILLE_CODES(X)                                                          \
+  X(RILLE_CONFLICT, -1, "conflict", "a condition failed: read again")           \
+  X(RILLE_LOCKED, -2, "locked", "held by a transaction")                        \
+  X(RILLE_BUSY, -3, "busy", "another process holds the store")                  \
+  X(RILLE_DUPLICATE, -4, "duplicate", "this id has been used before")           \
+  X(RILLE_ABORTED, -5, "aborted", "the transaction did not happen")             \
+  X(RILLE_UNKNOWN, -6, "unknown", "may have happened: ask, or repeat with the same ids") \
+  X(RILLE_REFUSED, -7, "refused", "a decider said no")                          \
+  X(RILLE_INVALID, -8, "invalid", "a value can't be accepted")                  \
+  X(RILLE_NOTFOUND, -9, "notfound", "there is no such thing")                   \
+  X(RILLE_SCRIPT, -10, "script", "a script does not load or failed")            \
+  X(RILLE_BUDGET, -11, "budget", "a script exceeded its limits")                \
+  X(RILLE_READONLY, -12, "readonly", "the store is open for reading only")      \
+  X(RILLE_CLOSED, -13, "closed", "the handle is closed")                        \
+  X(RILLE_FULL, -14, "full", "the disk is full")                                \
+  X(RILLE_CORRUPT, -15, "corrupt", "bytes on disk are not what was written")    \
+  X(RILLE_IO, -16, "io", "the operating system reported an error")              \
+  X(RILLE_UNSUPPORTED, -17, "unsupported", "not possible here, or made by a newer rille") \
+  X(RILLE_MEMORY, -18, "memory", "no memory")
+
+enum rille_code {
+  RILLE_OK = 0,
+  RILLE_REMARK = 1,
+#define RILLE_CODE_ENUM(constant, number, name, text) constant = number,
+  RILLE_CODES(RILLE_CODE_ENUM)
+#undef RILLE_CODE_ENUM
+};
+
+/* The name of a code, such as "conflict"; "ok", "remark"; "?" for no code. */
+RILLE_API const char *rille_code_name(int code);
+
+typedef struct rille_error {
+  int code;               /* what the call returned */
+  int system;             /* errno, where the operating system was the cause */
+  int64_t pid;            /* RILLE_BUSY: who holds it, 0 if not known */
+  uint64_t address;       /* RILLE_CORRUPT: byte of the log */
+  uint64_t position;      /* the event concerned; RILLE_CORRUPT: readable up to here */
+  uint64_t version;       /* RILLE_CONFLICT: the version that `stream` has */
+  char stream[256];       /* RILLE_CONFLICT: the stream, NUL-terminated */
+  char message[768];      /* what, where, and what to do; one line */
+} rille_error;
+
+/* ---- Values -------------------------------------------------------------- */
+
+typedef struct rille_text {
+  const char *bytes;
+  size_t length;
+} rille_text;
+
+RILLE_API rille_text rille_text_of(const char *nul_terminated);
+
+/* Same shape and rules as lua_Alloc; must be callable from any thread. */
+typedef void *(*rille_alloc)(void *context, void *block, size_t old_size, size_t new_size);
+
+/* ---- Opening ------------------------------------------------------------- */
+
+typedef struct rille_store rille_store;
+
+enum rille_sync { RILLE_SYNC_ALWAYS = 0, RILLE_SYNC_NEVER = 1 };
+
+typedef struct rille_options {
+  size_t size;               /* sizeof(rille_options) */
+  int readonly;              /* change nothing on disk, not even a torn tail */
+  int no_create;             /* RILLE_NOTFOUND where there is no store */
+  int sync;                  /* enum rille_sync */
+  uint64_t segment_bytes;    /* RILLE_SEGMENT_BYTES; at least RILLE_SEGMENT_BYTES_LEAST */
+  rille_alloc alloc;         /* malloc and free */
+  void *alloc_context;
+  int64_t (*clock)(void *context);  /* microseconds since 1970; the system's clock */
+  void *clock_context;
+} rille_options;
+
+/* Opens the store in folder `path`, making it if absent. options may be NULL.
+** A remark (> 0) tells that a torn tail was cut after a crash, or that the
+** index was built anew. Errors: RILLE_BUSY (pid), RILLE_NOTFOUND, RILLE_INVALID
+** (a folder that is no store; an option), RILLE_CORRUPT (address, and the
+** position up to which `readonly` can still read), RILLE_UNSUPPORTED (newer
+** format; a network file system), RILLE_FULL, RILLE_IO, RILLE_MEMORY.
+** Where the path is open in this process already, that store is shared: its
+** first opener's options hold, but for sync, which each handle has of its own. */
+RILLE_API int rille_store_open(const char *path, const rille_options *options,
+                               rille_store **store, rille_error *error);
+
+/* Flushes, folds and closes. The store is gone whatever the result; < 0 tells
+** that the last flush or fold failed (what had been acknowledged stays true). */
+RILLE_API int rille_store_close(rille_store *store);
+
+/* ---- Appending ----------------------------------------------------------- */
+
+/* An event to be written. Zero is the default of each field but type. */
+typedef struct rille_event_input {
+  rille_text type;
+  rille_text data, meta;     /* MessagePack by convention; empty: none */
+  rille_text id;             /* empty: rille makes one */
+  const rille_text *tags;    /* repeated tags count once */
+  size_t tag_count;
+  int64_t time_us;           /* microseconds since 1970; 0: now */
+} rille_event_input;
+
+#define RILLE_EXPECT_ANY ((int64_t)0)      /* whatever the stream's version */
+#define RILLE_EXPECT_NONE ((int64_t)-1)    /* no event has ever been written to it */
+#define RILLE_EXPECT_EXISTS ((int64_t)-2)  /* at least one has; n > 0: its version is n */
+
+/* What happens to one stream: events to write, if any, and what must hold. */
+typedef struct rille_part {
+  rille_text stream;
+  int64_t expect;
+  const rille_event_input *events;
+  size_t event_count;        /* 0: the stream is only checked */
+} rille_part;
+
+typedef struct rille_append {
+  size_t size;               /* sizeof(rille_append) */
+  const rille_part *parts;
+  size_t part_count;
+  uint64_t *versions;        /* NULL, or room for part_count of them: each stream's, after the append */
+} rille_append;
+
+typedef struct rille_appended {
+  uint64_t first, last;      /* positions; 0, 0 where nothing was written */
+  uint64_t version;          /* of the last part's stream, after the append */
+} rille_appended;
+
+/* Writes all events of all parts, atomically, or nothing. All expectations are
+** about the moment before the append. `done` may be NULL.
+** Errors: RILLE_CONFLICT (stream, version), RILLE_INVALID (names the field),
+** RILLE_FULL (nothing was written), RILLE_IO, RILLE_UNKNOWN (the flush failed:
+** the events may be there after a restart), RILLE_READONLY. */
+RILLE_API int rille_store_append(rille_store *store, const rille_append *append,
+                                 rille_appended *done, rille_error *error);
+
+/* Makes everything written durable. */
+RILLE_API int rille_store_sync(rille_store *store, rille_error *error);
+
+/* ---- Reading ------------------------------------------------------------- */
+
+/* An event as read. Texts live until the reader's next step or end. */
+typedef struct rille_event {
+  uint64_t position, version;
+  int64_t time_us;
+  rille_text stream, type, data, meta;
+  rille_text id;             /* empty where the caller gave none: see rille_event_id */
+  size_t tag_count;
+  const void *record;        /* for rille_event_tag and rille_event_id */
+} rille_event;
+
+/* The id of an event, given or made; `room` is used for a made one. A made id
+** is a UUID (version 8) of the store's identity and the position. */
+#define RILLE_ID_BYTES 36
+RILLE_API rille_text rille_event_id(const rille_event *event, char room[RILLE_ID_BYTES]);
+
+/* Tag 0 .. tag_count - 1, in the order in which they were given. */
+RILLE_API rille_text rille_event_tag(const rille_event *event, size_t number);
+
+/* One item of a query: all that is given must hold. */
+typedef struct rille_item {
+  const rille_text *types;   /* one of these; none: any */
+  size_t type_count;
+  const rille_text *tags;    /* all of these */
+  size_t tag_count;
+  rille_text stream;         /* empty: any */
+  rille_text category;       /* the stream's name up to its first "-"; empty: any */
+  uint64_t after;            /* positions greater than this */
+} rille_item;
+
+typedef struct rille_query {
+  size_t size;               /* sizeof(rille_query) */
+  rille_text stream;         /* read this stream: after and before are versions; empty: everything, and they are positions */
+  const rille_item *items;   /* one of these; none: all events */
+  size_t item_count;
+  uint64_t after;            /* exclusive, in either direction */
+  uint64_t before;           /* exclusive; 0: to the end at the moment of the call */
+  uint64_t limit;            /* 0: no limit */
+  int reverse;
+} rille_query;
+
+typedef struct rille_reader rille_reader;
+
+/* Starts reading; query may be NULL for everything. A reader sees the store as
+** it was at this call. It holds its store open until it is ended, and pins
+** nothing. RILLE_INVALID where `after` is beyond the end. */
+RILLE_API int rille_store_read(rille_store *store, const rille_query *query,
+                               rille_reader **reader, rille_error *error);
+
+/* 1: `event` is the next; 0: the end; < 0: an error, and so it stays. Every
+** byte given out has been checked against its checksum. */
+RILLE_API int rille_reader_next(rille_reader *reader, rille_event *event, rille_error *error);
+
+/* Which item of the query the last event matched first, from 0. */
+RILLE_API size_t rille_reader_item(const rille_reader *reader);
+
+RILLE_API void rille_reader_end(rille_reader *reader);
+
+/* The position of the last event that readers see; 0: none. */
+RILLE_API uint64_t rille_store_head(rille_store *store);
+
+/* The position of the last event that no power cut can take. */
+RILLE_API uint64_t rille_store_durable(rille_store *store);
+
+/* The number of the last event ever written to a stream; 0: none was. */
+RILLE_API int rille_store_version(rille_store *store, rille_text stream, uint64_t *version,
+                                  rille_error *error);
+
+/* ---- Looking after it ---------------------------------------------------- */
+
+typedef struct rille_stats {
+  uint64_t head, durable;        /* positions */
+  uint64_t streams, types, tags; /* how many of each have an event */
+  uint64_t log_bytes;            /* from the first address to the end */
+  uint64_t unfolded_bytes;       /* of these not yet in the index */
+  uint64_t index_bytes;          /* of the index's file */
+  uint64_t segments;
+  uint64_t appends, flushes, folds;  /* since this process opened it */
+  char uuid[37];
+} rille_stats;
+
+RILLE_API int rille_store_stats(rille_store *store, rille_stats *stats, rille_error *error);
+
+typedef struct rille_problem {
+  const char *invariant;     /* "L7", as numbered in docs/design.md */
+  uint64_t address;          /* of the log; 0 where it is about the index */
+  uint64_t position;
+  const char *message;
+} rille_problem;
+
+typedef struct rille_verify {
+  size_t size;               /* sizeof(rille_verify) */
+  int (*problem)(void *context, const rille_problem *problem);  /* not 0: stop */
+  void (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+  void *context;
+} rille_verify;
+
+typedef struct rille_verified {
+  uint64_t events, bytes, problems;
+  uint64_t readable;         /* the last position before the first damage */
+} rille_verified;
+
+/* Reads every byte of the log and the index and reports each broken invariant.
+** 0: sound; RILLE_REMARK: problems were reported; < 0: could not look. */
+RILLE_API int rille_store_verify(rille_store *store, const rille_verify *options,
+                                 rille_verified *result, rille_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,324 @@
+/* segment.c: the files of the log. */
+#include "segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "error.h"
+
+#define NAME_DIGITS 16
+#define NAME_BYTES (NAME_DIGITS + 5) /* ".seg" and NUL */
+#define SUFFIX ".seg"
+#define COPY_BYTES ((size_t)64 << 10)
+
+static bool path_of(char *path, const char *folder, uint64_t first, const char *suffix) {
+  char name[64];
+  snprintf(name, sizeof name, "%016llx%s", (unsigned long long)first, suffix);
+  return system_join(path, SYSTEM_PATH_BYTES, folder, name);
+}
+
+static int too_long(const char *folder, rille_error *e) {
+  return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
+}
+
+/* ---- Opening and closing ---- */
+
+static int create_file(const char *folder, uint64_t first, int *fd, rille_error *e) {
+  char path[SYSTEM_PATH_BYTES];
+  if (!path_of(path, folder, first, SUFFIX)) return too_long(folder, e);
+  int number = system_open(path, SYSTEM_CREATE, fd);
+  if (number) return error_system(e, number, "can't create %s", path);
+  if ((number = system_flush(*fd)) == 0) number = system_flush_folder(folder);
+  if (number == 0) return 0;
+  system_close(*fd);
+  *fd = -1;
+  system_remove(path);
+  return error_system(e, number, "can't flush %s", path);
+}
+
+int segments_create(const char *folder, rille_error *e) {
+  int fd;
+  int failed = create_file(folder, 0, &fd, e);
+  if (!failed) system_close(fd);
+  return failed;
+}
+
+static bool parse_name(const char *name, uint64_t *first) {
+  uint64_t v = 0;
+  if (strlen(name) != NAME_BYTES - 1 || strcmp(name + NAME_DIGITS, SUFFIX) != 0) return false;
+  for (int i = 0; i < NAME_DIGITS; i++) {
+    const char *digits = "0123456789abcdef", *d = strchr(digits, name[i]);
+    if (!d) return false;
+    v = v << 4 | (uint64_t)(d - digits);
+  }
+  *first = v;
+  return true;
+}
+
+/* Adds a segment at its place; the list is nearly always in order already. */
+static int insert(struct segments *s, uint64_t first, int fd) {
+  if (s->count == s->capacity) {
+    size_t capacity = s->capacity ? 2 * s->capacity : 16;
+    struct segment *list = memory_resize(&s->memory, s->list, s->capacity * sizeof *list,
+                                         capacity * sizeof *list);
+    if (!list) return ENOMEM;
+    s->list = list;
+    s->capacity = capacity;
+  }
+  size_t i = s->count++;
+  for (; i > 0 && s->list[i - 1].first > first; i--) s->list[i] = s->list[i - 1];
+  s->list[i] = (struct segment){.first = first, .fd = fd};
+  return 0;
+}
+
+static int insert_named(void *context, const char *name) {
+  uint64_t first;
+  return parse_name(name, &first) ? insert(context, first, -1) : 0;
+}
+
+/* Opens a file of the list, at the cost of the one that was opened longest ago. */
+static int open_file(struct segments *s, size_t i, rille_error *e) {
+  char path[SYSTEM_PATH_BYTES];
+  if (!path_of(path, s->folder, s->list[i].first, SUFFIX)) return too_long(s->folder, e);
+  if (s->open >= SEGMENT_OPEN_FILES_MOST) {
+    size_t oldest = s->count;
+    for (size_t j = 0; j + 1 < s->count; j++)
+      if (s->list[j].fd >= 0 && (oldest == s->count || s->list[j].used < s->list[oldest].used))
+        oldest = j;
+    if (oldest < s->count) {
+      system_close(s->list[oldest].fd);
+      s->list[oldest].fd = -1;
+      s->open--;
+    }
+  }
+  bool last = i + 1 == s->count;
+  int number = system_open(path, last && !s->readonly ? SYSTEM_WRITE : SYSTEM_READ, &s->list[i].fd);
+  if (number) return error_system(e, number, "can't open %s", path);
+  s->list[i].used = ++s->clock;
+  s->open++;
+  return 0;
+}
+
+static int load(struct segments *s, rille_error *e) {
+  int number = system_list(s->folder, insert_named, s);
+  if (number == ENOMEM) return error_memory(e);
+  if (number) return error_system(e, number, "can't read the folder %s", s->folder);
+  if (s->count == 0 || s->list[0].first != 0)
+    return error_corrupt(e, 0, "the first segment is missing: there is no %s/0000000000000000.seg",
+                         s->folder);
+  int failed = open_file(s, s->count - 1, e);
+  if (failed) return failed;
+  uint64_t bytes;
+  number = system_size(s->list[s->count - 1].fd, &bytes);
+  if (number) return error_system(e, number, "can't tell the size of the last segment");
+  s->frontier = segments_last_first(s) + bytes;
+  return 0;
+}
+
+int segments_open(struct segments *s, const char *folder, bool readonly,
+                  const struct memory *memory, rille_error *e) {
+  *s = (struct segments){.memory = *memory, .readonly = readonly};
+  if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
+  s->live = true;
+  s->folder = memory_copy_text(memory, folder);
+  s->zeros = memory_get_zeroed(memory, SEGMENT_ZERO_AHEAD_BYTES);
+  int failed = s->folder && s->zeros ? load(s, e) : error_memory(e);
+  if (failed) segments_close(s);
+  return failed;
+}
+
+void segments_close(struct segments *s) {
+  if (!s->live) return;
+  for (size_t i = 0; i < s->count; i++)
+    if (s->list[i].fd >= 0) system_close(s->list[i].fd);
+  memory_free(&s->memory, s->list, s->capacity * sizeof *s->list);
+  memory_free(&s->memory, s->zeros, SEGMENT_ZERO_AHEAD_BYTES);
+  memory_free_text(&s->memory, s->folder);
+  pthread_rwlock_destroy(&s->lock);
+  *s = (struct segments){0};
+}
+
+/* ---- Reading ---- */
+
+/* The last segment that starts at or below the address. */
+static size_t find(const struct segments *s, uint64_t address) {
+  size_t low = 0, high = s->count;
+  if (s->list[s->count - 1].first <= address) return s->count - 1;
+  while (high - low > 1) {
+    size_t middle = low + (high - low) / 2;
+    if (s->list[middle].first <= address) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/* Takes the lock for reading, with the file at `address` open. */
+static int hold(struct segments *s, uint64_t address, size_t *found, rille_error *e) {
+  for (;;) {
+    pthread_rwlock_rdlock(&s->lock);
+    *found = find(s, address);
+    if (s->list[*found].fd >= 0) return 0;
+    pthread_rwlock_unlock(&s->lock);
+    pthread_rwlock_wrlock(&s->lock);
+    size_t i = find(s, address);
+    int failed = s->list[i].fd >= 0 ? 0 : open_file(s, i, e);
+    pthread_rwlock_unlock(&s->lock);
+    if (failed) return failed;
+  }
+}
+
+int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,
+                  rille_error *e) {
+  struct segments *s = context;
+  size_t i;
+  int failed = hold(s, address, &i, e);
+  if (failed) return failed;
+  const struct segment *file = &s->list[i];
+  if (i + 1 < s->count) n = (size_t)min_u64(n, s->list[i + 1].first - address);
+  int number = system_read(file->fd, address - file->first, bytes, n, got);
+  pthread_rwlock_unlock(&s->lock);
+  return number ? error_system(e, number, "can't read %016llx.seg at byte %llu of the log",
+                               (unsigned long long)file->first, (unsigned long long)address)
+                : 0;
+}
+
+void segments_want(struct segments *s, uint64_t address) {
+  size_t i;
+  if (hold(s, address, &i, NULL)) return; /* the read that follows will report it */
+  system_will_need(s->list[i].fd, address - s->list[i].first, 1);
+  pthread_rwlock_unlock(&s->lock);
+}
+
+uint64_t segments_last_first(const struct segments *s) { return s->list[s->count - 1].first; }
+
+struct repair_segment segments_describe(const struct segments *s, uint64_t address) {
+  size_t i = find(s, address);
+  bool last = i + 1 == s->count;
+  return (struct repair_segment){.first = s->list[i].first,
+                                 .end = last ? s->frontier : s->list[i + 1].first,
+                                 .last = last};
+}
+
+/* ---- Writing ---- */
+
+static int last_fd(const struct segments *s) { return s->list[s->count - 1].fd; }
+
+/* How many zeros go behind a frame that ends at `end`. */
+static size_t zeros_behind(const struct segments *s, uint64_t end, size_t n) {
+  return end > s->frontier && n <= SEGMENT_SMALL_FRAME_BYTES ? SEGMENT_ZERO_AHEAD_BYTES : 0;
+}
+
+/* Takes back what a failed write has left: the file ends at `end` again, or as
+** much of its zeros as there were is zero again. */
+static int take_back(struct segments *s, uint64_t end) {
+  int number = system_truncate(last_fd(s), end - segments_last_first(s));
+  if (number == 0) s->frontier = end;
+  return number;
+}
+
+int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
+                    rille_error *e) {
+  assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
+  size_t put, zeros = zeros_behind(s, end + n, n);
+  int number = system_write(last_fd(s), end - segments_last_first(s), frame, n, s->zeros, zeros,
+                            &put);
+  if (put >= n) { /* the frame is there, if not all the zeros */
+    s->frontier = max_u64(s->frontier, end + put);
+    return 0;
+  }
+  int failed = error_system(e, number, "can't write to %016llx.seg",
+                            (unsigned long long)segments_last_first(s));
+  number = take_back(s, end);
+  return number ? error_system(e, number, "can't cut a half-written frame") : failed;
+}
+
+int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
+  int fd, number = system_truncate(last_fd(s), end - segments_last_first(s));
+  if (number) return error_system(e, number, "can't cut the end of a segment");
+  s->frontier = end;
+  int failed = segments_flush(s, e);
+  if (!failed) failed = create_file(s->folder, end, &fd, e);
+  if (failed) return failed;
+  pthread_rwlock_wrlock(&s->lock);
+  number = insert(s, end, fd);
+  if (number == 0) s->list[s->count - 1].used = ++s->clock, s->open++;
+  pthread_rwlock_unlock(&s->lock);
+  if (number == 0) return 0;
+  system_close(fd);
+  char path[SYSTEM_PATH_BYTES];
+  if (path_of(path, s->folder, end, SUFFIX)) system_remove(path);
+  return error_memory(e);
+}
+
+void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
+  uint64_t first = segments_last_first(s);
+  from = max_u64(from, first);
+  if (from < to) system_start_writing(last_fd(s), from - first, to - from);
+}
+
+int segments_flush(struct segments *s, rille_error *e) {
+  pthread_rwlock_rdlock(&s->lock);
+  int number = system_flush(last_fd(s));
+  pthread_rwlock_unlock(&s->lock);
+  return number ? error_system(e, number, "can't flush %016llx.seg: the disk may have lost what "
+                               "was written last; close the store and open it again to repair it",
+                               (unsigned long long)segments_last_first(s))
+                : 0;
+}
+
+/* ---- The disk that repair works on ---- */
+
+static int disk_write(void *context, uint64_t address, const void *bytes, size_t n,
+                      rille_error *e) {
+  struct segments *s = context;
+  size_t put;
+  int number = system_write(last_fd(s), address - segments_last_first(s), bytes, n, NULL, 0, &put);
+  return number ? error_system(e, number, "can't rewrite the tail of the log") : 0;
+}
+
+static int disk_flush(void *context, rille_error *e) { return segments_flush(context, e); }
+
+static int copy_tail(struct segments *s, uint64_t address, int to, rille_error *e) {
+  uint8_t bytes[COPY_BYTES];
+  for (uint64_t at = address; at < s->frontier;) {
+    size_t got, put;
+    int failed = segments_read(s, at, bytes, sizeof bytes, &got, e);
+    if (failed) return failed;
+    if (got == 0) break;
+    int number = system_write(to, at - address, bytes, got, NULL, 0, &put);
+    if (number) return error_system(e, number, "can't save the torn tail");
+    at += got;
+  }
+  int number = system_flush(to);
+  return number ? error_system(e, number, "can't flush the torn tail's copy") : 0;
+}
+
+/* Nothing is lost for good by repair: what is cut stays beside the log. A repair
+** that was itself cut short begins again, so an older copy is overwritten. */
+static int save_tail(struct segments *s, uint64_t address, rille_error *e) {
+  char path[SYSTEM_PATH_BYTES];
+  int to;
+  if (!path_of(path, s->folder, address, ".torn")) return too_long(s->folder, e);
+  system_remove(path);
+  int number = system_open(path, SYSTEM_CREATE, &to);
+  if (number) return error_system(e, number, "can't create %s", path);
+  int failed = copy_tail(s, address, to, e);
+  system_close(to);
+  if (!failed && (number = system_flush_folder(s->folder)) != 0)
+    failed = error_system(e, number, "can't flush %s", s->folder);
+  return failed;
+}
+
+static int disk_cut(void *context, uint64_t address, rille_error *e) {
+  struct segments *s = context;
+  int failed = s->save_cut ? save_tail(s, address, e) : 0;
+  if (failed) return failed;
+  int number = take_back(s, address);
+  return number ? error_system(e, number, "can't cut the torn tail of the log") : 0;
+}
+
+struct repair_disk segments_disk(struct segments *s, bool save) {
+  s->save_cut = save;
+  return (struct repair_disk){disk_write, disk_cut, disk_flush, s};
+}

@@ -1,0 +1,77 @@
+/* segment.h: the files of the log. A segment is named by its first address, in
+** sixteen hexadecimal digits, and ends where its successor's name begins; only
+** the last one grows.
+**
+**    log/0000000000000000.seg   [0, 0x10000420)
+**    log/0000000010000420.seg   [0x10000420, ...   <- appended to
+**                                       ^end   ^frontier: zeros are written up to here
+**
+** Space is zero-filled 256 KiB ahead of small frames, in the write that carries
+** the frame: a flush that need not record a new file length costs half.
+**
+** Invariant (R1): before a successor's name exists, the file is cut at its end
+** and flushed. Files are only ever read by system_read, never mapped: a damaged
+** disk is then an error and not a signal in the host. */
+#ifndef RILLE_SEGMENT_H
+#define RILLE_SEGMENT_H
+
+#include "buffer.h"
+#include "repair.h"
+#include "system.h"
+
+#define SEGMENT_ZERO_AHEAD_BYTES ((size_t)256 << 10)
+#define SEGMENT_SMALL_FRAME_BYTES ((size_t)16 << 10) /* larger ones are written without zeros */
+#define SEGMENT_OPEN_FILES_MOST 64u                  /* the rest is opened when read */
+
+struct segment {
+  uint64_t first;
+  int fd;        /* -1: not open */
+  uint64_t used; /* when it was last opened, for closing the oldest */
+};
+
+struct segments {
+  struct memory memory;
+  char *folder;
+  bool readonly, save_cut;
+  struct segment *list; /* in the order of addresses, at least one */
+  size_t count, capacity, open;
+  uint64_t frontier;    /* where the last file ends */
+  uint64_t clock;
+  uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
+  pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
+  bool live;            /* lock and all are made */
+};
+
+/* Makes the first, empty segment in an existing folder, and flushes both. */
+INTERNAL int segments_create(const char *folder, rille_error *error);
+
+INTERNAL int segments_open(struct segments *s, const char *folder, bool readonly,
+                           const struct memory *memory, rille_error *error);
+INTERNAL void segments_close(struct segments *s);
+
+/* A source's read (scan.h); the context is the struct segments. */
+INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,
+                           rille_error *error);
+/* The disk may begin to fetch the page at this address. */
+INTERNAL void segments_want(struct segments *s, uint64_t address);
+
+/* The first address of the last segment, and where its file ends. */
+INTERNAL uint64_t segments_last_first(const struct segments *s);
+/* The segment that holds `address`, as repair looks at it. */
+INTERNAL struct repair_segment segments_describe(const struct segments *s, uint64_t address);
+
+/* Writes a frame at `end`, the end of the log. On failure what was written of it
+** is cut again, and the file is as before; RILLE_FULL where there is no space. */
+INTERNAL int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
+                             rille_error *error);
+/* Ends the last segment at `end` and begins its successor there. */
+INTERNAL int segments_succeed(struct segments *s, uint64_t end, rille_error *error);
+/* The system may begin to write these bytes, without being waited for. */
+INTERNAL void segments_start_writing(struct segments *s, uint64_t from, uint64_t to);
+INTERNAL int segments_flush(struct segments *s, rille_error *error);
+
+/* The last segment as a disk for repair_mend. With `save` its cut keeps what it
+** takes away in a file beside it, named by the address: X.torn. */
+INTERNAL struct repair_disk segments_disk(struct segments *s, bool save);
+
+#endif

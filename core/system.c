@@ -1,0 +1,249 @@
+/* system.c: the one door to the world, on POSIX. */
+#include "system.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
+
+#define FILE_MODE 0666   /* less the umask */
+#define FOLDER_MODE 0777
+
+int system_open(const char *path, enum system_open how, int *fd) {
+  int flags = how == SYSTEM_READ ? O_RDONLY : how == SYSTEM_WRITE ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
+  do {
+    *fd = open(path, flags | O_CLOEXEC, FILE_MODE);
+  } while (*fd < 0 && errno == EINTR);
+  return *fd < 0 ? errno : 0;
+}
+
+void system_close(int fd) { close(fd); }
+
+int system_size(int fd, uint64_t *bytes) {
+  struct stat s;
+  if (fstat(fd, &s) < 0) return errno;
+  *bytes = (uint64_t)s.st_size;
+  return 0;
+}
+
+int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got) {
+  uint8_t *p = bytes;
+  *got = 0;
+  while (*got < n) {
+    ssize_t r = pread(fd, p + *got, n - *got, (off_t)(offset + *got));
+    if (r < 0 && errno == EINTR) continue;
+    if (r < 0) return errno;
+    if (r == 0) break;
+    *got += (size_t)r;
+  }
+  return 0;
+}
+
+/* The pieces of (a, b) that are left once `done` bytes have been written. */
+static int pieces_left(struct iovec v[2], const void *a, size_t na, const void *b, size_t nb,
+                       size_t done) {
+  int count = 0;
+  size_t in_b = done > na ? done - na : 0;
+  if (done < na) v[count++] = (struct iovec){(char *)(uintptr_t)a + done, na - done};
+  if (in_b < nb) v[count++] = (struct iovec){(char *)(uintptr_t)b + in_b, nb - in_b};
+  return count;
+}
+
+int system_write(int fd, uint64_t offset, const void *a, size_t na, const void *b, size_t nb,
+                 size_t *put) {
+  *put = 0;
+  while (*put < na + nb) {
+    struct iovec v[2];
+    int count = pieces_left(v, a, na, b, nb, *put);
+    ssize_t w = count == 1 ? pwrite(fd, v[0].iov_base, v[0].iov_len, (off_t)(offset + *put))
+                           : pwritev(fd, v, count, (off_t)(offset + *put));
+    if (w < 0 && errno == EINTR) continue;
+    if (w < 0) return errno;
+    if (w == 0) return ENOSPC;
+    *put += (size_t)w;
+  }
+  return 0;
+}
+
+int system_truncate(int fd, uint64_t bytes) {
+  while (ftruncate(fd, (off_t)bytes) < 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+int system_flush(int fd) {
+#ifdef __APPLE__
+  return fcntl(fd, F_FULLFSYNC) < 0 ? errno : 0; /* fsync leaves it in the drive's cache */
+#else
+  return fdatasync(fd) < 0 ? errno : 0; /* never repeated: a second one may lie */
+#endif
+}
+
+void system_start_writing(int fd, uint64_t offset, uint64_t n) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  (void)!sync_file_range(fd, (off_t)offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)fd, (void)offset, (void)n;
+#endif
+}
+
+void system_will_need(int fd, uint64_t offset, uint64_t n) {
+#ifdef POSIX_FADV_WILLNEED
+  (void)posix_fadvise(fd, (off_t)offset, (off_t)n, POSIX_FADV_WILLNEED);
+#else
+  (void)fd, (void)offset, (void)n;
+#endif
+}
+
+/* Locks of the open file description; where they do not exist, those of the
+** process, which its every close of the file frees: the registry of stores
+** therefore opens the file that carries them once a process. */
+static int set_lock(int fd, uint64_t byte, short type) {
+  struct flock f = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+#ifdef F_OFD_SETLK
+  int command = F_OFD_SETLK;
+#else
+  int command = F_SETLK;
+#endif
+  while (fcntl(fd, command, &f) < 0) {
+    if (errno == EACCES) return EAGAIN;
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+int system_lock(int fd, uint64_t byte, bool exclusive) {
+  return set_lock(fd, byte, exclusive ? F_WRLCK : F_RDLCK);
+}
+
+int system_unlock(int fd, uint64_t byte) { return set_lock(fd, byte, F_UNLCK); }
+
+int system_make_folder(const char *path) { return mkdir(path, FOLDER_MODE) < 0 ? errno : 0; }
+
+int system_flush_folder(const char *path) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  int failed = fsync(fd) < 0 ? errno : 0;
+  close(fd);
+  return failed;
+}
+
+int system_rename(const char *from, const char *to) { return rename(from, to) < 0 ? errno : 0; }
+
+int system_remove(const char *path) { return remove(path) < 0 ? errno : 0; }
+
+int system_list(const char *path, int (*each)(void *context, const char *name), void *context) {
+  DIR *d = opendir(path);
+  if (!d) return errno;
+  int failed = 0;
+  while (!failed) {
+    errno = 0;
+    struct dirent *entry = readdir(d);
+    if (!entry) {
+      failed = errno;
+      break;
+    }
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      failed = each(context, entry->d_name);
+  }
+  closedir(d);
+  return failed;
+}
+
+static int remove_entry(void *context, const char *name) {
+  char path[SYSTEM_PATH_BYTES];
+  if (!system_join(path, sizeof path, context, name)) return ENAMETOOLONG;
+  return system_kind(path) == SYSTEM_FOLDER ? system_remove_tree(path) : system_remove(path);
+}
+
+int system_remove_tree(const char *path) {
+  char copy[SYSTEM_PATH_BYTES];
+  if (strlen(path) >= sizeof copy) return ENAMETOOLONG;
+  strcpy(copy, path);
+  int failed = system_list(path, remove_entry, copy);
+  return failed ? failed : system_remove(path);
+}
+
+enum system_kind system_kind(const char *path) {
+  struct stat s;
+  if (lstat(path, &s) == 0 && S_ISLNK(s.st_mode) && stat(path, &s) < 0) return SYSTEM_FILE;
+  if (stat(path, &s) < 0) return SYSTEM_ABSENT;
+  return S_ISDIR(s.st_mode) ? SYSTEM_FOLDER : SYSTEM_FILE;
+}
+
+int system_identity(const char *path, struct system_identity *identity) {
+  struct stat s;
+  if (stat(path, &s) < 0) return errno;
+  *identity = (struct system_identity){(uint64_t)s.st_dev, (uint64_t)s.st_ino};
+  return 0;
+}
+
+bool system_is_network(const char *path) {
+#ifdef __linux__
+  struct statfs s;
+  if (statfs(path, &s) < 0) return false;
+  switch ((uint32_t)s.f_type) {
+    case 0x6969u:                       /* NFS */
+    case 0xFF534D42u: case 0xFE534D42u: /* CIFS, SMB2 */
+    case 0x517Bu:                       /* SMB */
+    case 0x564Cu:                       /* NCP */
+    case 0x00C36400u:                   /* Ceph */
+    case 0x5346414Fu:                   /* AFS */
+      return true;
+    default: return false;
+  }
+#else
+  (void)path;
+  return false;
+#endif
+}
+
+int system_scratch_folder(char *room, size_t n) {
+  const char *base = getenv("TMPDIR");
+  if (!system_join(room, n, base && *base ? base : "/tmp", "rille-XXXXXX")) return ENAMETOOLONG;
+  return mkdtemp(room) ? 0 : errno;
+}
+
+int64_t system_clock_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int system_entropy(void *bytes, size_t n) {
+  int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  uint8_t *p = bytes;
+  int failed = 0;
+  while (n && !failed) {
+    ssize_t r = read(fd, p, n);
+    if (r > 0) p += r, n -= (size_t)r;
+    else if (r == 0 || errno != EINTR) failed = r == 0 ? EIO : errno;
+  }
+  close(fd);
+  return failed;
+}
+
+int64_t system_pid(void) { return (int64_t)getpid(); }
+
+const char *system_error_text(int number, char *room, size_t n) {
+#if defined(__GLIBC__)
+  return strerror_r(number, room, n); /* the GNU one returns the text */
+#else
+  return strerror_r(number, room, n) == 0 ? room : "unknown error";
+#endif
+}
+
+bool system_join(char *room, size_t n, const char *folder, const char *name) {
+  int used = snprintf(room, n, "%s/%s", folder, name);
+  return used >= 0 && (size_t)used < n;
+}

@@ -1,0 +1,244 @@
+/* verify.c: reads every byte of a store, folds the log once more in memory, and
+** names each invariant that does not hold (docs/design.md has them by number).
+**
+** Damage does not end the walk: behind it the next valid header is looked for,
+** so that one report names every place. What numbers and links should be can't
+** be told any more from there on, so these are checked up to the first damage. */
+#include "error.h"
+#include "store.h"
+
+#define PROGRESS_BYTES ((uint64_t)16 << 20)
+
+struct verifying {
+  struct log *log;
+  const rille_verify *options;
+  rille_verified *result;
+  struct overlay heads;   /* our own fold of the log */
+  struct scan scan;
+  bool damaged, stopped;
+  uint64_t told;          /* progress has been told up to here */
+  rille_error error;      /* of the last step that failed */
+};
+
+static void tell(struct verifying *v, const char *invariant, uint64_t address, uint64_t position,
+                 const char *message) {
+  rille_problem p = {invariant, address, position, message};
+  v->result->problems++;
+  if (v->options->problem && v->options->problem(v->options->context, &p)) v->stopped = true;
+}
+
+static void tell_error(struct verifying *v, const char *invariant, uint64_t position) {
+  tell(v, invariant, v->error.address, position, v->error.message);
+}
+
+static void first_damage(struct verifying *v, uint64_t readable) {
+  if (!v->damaged) v->result->readable = readable;
+  v->damaged = true;
+}
+
+/* ---- The log ---- */
+
+static struct overlay_entry *entry_of(struct verifying *v, enum chain_kind kind, rille_text name) {
+  static const struct chain_head none;
+  struct overlay_entry *entry = overlay_find(&v->heads, kind, name);
+  return entry ? entry : overlay_add(&v->heads, kind, name, &none);
+}
+
+static int check_chain(struct verifying *v, const struct record *r, size_t chain,
+                       const char *invariant, enum chain_kind kind, rille_text name) {
+  char text[ERROR_NAME_BYTES];
+  uint64_t links[LINKS_MOST], expected[LINKS_MOST], number = record_number(r, chain);
+  struct overlay_entry *entry = entry_of(v, kind, name);
+  if (!entry) return error_memory(&v->error);
+  unsigned n = record_links(r, chain, links);
+  if (number != entry->count + 1) {
+    error_set(&v->error, 0, "\"%s\" goes from number %llu to %llu", error_name(name, text),
+              (unsigned long long)entry->count, (unsigned long long)number);
+    v->error.address = r->address;
+    tell_error(v, invariant, r->position);
+    first_damage(v, r->position - 1);
+    return 0;
+  }
+  chain_next_links(entry->count, entry->tower, expected);
+  if (memcmp(links, expected, n * sizeof *links) != 0)
+    tell(v, "L5", r->address, r->position, "a link does not lead to the record it should");
+  if (!overlay_advance(&v->heads, entry, number, r->address, v->scan.frame.address))
+    return error_memory(&v->error);
+  return 0;
+}
+
+static int check_chains(struct verifying *v, const struct record *r) {
+  int failed = check_chain(v, r, RECORD_STREAM, "L6", CHAIN_STREAM, r->stream);
+  if (!failed) failed = check_chain(v, r, RECORD_TYPE, "L5", CHAIN_TYPE, r->type);
+  for (size_t i = 0; i < r->tag_count && !failed && !v->damaged; i++)
+    failed = check_chain(v, r, RECORD_FIRST_TAG + i, "L5", CHAIN_TAG, record_tag(r, i));
+  return failed;
+}
+
+static void progress(struct verifying *v, uint64_t all) {
+  if (!v->options->progress || v->scan.address - v->told < PROGRESS_BYTES) return;
+  v->told = v->scan.address;
+  v->options->progress(v->options->context, v->scan.address, all);
+}
+
+static int take_record(struct verifying *v, const struct record *r) {
+  v->result->events++;
+  if (window_check_body(&v->scan.window, r, &v->error) < 0) {
+    tell_error(v, "L7", r->position);
+    first_damage(v, r->position - 1);
+  }
+  return v->damaged ? 0 : check_chains(v, r);
+}
+
+/* Walks frames until the end or the first thing that is not sound. */
+static int walk(struct verifying *v, uint64_t end) {
+  struct record r;
+  int result;
+  v->scan.end = end;
+  while (!v->stopped && (result = scan_next(&v->scan, &r, &v->error)) != 0) {
+    if (result < 0) return result;
+    if ((result = take_record(v, &r)) < 0) return result;
+    progress(v, end);
+  }
+  return 0;
+}
+
+/* After damage: the next header that is sound, from behind `address`. */
+static int resume(struct verifying *v, uint64_t address, uint64_t end) {
+  struct scan *s = &v->scan;
+  uint64_t at = address + 8;
+  if (s->frame.address <= address && frame_end(&s->frame) > address && s->inside)
+    at = frame_end(&s->frame); /* its header was sound, so it tells where the next one is */
+  s->inside = false;
+  s->next_position = 0;
+  s->time_us = 0;
+  for (; at < end; at += 8) {
+    const uint8_t *b;
+    size_t got;
+    struct frame f;
+    int failed = window_get(&s->window, at, FRAME_HEADER_BYTES, &b, &got, &v->error);
+    if (failed) return failed;
+    if (got >= FRAME_HEADER_BYTES && frame_get_header(b, at, s->window.source.salt, &f)) break;
+  }
+  s->address = at;
+  return 0;
+}
+
+static int walk_all(struct verifying *v, uint64_t end) {
+  int failed;
+  while ((failed = walk(v, end)) == RILLE_CORRUPT && !v->stopped) {
+    uint64_t next = v->scan.next_position;
+    uint64_t at = max_u64(v->error.address, v->scan.address);
+    first_damage(v, next ? next - 1 : 0);
+    tell_error(v, "L7", next);
+    if ((failed = resume(v, at, end)) < 0) break;
+  }
+  v->result->bytes = v->scan.address;
+  return failed;
+}
+
+/* ---- The index ---- */
+
+static bool same_head(const struct overlay_entry *a, const struct chain_head *b) {
+  return a->count == b->count &&
+         memcmp(a->tower, b->tower, chain_levels(a->count) * sizeof *b->tower) == 0;
+}
+
+static int check_head(struct verifying *v, const struct overlay_entry *entry) {
+  char name[ERROR_NAME_BYTES];
+  struct chain_head head;
+  rille_text text = {entry->name, entry->name_length};
+  struct log *l = v->log;
+  const struct overlay_entry *newer = overlay_find(&l->overlay, (enum chain_kind)entry->kind, text);
+  int failed = 0;
+  if (newer) overlay_get(newer, &head);
+  else failed = index_head(l->index, (enum chain_kind)entry->kind, text, &head, &v->error);
+  if (failed < 0 && failed != RILLE_CORRUPT) return failed;
+  if (failed || !same_head(entry, &head)) {
+    error_set(&v->error, 0, "the index does not fit the log for \"%s\": delete the folder index/, "
+              "it is made again", error_name(text, name));
+    tell_error(v, "L5", 0);
+  }
+  return 0;
+}
+
+static int check_known(void *context, enum chain_kind kind, rille_text name,
+                       const struct chain_head *head) {
+  struct verifying *v = context;
+  char text[ERROR_NAME_BYTES];
+  (void)head;
+  if (overlay_find(&v->heads, kind, name)) return 0;
+  error_set(&v->error, 0, "the index knows \"%s\", the log does not", error_name(name, text));
+  tell_error(v, "L5", 0);
+  return v->stopped;
+}
+
+static int check_place(void *context, const struct place *place) {
+  struct verifying *v = context;
+  struct record r;
+  int failed = window_record(&v->scan.window, place->record, &r, &v->error);
+  if (failed && failed != RILLE_CORRUPT) return failed;
+  if (failed || r.position != place->position)
+    tell(v, "L5", place->record, place->position, "the index has a position at a wrong place");
+  return v->stopped;
+}
+
+static int check_index(struct verifying *v) {
+  struct log *l = v->log;
+  int failed = index_begin(l->index, &v->error);
+  for (size_t i = 0; i < v->heads.capacity && !failed && !v->stopped; i++)
+    if (v->heads.slots[i]) failed = check_head(v, v->heads.slots[i]);
+  if (!failed && !v->stopped) failed = index_walk_heads(l->index, check_known, v, &v->error);
+  if (!failed && !v->stopped) failed = index_walk_places(l->index, check_place, v, &v->error);
+  index_end(l->index);
+  return failed < 0 ? failed : 0;
+}
+
+/* ---- Both ---- */
+
+/* What was appended meanwhile, and the index, with nobody appending. */
+static int finish(struct verifying *v) {
+  struct log *l = v->log;
+  pthread_mutex_lock(&l->lock);
+  int failed = v->damaged ? 0 : walk_all(v, l->written.address);
+  if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
+}
+
+/* Damage that opening met already lies behind what this handle sees. */
+static void check_end(struct verifying *v, uint64_t end) {
+  struct log *l = v->log;
+  struct repair_segment last = segments_describe(&l->segments, end);
+  if (v->damaged || (last.last && end == l->segments.frontier)) return;
+  struct repair_finding f = {.end = log_visible(l, false), .evidence = 0};
+  if (repair_look(&l->source, &l->memory, &last, &f, &v->error) < 0) return;
+  if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
+    v->error.address = end;
+    error_corrupt(&v->error, end, "%s", f.reason);
+    first_damage(v, f.end.next_position - 1);
+    tell_error(v, f.verdict == REPAIR_CORRUPT ? "L7" : "L4", f.end.next_position);
+  }
+}
+
+int rille_store_verify(rille_store *h, const rille_verify *options, rille_verified *result,
+                       rille_error *e) {
+  static const rille_verify nothing;
+  rille_verified ignored;
+  struct verifying v = {.log = &h->shared->log, .options = options ? options : &nothing,
+                        .result = result ? result : &ignored};
+  *v.result = (rille_verified){0};
+  struct log_end end = log_visible(v.log, false);
+  overlay_init(&v.heads, &h->shared->memory, v.log->identity.salt);
+  scan_init(&v.scan, &v.log->source, &h->shared->memory, 0, 1, end.address);
+  int failed = walk_all(&v, end.address);
+  if (!failed) failed = finish(&v);
+  if (!failed && !v.stopped) check_end(&v, v.scan.address);
+  if (!v.damaged) v.result->readable = v.result->events;
+  overlay_release(&v.heads);
+  scan_release(&v.scan);
+  if (failed) return error_set(e, failed, "%s", v.error.message);
+  return v.result->problems ? error_set(e, RILLE_REMARK, "%llu problems were found",
+                                        (unsigned long long)v.result->problems)
+                            : 0;
+}
