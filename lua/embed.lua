@@ -1,0 +1,24 @@
+-- embed.lua: prints scripts.h: the Lua half of rille as C strings.
+--   lua5.4 lua/embed.lua lua/rille/*.lua > lua/scripts.h
+
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" }
+
+local function quoted(line)
+  return '"' .. line:gsub('["\\\n\t]', ESCAPES):gsub("%?%?", "?\\?") .. '"'
+end
+
+local names = { table.unpack(arg) }
+table.sort(names)
+print "/* scripts.h: made by embed.lua from lua/rille; do not edit. */"
+print "static const struct {\n  const char *name, *text;\n  size_t length;\n} scripts[] = {"
+for _, path in ipairs(names) do
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "a"
+  file:close()
+  print(('    {"rille.%s",'):format(path:match "([%w_]+)%.lua$"))
+  for line in text:gmatch "[^\n]*\n?" do
+    if line ~= "" then print("     " .. quoted(line)) end
+  end
+  print(("     , %d},"):format(#text))
+end
+print "};"

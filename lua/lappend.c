@@ -1,0 +1,287 @@
+/* lappend.c: store:append: Lua tables to rille_append.
+**
+** An append is put together in buffers of the store's handle, which live on if
+** an error is raised on the way. Data are encoded one behind the other; because
+** the buffer may move while it grows, texts that point into it are offsets until
+** all is there. */
+#include "lrille.h"
+#include "lvalue.h"
+
+#define KEEP_BYTES ((size_t)1 << 20)
+#define MICROSECONDS 1e6
+
+static const char *const event_fields[] = {"type", "data", "tags", "meta", "id", "time",
+                                           "position", "version", "stream", NULL};
+static const char *const append_options[] = {"expect", NULL};
+static const char *const part_fields[] = {"stream", "events", "expect", NULL};
+static const char *const no_options[] = {NULL};
+
+struct appending {
+  lua_State *L;
+  struct store_handle *s;
+  size_t event; /* which one it is, for messages; 0: there is only one */
+};
+
+/* Refuses a value: the message is pushed and the answer is nil, message, code. */
+static int refuse(struct appending *a, const char *field, const char *what) {
+  if (a->event) lua_pushfstring(a->L, "event %d: %s %s", (int)a->event, field, what);
+  else lua_pushfstring(a->L, "%s %s", field, what);
+  return 0;
+}
+
+static void *add(struct appending *a, struct buffer *b, size_t n) {
+  if (!buffer_add_zeros(b, n)) luaL_error(a->L, "not enough memory");
+  return b->bytes + b->length - n;
+}
+
+/* Encodes the field, if there is one, behind the others. The text's bytes are an
+** offset for now. */
+static int add_value(struct appending *a, int index, const char *field, rille_text *text) {
+  lua_State *L = a->L;
+  size_t before = a->s->bytes.length;
+  lua_getfield(L, index, field);
+  if (!lua_isnil(L, -1) && !value_encode(L, lua_gettop(L), field, &a->s->bytes)) {
+    if (a->event) lua_pushfstring(L, "event %d: %s", (int)a->event, lua_tostring(L, -1));
+    return 0;
+  }
+  lua_pop(L, 1);
+  text->bytes = (const char *)(uintptr_t)before;
+  text->length = a->s->bytes.length - before;
+  return 1;
+}
+
+static void field_error(struct appending *a, const char *field, const char *expected) {
+  if (a->event)
+    luaL_error(a->L, "event %d: %s must be %s, not %s", (int)a->event, field, expected,
+               luaL_typename(a->L, -1));
+  luaL_error(a->L, "%s must be %s, not %s", field, expected, luaL_typename(a->L, -1));
+}
+
+/* A string field; it belongs to the event's table. */
+static void read_text(struct appending *a, int index, const char *field, int needed,
+                      rille_text *text) {
+  lua_getfield(a->L, index, field);
+  if (lua_type(a->L, -1) == LUA_TSTRING) text->bytes = lua_tolstring(a->L, -1, &text->length);
+  else if (needed || !lua_isnil(a->L, -1)) field_error(a, field, "a string");
+  lua_pop(a->L, 1);
+}
+
+static int read_id(struct appending *a, int index, rille_text *id) {
+  read_text(a, index, "id", 0, id);
+  return id->bytes && id->length == 0 ? refuse(a, "id", "is empty: it needs 1 to 255 bytes") : 1;
+}
+
+static int read_time(struct appending *a, int index, int64_t *time_us) {
+  lua_State *L = a->L;
+  lua_getfield(L, index, "time");
+  if (!lua_isnil(L, -1)) {
+    if (lua_type(L, -1) != LUA_TNUMBER) field_error(a, "time", "a number of seconds");
+    lua_Number seconds = lua_tonumber(L, -1);
+    if (!(seconds > 0 && seconds < 9e12))
+      return refuse(a, "time", "is no time: it is in seconds since 1970");
+    *time_us = (int64_t)(seconds * MICROSECONDS + 0.5);
+  }
+  lua_pop(L, 1);
+  return 1;
+}
+
+static int read_tags(struct appending *a, int index, rille_event_input *event) {
+  lua_State *L = a->L;
+  lua_getfield(L, index, "tags");
+  event->tags = (const rille_text *)(uintptr_t)a->s->tags.length; /* an offset */
+  if (!lua_isnil(L, -1)) {
+    if (!lua_istable(L, -1)) field_error(a, "tags", "a list of strings");
+    event->tag_count = lua_rawlen(L, -1);
+    for (size_t i = 1; i <= event->tag_count; i++) {
+      lua_rawgeti(L, -1, (lua_Integer)i);
+      if (lua_type(L, -1) != LUA_TSTRING) field_error(a, "tags", "a list of strings");
+      rille_text *tag = add(a, &a->s->tags, sizeof *tag);
+      tag->bytes = lua_tolstring(L, -1, &tag->length);
+      lua_pop(L, 1);
+    }
+  }
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* The event at index; false with a message pushed where a value can't be. */
+static int read_event(struct appending *a, int index) {
+  lua_State *L = a->L;
+  if (!lua_istable(L, index)) luaL_error(L, "an event must be a table, not %s", luaL_typename(L, index));
+  options_check(L, index, event_fields, 0, "field of an event");
+  rille_event_input event = {0};
+  read_text(a, index, "type", 1, &event.type);
+  if (!read_id(a, index, &event.id) || !read_time(a, index, &event.time_us) ||
+      !read_tags(a, index, &event) || !add_value(a, index, "data", &event.data) ||
+      !add_value(a, index, "meta", &event.meta))
+    return 0;
+  rille_event_input *room = add(a, &a->s->events, sizeof *room);
+  *room = event;
+  return 1;
+}
+
+/* An event has string keys, a list has none. */
+static int is_event(lua_State *L, int index) {
+  lua_pushnil(L);
+  if (!lua_next(L, index)) return 0;
+  int string = lua_type(L, -2) == LUA_TSTRING;
+  lua_pop(L, 2);
+  return string;
+}
+
+/* The event or the list of events at index. */
+static int read_events(struct appending *a, int index, rille_part *part) {
+  lua_State *L = a->L;
+  part->events = (const rille_event_input *)(uintptr_t)(a->s->events.length / sizeof *part->events);
+  if (lua_isnil(L, index)) return 1;
+  if (!lua_istable(L, index))
+    luaL_error(L, "events must be an event or a list of them, not %s", luaL_typename(L, index));
+  if (is_event(L, index)) {
+    part->event_count = 1;
+    return read_event(a, index);
+  }
+  part->event_count = lua_rawlen(L, index);
+  for (size_t i = 1; i <= part->event_count; i++) {
+    a->event++;
+    lua_rawgeti(L, index, (lua_Integer)i);
+    if (!read_event(a, lua_gettop(L))) return 0;
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+static int read_expect(struct appending *a, int index, int64_t *expect) {
+  lua_State *L = a->L;
+  int exact, ok = 1;
+  if (!lua_istable(L, index)) return 1;
+  lua_getfield(L, index, "expect");
+  if (lua_type(L, -1) == LUA_TNUMBER) {
+    lua_Integer version = lua_tointegerx(L, -1, &exact);
+    ok = exact && version >= 0;
+    *expect = version ? version : RILLE_EXPECT_NONE;
+  } else if (lua_type(L, -1) == LUA_TSTRING) {
+    const char *word = lua_tostring(L, -1);
+    if (strcmp(word, "none") == 0) *expect = RILLE_EXPECT_NONE;
+    else if (strcmp(word, "exists") == 0) *expect = RILLE_EXPECT_EXISTS;
+    else ok = strcmp(word, "any") == 0;
+  } else if (!lua_isnil(L, -1)) {
+    field_error(a, "expect", "a version or a word");
+  }
+  lua_pop(L, 1);
+  if (ok) return 1;
+  a->event = 0;
+  return refuse(a, "expect", "must be a version, \"none\", \"exists\" or \"any\"");
+}
+
+/* append(stream, events, options) */
+static int read_one(struct appending *a) {
+  lua_State *L = a->L;
+  rille_part part = {0};
+  part.stream.bytes = lua_tolstring(L, 2, &part.stream.length);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  options_check(L, 4, append_options, 0, "option");
+  if (!read_expect(a, 4, &part.expect) || !read_events(a, 3, &part)) return 0;
+  *(rille_part *)add(a, &a->s->parts, sizeof part) = part;
+  return 1;
+}
+
+/* append{ { stream=, events=, expect= }, ... } */
+static int read_several(struct appending *a) {
+  lua_State *L = a->L;
+  options_check(L, 2, no_options, 1, "option");
+  size_t n = lua_rawlen(L, 2);
+  for (size_t i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, (lua_Integer)i);
+    int index = lua_gettop(L);
+    rille_part part = {0};
+    if (!lua_istable(L, index)) luaL_error(L, "part %d of the append must be a table", (int)i);
+    options_check(L, index, part_fields, 0, "field of an append's part");
+    if (!options_text(L, index, "stream", &part.stream))
+      luaL_error(L, "stream is missing in part %d of the append", (int)i);
+    lua_getfield(L, index, "events");
+    if (!read_expect(a, index, &part.expect) || !read_events(a, lua_gettop(L), &part)) return 0;
+    *(rille_part *)add(a, &a->s->parts, sizeof part) = part;
+    lua_settop(L, index - 1);
+  }
+  return 1;
+}
+
+static const void *at(const struct buffer *b, size_t n, uintptr_t offset) {
+  return n ? b->bytes + offset : NULL;
+}
+
+/* Offsets become pointers. */
+static void settle(struct store_handle *s) {
+  rille_event_input *events = (rille_event_input *)(void *)s->events.bytes;
+  rille_part *parts = (rille_part *)(void *)s->parts.bytes;
+  for (size_t i = 0; i < s->parts.length / sizeof *parts; i++)
+    parts[i].events = parts[i].event_count ? events + (uintptr_t)parts[i].events : NULL;
+  for (size_t i = 0; i < s->events.length / sizeof *events; i++) {
+    rille_event_input *event = &events[i];
+    event->data.bytes = at(&s->bytes, event->data.length, (uintptr_t)event->data.bytes);
+    event->meta.bytes = at(&s->bytes, event->meta.length, (uintptr_t)event->meta.bytes);
+    event->tags = at(&s->tags, event->tag_count, (uintptr_t)event->tags);
+  }
+}
+
+static int push_result(struct appending *a, const rille_append *append,
+                       const rille_appended *done, int several) {
+  lua_State *L = a->L;
+  lua_createtable(L, 0, 4);
+  if (done->first) {
+    set_integer(L, "first", done->first);
+    set_integer(L, "last", done->last);
+  }
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "duplicate");
+  if (!several) {
+    set_integer(L, "version", done->version);
+    return 1;
+  }
+  lua_createtable(L, 0, (int)append->part_count);
+  for (size_t i = 0; i < append->part_count; i++) {
+    lua_pushlstring(L, append->parts[i].stream.bytes, append->parts[i].stream.length);
+    lua_pushinteger(L, (lua_Integer)append->versions[i]);
+    lua_rawset(L, -3);
+  }
+  lua_setfield(L, -2, "versions");
+  return 1;
+}
+
+/* The host's clock is asked here, where it may raise. */
+static int64_t ask_clock(struct appending *a) {
+  lua_State *L = a->L;
+  if (a->s->clock == LUA_NOREF) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, a->s->clock);
+  lua_call(L, 0, 1);
+  if (lua_type(L, -1) != LUA_TNUMBER) luaL_error(L, "clock must return a number of seconds");
+  lua_Number seconds = lua_tonumber(L, -1);
+  if (!(seconds > 0 && seconds < 9e12)) luaL_error(L, "clock must return seconds since 1970");
+  lua_pop(L, 1);
+  return (int64_t)(seconds * MICROSECONDS + 0.5);
+}
+
+static void clear(struct store_handle *s) {
+  struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_clear(buffers[i], KEEP_BYTES);
+}
+
+int store_append(lua_State *L) {
+  struct appending a = {.L = L, .s = store_check(L, 1)};
+  int several = lua_istable(L, 2);
+  if (!several) luaL_checktype(L, 2, LUA_TSTRING);
+  if (!a.s->store) return error_push_closed(L, "store");
+  int64_t now_us = ask_clock(&a);
+  if (!a.s->store) return error_push_closed(L, "store"); /* the clock may have closed it */
+  clear(a.s);
+  if (!(several ? read_several(&a) : read_one(&a))) return error_push_message(L, "invalid");
+  settle(a.s);
+  rille_append append = {.size = sizeof append,
+                         .parts = (const rille_part *)(void *)a.s->parts.bytes,
+                         .part_count = a.s->parts.length / sizeof(rille_part), .now_us = now_us};
+  append.versions = add(&a, &a.s->versions, append.part_count * sizeof *append.versions);
+  rille_appended done;
+  rille_error e;
+  if (rille_store_append(a.s->store, &append, &done, &e) < 0) return error_push(L, &e);
+  return push_result(&a, &append, &done, several);
+}

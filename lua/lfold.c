@@ -1,0 +1,189 @@
+/* lfold.c: the loop that runs events through a reducer's handlers.
+**
+** It is C because it is run millions of times: which handler an event goes to is
+** decided by the reader on the record's head, one view serves all events, and one
+** protected call serves the whole pass. rille/reducer.lua prepares the call. */
+#include "lrille.h"
+#include "lsandbox.h"
+#include "lvalue.h"
+
+/* The loop's stack. */
+enum { AT_FOLDING = 1, AT_HANDLERS, AT_STATE, AT_FRESH, AT_KEY, AT_KEY_OF, AT_VIEW, AT_TOP = AT_VIEW };
+
+struct folding {
+  rille_reader *reader;
+  struct event_view *view;
+  size_t types;           /* items below this number have a handler of their own */
+  int every;              /* the item after them has one, too */
+  uint64_t at;            /* the last position that counts */
+  rille_event event;      /* the one being handled; position 0: none yet */
+  uint64_t version;       /* of the last event that counted */
+  int failed;
+  rille_error error;
+};
+
+/* Whether the key at `index` is the wanted one. Integers become strings. */
+static int is_wanted(lua_State *L, int index) {
+  size_t n, m;
+  if (lua_type(L, index) == LUA_TNUMBER && !lua_isinteger(L, index))
+    luaL_error(L, "key returned a float: a key is a string or an integer");
+  if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
+    luaL_error(L, "key returned a %s: a key is a string or an integer", luaL_typename(L, index));
+  lua_pushvalue(L, index);
+  const char *key = lua_tolstring(L, -1, &n), *wanted = lua_tolstring(L, AT_KEY, &m);
+  lua_pop(L, 1);
+  return n == m && memcmp(key, wanted, n) == 0;
+}
+
+/* Asks the reducer's key function; a list goes to each, nil to none. */
+static int has_key(lua_State *L) {
+  int wanted = 0;
+  lua_pushvalue(L, AT_KEY_OF);
+  lua_pushvalue(L, AT_VIEW);
+  lua_call(L, 1, 1);
+  int index = lua_gettop(L);
+  if (lua_istable(L, index)) {
+    size_t n = lua_rawlen(L, index);
+    for (size_t i = 1; i <= n && !wanted; i++) {
+      lua_rawgeti(L, index, (lua_Integer)i);
+      wanted = is_wanted(L, lua_gettop(L));
+      lua_pop(L, 1);
+    }
+  } else if (!lua_isnil(L, index)) {
+    wanted = is_wanted(L, index);
+  }
+  lua_settop(L, AT_TOP);
+  return wanted;
+}
+
+/* What a handler returned, on top of the stack, becomes the state. */
+static void take_result(lua_State *L) {
+  if (lua_isnil(L, -1)) {
+    if (!lua_istable(L, AT_STATE))
+      luaL_error(L, "the handler returned nothing, but the state is a %s: return the new one",
+                 luaL_typename(L, AT_STATE));
+    lua_pop(L, 1);
+    return;
+  }
+  if (value_is_null(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  } else if (lua_type(L, -1) == LUA_TUSERDATA) {
+    luaL_error(L, "the handler returned an event: a state is plain data");
+  }
+  lua_replace(L, AT_STATE);
+}
+
+static void handle(lua_State *L, struct folding *f, size_t item) {
+  f->view->event = &f->event;
+  f->view->decoded = 0;
+  sandbox_seed(L, f->event.position);
+  if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
+  if (lua_isnil(L, AT_STATE)) { /* the key was removed: it begins anew */
+    lua_pushvalue(L, AT_FRESH);
+    lua_pushvalue(L, AT_KEY);
+    lua_call(L, 1, 1);
+    lua_replace(L, AT_STATE);
+  }
+  lua_rawgeti(L, AT_HANDLERS, (lua_Integer)item + 1);
+  lua_pushvalue(L, AT_STATE);
+  lua_pushvalue(L, AT_VIEW);
+  lua_pushvalue(L, AT_KEY);
+  lua_call(L, 3, 1);
+  take_result(L);
+}
+
+static int fold_loop(lua_State *L) {
+  struct folding *f = lua_touserdata(L, AT_FOLDING);
+  rille_event event;
+  int result;
+  while ((result = rille_reader_next(f->reader, &event, &f->error)) == 1) {
+    if (event.position > f->at) break;
+    f->version = event.version;
+    size_t item = rille_reader_item(f->reader);
+    if (item >= f->types && !f->every) continue;
+    f->event = event;
+    handle(L, f, item);
+  }
+  f->failed = result < 0 ? result : 0;
+  f->event.position = 0;
+  lua_pushvalue(L, AT_STATE);
+  return 1;
+}
+
+/* Turns the error on top of the stack into one that names the event. */
+static int push_failure(lua_State *L, const struct folding *f) {
+  char name[ERROR_NAME_BYTES], type[ERROR_NAME_BYTES];
+  const rille_event *e = &f->event;
+  if (e->position)
+    lua_pushfstring(L, "%s (at position %d: %s in stream %s)", lua_tostring(L, -1),
+                    (int)e->position, error_name(e->type, type), error_name(e->stream, name));
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  lua_pushstring(L, "script");
+  lua_createtable(L, 0, 1);
+  if (e->position) set_integer(L, "position", e->position);
+  return 4;
+}
+
+/* The items: one a type, and one for everything, so that versions are counted. */
+static void read_types(lua_State *L, int spec, rille_query *q, size_t *types, int all) {
+  lua_getfield(L, spec, "types");
+  size_t n = lua_rawlen(L, -1);
+  rille_item *items = lua_newuserdatauv(L, (n + 1) * (sizeof *items + sizeof(rille_text)), 0);
+  rille_text *names = (rille_text *)(items + n + 1);
+  memset(items, 0, (n + 1) * sizeof *items);
+  for (size_t i = 0; i < n; i++) {
+    lua_rawgeti(L, -2, (lua_Integer)i + 1);
+    names[i].bytes = lua_tolstring(L, -1, &names[i].length);
+    items[i] = (rille_item){.types = &names[i], .type_count = 1};
+    lua_pop(L, 1);
+  }
+  q->items = items;
+  q->item_count = n + (all ? 1 : 0);
+  *types = n;
+}
+
+/* fold_run(store, { stream=, before=, at=, types={}, handlers={}, every=boolean,
+** state=, fresh=function, key=, key_of=function })
+**   -> state, version of the last event | nil, message, code, detail */
+int fold_run(lua_State *L) {
+  struct folding f = {.at = UINT64_MAX};
+  rille_query q = {.size = sizeof q};
+  lua_Integer number;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  options_text(L, 2, "stream", &q.stream);
+  if (options_integer(L, 2, "before", &number)) q.before = (uint64_t)number;
+  if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
+  options_boolean(L, 2, "every", &f.every);
+  read_types(L, 2, &q, &f.types, f.every || q.stream.length);
+  if (q.item_count == 0) { /* no handlers at all: nothing to read */
+    lua_getfield(L, 2, "state");
+    return 1;
+  }
+  f.reader = iterator_push(L, 1, &q, &f.error);
+  if (!f.reader) return error_push(L, &f.error);
+  int iterator = lua_gettop(L);
+  lua_pushcfunction(L, sandbox_message);
+  int handler = lua_gettop(L);
+  lua_pushcfunction(L, fold_loop);
+  lua_pushlightuserdata(L, &f);
+  static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
+  f.view = event_push_view(L);
+  luaL_checkstack(L, SANDBOX_SWITCH_SLOTS, NULL);
+  int before = sandbox_switch(L, 1);
+  int status = lua_pcall(L, AT_TOP, 1, handler);
+  sandbox_switch(L, before);
+  f.view->event = NULL;
+  int results = f.failed ? error_push(L, &f.error) : status ? push_failure(L, &f) : 1;
+  if (results == 1) {
+    lua_pushinteger(L, (lua_Integer)f.version);
+    results = 2;
+  }
+  lua_pushcfunction(L, iterator_close);
+  lua_pushvalue(L, iterator);
+  lua_call(L, 1, 0);
+  return results;
+}

@@ -1,0 +1,125 @@
+/* literator.c: store:read and store:all: an iterator for a generic for.
+**
+** The iterator is a closure over a userdata that holds a reader. It ends itself
+** with the last event, with the loop (__close, Lua 5.4), with its store, or when
+** it is collected, whichever comes first. */
+#include "lrille.h"
+
+struct iterator {
+  rille_reader *reader;          /* NULL: ended */
+  struct store_handle *store;
+  struct iterator *next, **link; /* the store's list of those that read it */
+  int store_closed;
+};
+
+static void end(struct iterator *it) {
+  if (!it->reader) return;
+  rille_reader_end(it->reader);
+  it->reader = NULL;
+  *it->link = it->next;
+  if (it->next) it->next->link = it->link;
+}
+
+void iterator_end_all(struct store_handle *store) {
+  while (store->iterators) {
+    store->iterators->store_closed = 1;
+    end(store->iterators);
+  }
+}
+
+int iterator_close(lua_State *L) {
+  end(luaL_checkudata(L, 1, ITERATOR_HANDLE));
+  return 0;
+}
+
+static int iterator_tostring(lua_State *L) {
+  struct iterator *it = luaL_checkudata(L, 1, ITERATOR_HANDLE);
+  lua_pushfstring(L, "rille iterator (%s)", it->reader ? "open" : "ended");
+  return 1;
+}
+
+static int iterator_step(lua_State *L) {
+  struct iterator *it = lua_touserdata(L, lua_upvalueindex(1));
+  rille_event event;
+  rille_error e;
+  if (it->store_closed) return luaL_error(L, "the store is closed");
+  int result = it->reader ? rille_reader_next(it->reader, &event, &e) : 0;
+  if (result == 1) {
+    event_push(L, &event);
+    return 1;
+  }
+  end(it);
+  if (result == 0) return 0;
+  lua_pushstring(L, e.message);
+  return lua_error(L);
+}
+
+/* The userdata, made before the reader, so that nothing can leak. */
+static struct iterator *push_iterator(lua_State *L, int store_index) {
+  struct iterator *it = lua_newuserdatauv(L, sizeof *it, 1);
+  *it = (struct iterator){.store = store_check(L, store_index)};
+  luaL_setmetatable(L, ITERATOR_HANDLE);
+  lua_pushvalue(L, store_index);
+  lua_setiuservalue(L, -2, 1); /* keeps the store */
+  return it;
+}
+
+rille_reader *iterator_push(lua_State *L, int store_index, const rille_query *q, rille_error *e) {
+  struct iterator *it = push_iterator(L, store_index);
+  struct store_handle *s = it->store;
+  if (!s->store) {
+    error_set(e, RILLE_CLOSED, "the store is closed");
+    return NULL;
+  }
+  if (rille_store_read(s->store, q, &it->reader, e) < 0) return NULL;
+  it->next = s->iterators;
+  it->link = &s->iterators;
+  if (it->next) it->next->link = &it->next;
+  s->iterators = it;
+  return it->reader;
+}
+
+static int start(lua_State *L, const rille_query *q) {
+  rille_error e;
+  if (!iterator_push(L, 1, q, &e)) {
+    lua_pushstring(L, e.message);
+    return lua_error(L);
+  }
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, iterator_step, 1);
+  lua_insert(L, -2);
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 4; /* function, nil, nil, what the loop closes */
+}
+
+int store_read(lua_State *L) {
+  rille_query q = {.size = sizeof q};
+  store_check(L, 1);
+  luaL_checktype(L, 2, LUA_TSTRING);
+  q.stream.bytes = lua_tolstring(L, 2, &q.stream.length);
+  if (q.stream.length == 0 || q.stream.length > RILLE_NAME_BYTES)
+    return luaL_error(L, "stream has %d bytes: it needs 1 to 255", (int)q.stream.length);
+  query_check(L, 3, 1, &q);
+  return start(L, &q);
+}
+
+int store_all(lua_State *L) {
+  rille_query q = {.size = sizeof q};
+  store_check(L, 1);
+  query_check(L, 2, 0, &q);
+  return start(L, &q);
+}
+
+void iterator_open_library(lua_State *L) {
+  static const luaL_Reg methods[] = {{"__gc", iterator_close}, {"__close", iterator_close},
+                                     {"__tostring", iterator_tostring}, {NULL, NULL}};
+  static const luaL_Reg named[] = {{"close", iterator_close}, {NULL, NULL}};
+  luaL_newmetatable(L, ITERATOR_HANDLE);
+  luaL_setfuncs(L, methods, 0);
+  luaL_newlib(L, named);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}

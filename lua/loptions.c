@@ -1,0 +1,77 @@
+/* loptions.c: tables of options: every key known, every value of its type. */
+#include "lrille.h"
+
+static int is_known(const char *key, const char *const *names) {
+  for (; *names; names++)
+    if (strcmp(key, *names) == 0) return 1;
+  return 0;
+}
+
+static void unknown(lua_State *L, const char *key, const char *const *names, const char *what) {
+  const char *nearest = error_nearest(key, names);
+  if (nearest) luaL_error(L, "unknown %s '%s' (did you mean '%s'?)", what, key, nearest);
+  luaL_error(L, "unknown %s '%s'", what, key);
+}
+
+void options_check(lua_State *L, int index, const char *const *names, int array,
+                   const char *what) {
+  if (lua_isnoneornil(L, index)) return;
+  luaL_checktype(L, index, LUA_TTABLE);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+      const char *key = lua_tostring(L, -1);
+      if (!is_known(key, names)) unknown(L, key, names, what);
+    } else if (!array || lua_type(L, -1) != LUA_TNUMBER) {
+      luaL_error(L, "%s must have a name, not a %s", what, luaL_typename(L, -1));
+    }
+  }
+}
+
+/* Pushes the field if the table has it. */
+static int get(lua_State *L, int index, const char *name) {
+  if (!lua_istable(L, index)) return 0;
+  lua_pushstring(L, name);
+  lua_rawget(L, index);
+  if (!lua_isnil(L, -1)) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+static void wrong_type(lua_State *L, const char *name, const char *expected) {
+  luaL_error(L, "%s must be %s, not %s", name, expected, luaL_typename(L, -1));
+}
+
+int options_integer(lua_State *L, int index, const char *name, lua_Integer *value) {
+  int exact;
+  if (!get(L, index, name)) return 0;
+  *value = lua_tointegerx(L, -1, &exact);
+  if (!exact || lua_type(L, -1) != LUA_TNUMBER) wrong_type(L, name, "an integer");
+  lua_pop(L, 1);
+  return 1;
+}
+
+int options_number(lua_State *L, int index, const char *name, lua_Number *value) {
+  if (!get(L, index, name)) return 0;
+  if (lua_type(L, -1) != LUA_TNUMBER) wrong_type(L, name, "a number");
+  *value = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return 1;
+}
+
+int options_boolean(lua_State *L, int index, const char *name, int *value) {
+  if (!get(L, index, name)) return 0;
+  if (!lua_isboolean(L, -1)) wrong_type(L, name, "a boolean");
+  *value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return 1;
+}
+
+int options_text(lua_State *L, int index, const char *name, rille_text *value) {
+  if (!get(L, index, name)) return 0;
+  if (lua_type(L, -1) != LUA_TSTRING) wrong_type(L, name, "a string");
+  value->bytes = lua_tolstring(L, -1, &value->length);
+  lua_pop(L, 1); /* the table keeps it */
+  return 1;
+}

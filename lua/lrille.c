@@ -1,0 +1,127 @@
+/* lrille.c: the module: `require "rille"`.
+**
+** The Lua half of rille (rille/ *.lua) is part of this library as text, so that a
+** host needs no files on disk: each is in package.preload under its name. */
+#include "lrille.h"
+#include "ljson.h"
+#include "lsandbox.h"
+#include "lvalue.h"
+#include "scripts.h"
+
+#include <lualib.h>
+
+#define BUFFER_HANDLE "rille.buffer"
+
+#if defined(__GNUC__)
+#define EXPORTED __attribute__((visibility("default")))
+#else
+#define EXPORTED
+#endif
+
+EXPORTED int luaopen_rille(lua_State *L);
+
+/* ---- rille.encode, rille.decode ---- */
+
+static int buffer_gc(lua_State *L) {
+  buffer_release(luaL_checkudata(L, 1, BUFFER_HANDLE));
+  return 0;
+}
+
+static void push_buffer(lua_State *L) {
+  struct memory memory = memory_default();
+  struct buffer *b = lua_newuserdatauv(L, sizeof *b, 0);
+  buffer_init(b, &memory);
+  if (luaL_newmetatable(L, BUFFER_HANDLE)) {
+    lua_pushcfunction(L, buffer_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+}
+
+static int encode(lua_State *L) {
+  struct buffer *b = lua_touserdata(L, lua_upvalueindex(1));
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  buffer_clear(b, MIB);
+  if (lua_isnil(L, 1)) return luaL_error(L, "nil has no encoding: use rille.null");
+  if (!value_encode(L, 1, "value", b)) return error_push_message(L, "invalid");
+  lua_pushlstring(L, (const char *)b->bytes, b->length);
+  return 1;
+}
+
+static int decode(lua_State *L) {
+  size_t n;
+  luaL_checktype(L, 1, LUA_TSTRING);
+  const char *bytes = lua_tolstring(L, 1, &n);
+  return value_decode(L, bytes, n) ? 1 : error_push_message(L, "invalid");
+}
+
+/* ---- The Lua half ---- */
+
+/* What the chunk of a name is called with: what it needs of C. */
+static void push_means(lua_State *L, const char *name) {
+  if (strcmp(name, "rille.sandbox") == 0) {
+    sandbox_open(L);
+    return;
+  }
+  lua_newtable(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, "rille.store.methods");
+  lua_setfield(L, -2, "methods");
+  lua_getfield(L, LUA_REGISTRYINDEX, "rille.store.loader");
+  lua_setfield(L, -2, "loader");
+  lua_pushcfunction(L, fold_run);
+  lua_setfield(L, -2, "fold_run");
+}
+
+static int load_script(lua_State *L) {
+  size_t i = (size_t)lua_tointeger(L, lua_upvalueindex(1));
+  char chunk[64];
+  snprintf(chunk, sizeof chunk, "=%s", scripts[i].name);
+  if (luaL_loadbufferx(L, scripts[i].text, scripts[i].length, chunk, "t") != LUA_OK)
+    return lua_error(L);
+  push_means(L, scripts[i].name);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static void add_preloads(lua_State *L) {
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    lua_pushinteger(L, (lua_Integer)i);
+    lua_pushcclosure(L, load_script, 1);
+    lua_setfield(L, -2, scripts[i].name);
+  }
+  lua_pop(L, 2);
+}
+
+/* rille/reducer.lua adds store:fold. */
+static void require(lua_State *L, const char *name) {
+  lua_getglobal(L, "require");
+  lua_pushstring(L, name);
+  lua_call(L, 1, 0);
+}
+
+int luaopen_rille(lua_State *L) {
+  static const luaL_Reg functions[] = {{"open", store_open_handle}, {"decode", decode}, {NULL, NULL}};
+  store_open_library(L);
+  iterator_open_library(L);
+  event_open_library(L);
+  luaL_newlib(L, functions);
+  value_open(L);
+  push_buffer(L);
+  lua_pushcclosure(L, encode, 1);
+  lua_setfield(L, -2, "encode");
+  json_open(L);
+  lua_setfield(L, -2, "json");
+  lua_pushliteral(L, "rille " RILLE_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  /* The scripts require "rille" while this has not returned. */
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "rille");
+  lua_pop(L, 1);
+  add_preloads(L);
+  require(L, "rille.reducer");
+  return 1;
+}
