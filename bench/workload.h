@@ -1,0 +1,42 @@
+/* workload.h: the events that everybody gets, the same for the same seed. */
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
+
+#include "rille.h"
+
+#define BATCH_EVENTS 1000        /* the largest append */
+#define STREAMS_MOST 100000
+#define TYPES 16
+#define TAGS 5000
+#define TAGS_EACH 2
+#define DATA_BYTES 60
+
+/* An event to be appended. Its version is known beforehand, as it is to a user
+** who has read the stream and appends under that expectation. */
+struct input {
+  rille_text stream, type, data;
+  uint64_t version;
+  rille_text tags[TAGS_EACH];
+  size_t tag_count;
+};
+
+struct workload {
+  uint64_t random;               /* state of the generator, never 0 */
+  uint32_t streams, cursor;
+  uint32_t *order;               /* the streams in this cycle's order */
+  uint64_t *versions;            /* of each stream */
+  size_t tags_each;              /* 0 or TAGS_EACH */
+};
+
+/* `streams` from BATCH_EVENTS to STREAMS_MOST, a multiple of BATCH_EVENTS. */
+void workload_init(struct workload *w, uint32_t streams, size_t tags_each, uint64_t seed);
+void workload_release(struct workload *w);
+
+/* The next n events. In each cycle every stream gets one event, in a new random
+** order; so n that divides BATCH_EVENTS never meets a stream twice. */
+void workload_next(struct workload *w, struct input *events, size_t n);
+
+uint32_t workload_random(struct workload *w, uint32_t below);
+rille_text workload_stream(uint32_t number);
+
+#endif
