@@ -246,8 +246,12 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
 static int succeed_if_full(struct log *l, rille_error *e) {
   uint64_t end = l->written.address;
   if (end - segments_last_first(&l->segments) < l->options.segment_bytes) return 0;
-  int failed = segments_succeed(&l->segments, end, e);
-  if (!failed) l->durable = l->written; /* R1: the whole predecessor has been flushed */
+  rille_error why = {0};
+  int failed = log_flush_all(l, e); /* R1 */
+  if (failed) return failed;
+  failed = segments_succeed(&l->segments, end, &why);
+  if (failed == RILLE_IO) log_fail(l, failed, why.message);
+  if (failed && e) *e = why;
   return failed;
 }
 
@@ -262,7 +266,7 @@ static int write_events(struct log *l, const rille_append *append, rille_error *
   if (failed) return failed;
   struct building b = {.log = l, .address = l->written.address,
                        .position = l->written.next_position};
-  int64_t now = l->options.clock(l->options.clock_context);
+  int64_t now = append->now_us ? append->now_us : l->options.clock(l->options.clock_context);
   b.time_us = now > l->written.time_us ? now : l->written.time_us;
   b.content = checksum_seed(l->identity.salt, b.address);
   failed = build(&b, append, e);

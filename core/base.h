@@ -15,9 +15,15 @@
 
 #include "rille.h"
 
-/* In the amalgamation the whole library is one file and these become static. */
+/* What is shared among the library's files and no further: a host that has a
+** function of the same name must not get between. In the amalgamation, where
+** all is one file, these become static. */
 #ifndef INTERNAL
+#if defined(__GNUC__)
+#define INTERNAL __attribute__((visibility("hidden")))
+#else
 #define INTERNAL
+#endif
 #endif
 
 #define KIB ((size_t)1 << 10)

@@ -84,8 +84,7 @@ int log_note_place(struct log *l, struct place place, rille_error *e) {
 
 /* ---- Folding ---- */
 
-/* Flushes with `lock` held; nobody can append meanwhile. */
-static int flush_all(struct log *l, rille_error *e) {
+int log_flush_all(struct log *l, rille_error *e) {
   if (l->durable.address >= l->written.address) return 0;
   rille_error why = {0};
   if (segments_flush(&l->segments, &why) < 0) {
@@ -118,7 +117,7 @@ static int fold_entries(struct log *l, struct overlay_entry **sorted, struct fol
 
 int log_fold(struct log *l, rille_error *e) {
   if (index_folded(l->index).address == l->written.address) return 0;
-  int failed = l->scratch ? 0 : flush_all(l, e); /* L9; an index of our own depends on nobody */
+  int failed = l->scratch ? 0 : log_flush_all(l, e); /* L9; an index of our own depends on nobody */
   if (failed) return failed;
   size_t bytes = (l->overlay.count + 1) * sizeof(struct folded_head), n = l->overlay.count;
   struct folded_head *heads = memory_get(&l->memory, bytes);

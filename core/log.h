@@ -83,6 +83,8 @@ INTERNAL int log_entry(struct log *log, enum chain_kind kind, rille_text name,
 INTERNAL int log_note_place(struct log *log, struct place place, rille_error *error);
 /* 0, or the failure that the log is in. */
 INTERNAL int log_refuse_failed(const struct log *log, rille_error *error);
+/* Flushes all that is written; nobody can append meanwhile. */
+INTERNAL int log_flush_all(struct log *log, rille_error *error);
 /* Folds when the overlay or the unfolded log has grown to its bound. */
 INTERNAL int log_fold_if_due(struct log *log, rille_error *error);
 INTERNAL int log_fold(struct log *log, rille_error *error);

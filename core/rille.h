@@ -191,6 +191,7 @@ typedef struct rille_append {
   size_t size;               /* sizeof(rille_append) */
   const rille_part *parts;
   size_t part_count;
+  int64_t now_us;            /* the time, in microseconds since 1970; 0: the store's clock tells */
   uint64_t *versions;        /* NULL, or room for part_count of them: each stream's, after the append */
 } rille_append;
 

@@ -234,21 +234,20 @@ int segments_append(struct segments *s, uint64_t end, const void *frame, size_t 
 }
 
 int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
-  int fd, number = system_truncate(last_fd(s), end - segments_last_first(s));
-  if (number) return error_system(e, number, "can't cut the end of a segment");
-  s->frontier = end;
-  int failed = segments_flush(s, e);
-  if (!failed) failed = create_file(s->folder, end, &fd, e);
+  int fd, failed = create_file(s->folder, end, &fd, e);
   if (failed) return failed;
+  /* The zeros behind the end are of no use now; that they go need not last. */
+  int number = take_back(s, end);
+  s->frontier = end;
   pthread_rwlock_wrlock(&s->lock);
-  number = insert(s, end, fd);
+  if (!number) number = insert(s, end, fd);
   if (number == 0) s->list[s->count - 1].used = ++s->clock, s->open++;
   pthread_rwlock_unlock(&s->lock);
   if (number == 0) return 0;
   system_close(fd);
   char path[SYSTEM_PATH_BYTES];
   if (path_of(path, s->folder, end, SUFFIX)) system_remove(path);
-  return error_memory(e);
+  return error_system(e, number, "can't begin the segment %016llx.seg", (unsigned long long)end);
 }
 
 void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {

@@ -64,7 +64,9 @@ INTERNAL struct repair_segment segments_describe(const struct segments *s, uint6
 ** is cut again, and the file is as before; RILLE_FULL where there is no space. */
 INTERNAL int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
                              rille_error *error);
-/* Ends the last segment at `end` and begins its successor there. */
+/* Ends the last segment at `end`, up to which it has been flushed (R1), and begins
+** its successor there. RILLE_IO: the folder could not be flushed, so it can't be
+** told any more whether the successor would outlive a power cut. */
 INTERNAL int segments_succeed(struct segments *s, uint64_t end, rille_error *error);
 /* The system may begin to write these bytes, without being waited for. */
 INTERNAL void segments_start_writing(struct segments *s, uint64_t from, uint64_t to);

@@ -1,0 +1,167 @@
+-- bench.lua: what a Lua program gets: appends of tables, and folds through
+-- reducers. `make bench` runs it behind bench.c; it takes the same --quick,
+-- --rounds, --json and --dir.
+--
+-- The peer of the append row is SQLite FULL through its C API, in the row `batch`
+-- of bench.c, which is run between our rounds: it is spared the making of tables
+-- and their encoding, rille is not. Medians of the rounds.
+
+local build = os.getenv "RILLE_BUILD" or "build"
+package.cpath = build .. "/?.so;" .. package.cpath
+local rille = require "rille"
+
+local options = { rounds = 5, dir = "bench-scratch" }
+do
+  local i = 1
+  while arg[i] do
+    if arg[i] == "--quick" then options.quick, options.rounds = true, 3
+    elseif arg[i] == "--json" then options.json = true
+    elseif arg[i] == "--rounds" then i, options.rounds = i + 1, assert(math.tointeger(tonumber(arg[i + 1])))
+    elseif arg[i] == "--dir" then i, options.dir = i + 1, assert(arg[i + 1])
+    elseif arg[i] == "--only" then os.exit(0) -- rows of bench.c
+    else io.stderr:write("bench.lua: unknown option " .. arg[i] .. "\n") os.exit(2) end
+    i = i + 1
+  end
+end
+
+local BATCH, STREAMS = 1000, 10000
+local EVENTS = options.quick and 200000 or 1000000
+local APPENDS = 20
+local dir = options.dir .. "/lua"
+
+local REDUCERS = {
+  field = [[return { initial = { balance = 0 }, on = {
+    Deposited = function(state, event) state.balance = state.balance + event.data.amount end,
+    Withdrawn = function(state, event) state.balance = state.balance - event.data.amount end } }]],
+  unhandled = [[return { initial = { n = 0 }, on = { Closed = function(state) state.n = state.n + 1 end } }]],
+}
+
+-- Wall-clock seconds of a resolution that Lua itself does not have: rille's events
+-- are stamped in microseconds.
+local clock_store
+local function now()
+  local done = assert(clock_store:append("clock", { type = "Tick" }))
+  for event in clock_store:all { after = done.first - 1 } do return event.time end
+end
+
+local function run(command)
+  if not os.execute(command) then error("failed: " .. command) end
+end
+
+local random = 12345
+local function next_random(n)
+  random = (random * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
+  return (random >> 20) % n
+end
+
+-- 60 bytes of MessagePack, as in bench.c.
+local MEMO = ("m"):rep(28)
+local function make_parts()
+  local parts = {}
+  for i = 1, BATCH do
+    parts[i] = { stream = ("account-%08d"):format((next_random(STREAMS))), events = {
+      type = i % 2 == 0 and "Deposited" or "Withdrawn",
+      data = { amount = i, currency = "EUR", memo = MEMO } } }
+  end
+  return parts
+end
+
+local function fill(store)
+  for _ = 1, EVENTS, BATCH do assert(store:append(make_parts())) end
+end
+
+local function median(list)
+  table.sort(list)
+  local n = #list
+  return n % 2 == 1 and list[n // 2 + 1] or (list[n // 2] + list[n // 2 + 1]) / 2
+end
+
+local function append_turn(store)
+  local batches = {}
+  for i = 1, APPENDS do batches[i] = make_parts() end
+  local start = now()
+  for i = 1, APPENDS do assert(store:append(batches[i])) end
+  return APPENDS * BATCH / (now() - start)
+end
+
+local function fold_turn(store, name)
+  local start = now()
+  local state = assert(store:fold(dir .. "/" .. name .. ".lua"))
+  return store:head() / (now() - start), state
+end
+
+local function iterate_turn(store)
+  local start, n = now(), 0
+  for event in store:all() do n = n + event.data.amount // event.data.amount end
+  assert(n == store:head())
+  return n / (now() - start)
+end
+
+-- SQLite's figure for the same append, from one round of bench.c.
+local function sqlite_turn()
+  local pipe = assert(io.popen(("%s/bench --only batch --rounds 1 --json --dir %s/peer%s"):format(
+    build, options.dir, options.quick and " --quick" or "")))
+  local figure
+  for line in pipe:lines() do
+    local row = assert(rille.json.decode(line))
+    if row.metric == "events" and row.contender == "SQLite FULL" and row.built then figure = row.median end
+  end
+  assert(pipe:close(), "bench.c failed")
+  return figure
+end
+
+local function report(name, unit, figures, target, peers)
+  local ratio
+  if peers and #peers == #figures then
+    local ratios = {}
+    for i, figure in ipairs(figures) do ratios[i] = figure / peers[i] end
+    ratio = median(ratios)
+  end
+  local reached = ratio or median(figures)
+  local row = { row = name, unit = unit, contender = "rille from Lua", rounds = figures,
+                median = median(figures), ratio = ratio, target = target }
+  if target then row.met = reached >= target end
+  if options.json then print((rille.json.encode(row))) return end
+  local verdict = ""
+  if target then
+    verdict = ("   target %s: %s"):format(
+      ratio and ("%g x"):format(target) or ("%.1f M/s"):format(target / 1e6),
+      row.met and "met" or ("short by %.0f %%"):format(100 * (1 - reached / target)))
+  end
+  print(("%-44s %9.0f k/s%s%s"):format(name, row.median / 1e3,
+    ratio and (" = %5.1f x SQLite FULL from C"):format(ratio) or "", verdict))
+end
+
+run(("rm -rf '%s' && mkdir -p '%s/peer'"):format(dir, options.dir))
+run(("mkdir -p '%s'"):format(dir))
+for name, text in pairs(REDUCERS) do
+  local file = assert(io.open(dir .. "/" .. name .. ".lua", "w"))
+  assert(file:write(text))
+  assert(file:close())
+end
+clock_store = assert(rille.open(dir .. "/clock.rille", { sync = "never" }))
+local filled = assert(rille.open(dir .. "/filled.rille", { sync = "never" }))
+fill(filled)
+assert(filled:close())
+local store = assert(rille.open(dir .. "/filled.rille"))
+
+local appends, peers, field, unhandled, iterate = {}, {}, {}, {}, {}
+for round = 1, options.rounds do
+  appends[round] = append_turn(store)
+  peers[#peers + 1] = sqlite_turn()
+  field[round] = fold_turn(store, "field")
+  unhandled[round] = fold_turn(store, "unhandled")
+  iterate[round] = iterate_turn(store)
+end
+if not options.json then
+  print(("\nFrom Lua: medians of %d rounds, 60 bytes of data an event, a store of %d events"):format(
+    options.rounds, EVENTS))
+end
+report("append of 1000 tables, durable", "events/s", appends, 4, peers)
+report("fold, a reducer that touches one field", "events/s", field, 1.5e6)
+report("fold, events without a handler", "events/s", unhandled, 8e6)
+report("iterate, a plain table an event", "events/s", iterate)
+assert(store:close())
+assert(clock_store:close())
+run(("rm -rf '%s' '%s/peer'"):format(dir, options.dir))
+os.remove(options.dir)
