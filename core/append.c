@@ -83,8 +83,7 @@ static int check_part(const rille_part *part, struct spot *at, size_t *total, ri
   at->event = 0;
   at->stream = part->stream;
   int failed = check_own_name(at, "stream", part->stream, e);
-  if (!failed && part->expect < RILLE_EXPECT_EXISTS)
-    failed = bad(at, e, "expect", "is no version");
+  if (!failed && part->expect < RILLE_EXPECT_EXISTS) failed = bad(at, e, "expect", "is no version");
   for (size_t i = 0; i < part->event_count && !failed; i++) {
     at->event = i + 1;
     failed = check_event(at, &part->events[i], e);
@@ -156,8 +155,8 @@ static size_t distinct(const rille_event_input *event, rille_text tags[RILLE_TAG
   return n;
 }
 
-static int link(struct building *b, struct record_writer *w, size_t chain, rille_text name,
-                rille_error *e) {
+static int add_link(struct building *b, struct record_writer *w, size_t chain, rille_text name,
+                    rille_error *e) {
   enum chain_kind kind = chain < RECORD_FIRST_TAG ? (enum chain_kind)chain : CHAIN_TAG;
   struct overlay_entry *entry;
   uint64_t links[LINKS_MOST];
@@ -166,17 +165,16 @@ static int link(struct building *b, struct record_writer *w, size_t chain, rille
   uint64_t number = entry->count + 1;
   chain_next_links(entry->count, entry->tower, links);
   record_add_chain(w, chain, number, links);
-  return overlay_advance(&b->log->overlay, entry, number, w->address, b->address)
-             ? 0
-             : error_memory(e);
+  return overlay_advance(&b->log->overlay, entry, number, w->address, b->address) ? 0
+                                                                                  : error_memory(e);
 }
 
-static int link_all(struct building *b, struct record_writer *w, const struct record_fields *f,
-                    rille_error *e) {
-  int failed = link(b, w, RECORD_STREAM, f->stream, e);
-  if (!failed) failed = link(b, w, RECORD_TYPE, f->type, e);
+static int add_links(struct building *b, struct record_writer *w, const struct record_fields *f,
+                     rille_error *e) {
+  int failed = add_link(b, w, RECORD_STREAM, f->stream, e);
+  if (!failed) failed = add_link(b, w, RECORD_TYPE, f->type, e);
   for (size_t i = 0; i < f->tag_count && !failed; i++)
-    failed = link(b, w, RECORD_FIRST_TAG + i, f->tags[i], e);
+    failed = add_link(b, w, RECORD_FIRST_TAG + i, f->tags[i], e);
   return failed;
 }
 
@@ -186,8 +184,12 @@ static int build_event(struct building *b, rille_text stream, const rille_event_
   struct log *l = b->log;
   struct record_fields f = {.position = b->position,
                             .time_us = event->time_us ? event->time_us : b->time_us,
-                            .stream = stream, .type = event->type, .id = event->id,
-                            .data = event->data, .meta = event->meta, .tags = tags,
+                            .stream = stream,
+                            .type = event->type,
+                            .id = event->id,
+                            .data = event->data,
+                            .meta = event->meta,
+                            .tags = tags,
                             .tag_count = distinct(event, tags)};
   uint8_t *room = buffer_reserve(&l->frame, record_room(&f));
   if (!room) return error_memory(e);
@@ -195,7 +197,7 @@ static int build_event(struct building *b, rille_text stream, const rille_event_
   uint32_t head_checksum;
   uint64_t address = b->address + l->frame.length;
   record_begin(&w, room, address, &f);
-  int failed = link_all(b, &w, &f, e);
+  int failed = add_links(b, &w, &f, e);
   if (failed) return failed;
   l->frame.length += record_finish(&w, &f, l->identity.salt, &head_checksum);
   b->content = frame_content_add(b->content, head_checksum);
@@ -222,22 +224,25 @@ static int build(struct building *b, const rille_append *append, rille_error *e)
 
 static void start_write_back(struct log *l) {
   if (l->written.address - l->started < LOG_WRITE_BACK_BYTES) return;
-  segments_start_writing(&l->segments, max_u64(l->started, l->durable.address),
-                         l->written.address);
+  segments_start_writing(&l->segments, max_u64(l->started, l->durable.address), l->written.address);
   l->started = l->written.address;
 }
 
 static int write_frame(struct log *l, const struct building *b, rille_error *e) {
-  struct frame f = {.address = b->address, .length = (uint32_t)l->frame.length,
-                    .kind = FRAME_EVENTS, .format = FRAME_FORMAT,
+  struct frame f = {.address = b->address,
+                    .length = (uint32_t)l->frame.length,
+                    .kind = FRAME_EVENTS,
+                    .format = FRAME_FORMAT,
                     .count = (uint32_t)(b->position - l->written.next_position),
-                    .time_us = b->time_us, .first_position = l->written.next_position,
-                    .durable = l->durable.address, .content_checksum = b->content};
+                    .time_us = b->time_us,
+                    .first_position = l->written.next_position,
+                    .durable = l->durable.address,
+                    .content_checksum = b->content};
   frame_put_header(l->frame.bytes, &f, l->identity.salt);
   int failed = segments_append(&l->segments, b->address, l->frame.bytes, l->frame.length, e);
   if (failed) return failed;
-  l->written = (struct log_end){frame_end(&f), b->position, b->time_us, b->address,
-                                f.header_checksum};
+  l->written =
+      (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
   l->appends++;
   start_write_back(l);
   return 0;
@@ -264,8 +269,8 @@ static size_t count_events(const rille_append *append) {
 static int write_events(struct log *l, const rille_append *append, rille_error *e) {
   int failed = succeed_if_full(l, e);
   if (failed) return failed;
-  struct building b = {.log = l, .address = l->written.address,
-                       .position = l->written.next_position};
+  struct building b = {
+      .log = l, .address = l->written.address, .position = l->written.next_position};
   int64_t now = append->now_us ? append->now_us : l->options.clock(l->options.clock_context);
   b.time_us = now > l->written.time_us ? now : l->written.time_us;
   b.content = checksum_seed(l->identity.salt, b.address);
@@ -277,8 +282,8 @@ static int write_events(struct log *l, const rille_append *append, rille_error *
 
 /* The entries of the parts' streams, fetched before anything is written, because
 ** nothing may fail afterwards. */
-static int find_streams(struct log *l, const rille_append *append,
-                        struct overlay_entry **entries, rille_error *e) {
+static int find_streams(struct log *l, const rille_append *append, struct overlay_entry **entries,
+                        rille_error *e) {
   int failed = 0;
   for (size_t i = 0; i < append->part_count && !failed; i++)
     failed = log_entry(l, CHAIN_STREAM, append->parts[i].stream, &entries[i], e);
@@ -296,8 +301,8 @@ static void report(const struct log *l, const rille_append *append,
   done->last = l->written.next_position - 1;
 }
 
-static int append_locked(struct log *l, const rille_append *append,
-                         struct overlay_entry **entries, rille_appended *done, rille_error *e) {
+static int append_locked(struct log *l, const rille_append *append, struct overlay_entry **entries,
+                         rille_appended *done, rille_error *e) {
   uint64_t before = l->written.next_position;
   int failed = log_fold_if_due(l, e);
   if (!failed) failed = find_streams(l, append, entries, e);

@@ -15,7 +15,9 @@ static void *default_alloc(void *context, void *p, size_t old, size_t n) {
   return realloc(p, n);
 }
 
-struct memory memory_default(void) { return (struct memory){default_alloc, NULL}; }
+struct memory memory_default(void) {
+  return (struct memory){default_alloc, NULL};
+}
 
 void *memory_get(const struct memory *m, size_t n) { return m->alloc(m->context, NULL, 0, n); }
 

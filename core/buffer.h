@@ -12,7 +12,7 @@ struct memory {
 };
 
 INTERNAL struct memory memory_default(void);
-INTERNAL void *memory_get(const struct memory *m, size_t n);            /* NULL when there is none */
+INTERNAL void *memory_get(const struct memory *m, size_t n); /* NULL when there is none */
 INTERNAL void *memory_get_zeroed(const struct memory *m, size_t n);
 INTERNAL void *memory_resize(const struct memory *m, void *p, size_t old, size_t n);
 INTERNAL void memory_free(const struct memory *m, void *p, size_t n);   /* p may be NULL */

@@ -86,7 +86,7 @@ static void learn(struct block *b, uint64_t number, uint64_t address) {
   if (number < b->low || number > b->high || b->addresses[number - b->low] != NO_ADDRESS) return;
   b->addresses[number - b->low] = address;
   b->queue[b->queued++] = number;
-  if (b->chain->want) b->chain->want(b->chain->context, address);
+  if (b->chain->want) b->chain->want(b->chain->context, number, address);
 }
 
 /* The block's end, and what the tower knows inside it. */

@@ -44,8 +44,8 @@ INTERNAL void chain_advance(uint64_t number, uint64_t address, uint64_t *tower);
 /* Gives the links of record `number` at `address`; < 0 is an error. */
 typedef int (*chain_links)(void *context, uint64_t number, uint64_t address, uint64_t *links,
                            rille_error *error);
-/* Tells that the record at this address will be asked for soon. May be NULL. */
-typedef void (*chain_want)(void *context, uint64_t address);
+/* Tells that this record will be asked for soon. May be NULL. */
+typedef void (*chain_want)(void *context, uint64_t number, uint64_t address);
 
 struct chain {
   const struct chain_head *head;

@@ -13,8 +13,15 @@
 #define STORE_BYTES 64u
 #define CONTROL_BYTES 4096u
 
-enum { I_MAGIC = 0, I_FORMAT = 8, I_ORDER = 12, I_UUID = 16, I_SALT = 32, I_CREATED = 40,
-       I_CHECKSUM = 60 };
+enum {
+  I_MAGIC = 0,
+  I_FORMAT = 8,
+  I_ORDER = 12,
+  I_UUID = 16,
+  I_SALT = 32,
+  I_CREATED = 40,
+  I_CHECKSUM = 60
+};
 enum { C_MAGIC = 0, C_FORMAT = 8, C_PID = 16 };
 
 int identity_make(struct identity *id, rille_error *e) {
@@ -69,9 +76,9 @@ static int parse(const uint8_t *b, size_t n, const char *path, struct identity *
                      "%s is of format %u, made by a newer rille; this one knows format %u", path,
                      get32(b + I_FORMAT), CONTROL_FORMAT);
   if (get32(b + I_CHECKSUM) != checksum(0, b, I_CHECKSUM) || get32(b + I_ORDER) != ORDER_MARK)
-    return error_set(e, RILLE_CORRUPT,
-                     "%s is damaged: without its 64 bytes the log can't be read; take them from a backup",
-                     path);
+    return error_set(
+        e, RILLE_CORRUPT,
+        "%s is damaged: without its 64 bytes the log can't be read; take them from a backup", path);
   memcpy(id->uuid, b + I_UUID, 16);
   id->salt = get64(b + I_SALT);
   id->created_us = (int64_t)get64(b + I_CREATED);

@@ -11,14 +11,15 @@ const char *rille_code_name(int code) {
   switch (code) {
     case RILLE_OK: return "ok";
     case RILLE_REMARK: return "remark";
-#define CODE_CASE(constant, number, name, text) case constant: return name;
-    RILLE_CODES(CODE_CASE)
+#define CODE_CASE(constant, number, name, text) \
+  case constant: return name;
+      RILLE_CODES(CODE_CASE)
 #undef CODE_CASE
     default: return "?";
   }
 }
 
-static void fill(rille_error *e, int code, const char *format, va_list arguments) {
+static void fill_error(rille_error *e, int code, const char *format, va_list arguments) {
   memset(e, 0, sizeof *e);
   e->code = code;
   vsnprintf(e->message, sizeof e->message, format, arguments);
@@ -28,15 +29,19 @@ int error_set(rille_error *e, int code, const char *format, ...) {
   if (!e) return code;
   va_list arguments;
   va_start(arguments, format);
-  fill(e, code, format, arguments);
+  fill_error(e, code, format, arguments);
   va_end(arguments);
   return code;
 }
 
 static int code_of_errno(int number) {
   switch (number) {
-    case ENOSPC: case EDQUOT: case EFBIG: return RILLE_FULL;
-    case EROFS: case EACCES: case EPERM: return RILLE_READONLY;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return RILLE_FULL;
+    case EROFS:
+    case EACCES:
+    case EPERM: return RILLE_READONLY;
     case ENOMEM: return RILLE_MEMORY;
     default: return RILLE_IO;
   }
@@ -47,7 +52,7 @@ int error_system(rille_error *e, int number, const char *format, ...) {
   if (!e) return code;
   va_list arguments;
   va_start(arguments, format);
-  fill(e, code, format, arguments);
+  fill_error(e, code, format, arguments);
   va_end(arguments);
   size_t used = strlen(e->message);
   char text[128];
@@ -63,7 +68,7 @@ int error_corrupt(rille_error *e, uint64_t address, const char *format, ...) {
   if (!e) return RILLE_CORRUPT;
   va_list arguments;
   va_start(arguments, format);
-  fill(e, RILLE_CORRUPT, format, arguments);
+  fill_error(e, RILLE_CORRUPT, format, arguments);
   va_end(arguments);
   e->address = address;
   return RILLE_CORRUPT;

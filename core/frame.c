@@ -5,15 +5,37 @@
 
 /* Offsets in a frame's header. */
 enum {
-  F_CHECKSUM = 0, F_LENGTH = 4, F_KIND = 8, F_FORMAT = 10, F_ZERO = 11, F_COUNT = 12, F_TIME = 16,
-  F_FIRST = 24, F_DURABLE = 32, F_PREFIX = 40, F_CONTENT = 44
+  F_CHECKSUM = 0,
+  F_LENGTH = 4,
+  F_KIND = 8,
+  F_FORMAT = 10,
+  F_ZERO = 11,
+  F_COUNT = 12,
+  F_TIME = 16,
+  F_FIRST = 24,
+  F_DURABLE = 32,
+  F_PREFIX = 40,
+  F_CONTENT = 44
 };
 
 /* Offsets in a record's head. */
 enum {
-  R_CHECKSUM = 0, R_LENGTH = 4, R_POSITION = 8, R_TIME = 16, R_VERSION = 24, R_TYPE_NUMBER = 32,
-  R_DATA = 40, R_META = 44, R_BODY = 48, R_NAMES = 52, R_STREAM = 54, R_TYPE = 55, R_ID = 56,
-  R_TAGS = 57, R_FLAGS = 58, R_ZEROS = 59
+  R_CHECKSUM = 0,
+  R_LENGTH = 4,
+  R_POSITION = 8,
+  R_TIME = 16,
+  R_VERSION = 24,
+  R_TYPE_NUMBER = 32,
+  R_DATA = 40,
+  R_META = 44,
+  R_BODY = 48,
+  R_NAMES = 52,
+  R_STREAM = 54,
+  R_TYPE = 55,
+  R_ID = 56,
+  R_TAGS = 57,
+  R_FLAGS = 58,
+  R_ZEROS = 59
 };
 
 void frame_put_header(uint8_t *b, struct frame *f, uint64_t salt) {
@@ -36,8 +58,7 @@ bool frame_get_header(const uint8_t *b, uint64_t address, uint64_t salt, struct 
   f->length = get32(b + F_LENGTH);
   if (f->length < FRAME_HEADER_BYTES || f->length % 8 != 0) return false;
   f->header_checksum = get32(b + F_CHECKSUM);
-  uint32_t c =
-      checksum(checksum_seed(salt, address), b + F_LENGTH, FRAME_HEADER_BYTES - F_LENGTH);
+  uint32_t c = checksum(checksum_seed(salt, address), b + F_LENGTH, FRAME_HEADER_BYTES - F_LENGTH);
   if (c != f->header_checksum) return false;
   f->address = address;
   f->kind = get16(b + F_KIND);
@@ -56,7 +77,7 @@ static const struct {
   uint16_t kind;
   bool records;
 } kinds[] = {
-#define KIND_ROW(name, number, records) {#name, number, records},
+#define KIND_ROW(constant, name, number, records) {#name, number, records},
     FRAME_KINDS(KIND_ROW)
 #undef KIND_ROW
 };
@@ -142,8 +163,7 @@ enum record_result record_get(const uint8_t *b, size_t available, uint64_t addre
 }
 
 bool record_body_is_sound(const struct record *r, const uint8_t *body, uint64_t salt) {
-  return checksum(checksum_seed(salt, r->address), body, record_body_bytes(r)) ==
-         r->body_checksum;
+  return checksum(checksum_seed(salt, r->address), body, record_body_bytes(r)) == r->body_checksum;
 }
 
 rille_text record_tag(const struct record *r, size_t tag) {

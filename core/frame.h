@@ -53,24 +53,24 @@
 ** it has the ignorable bit, and must refuse the store otherwise. */
 #define FRAME_IGNORABLE 0x8000u
 #define FRAME_KINDS(X)                                                         \
-  X(EVENTS, 1, true)      /* an append */                                      \
-  X(PREPARE, 2, false)    /* work of a transaction, promised, not visible */   \
-  X(COMMIT, 3, true)      /* ... done: its events, with their positions */     \
-  X(ABORT, 4, false)      /* ... dropped */                                    \
-  X(DECISION, 5, true)    /* at home: the outcome, and home's own events */    \
-  X(END, 6, false)        /* at home: every member has acknowledged */         \
-  X(EPOCH, 7, false)      /* a coordinator's instance begins */                \
-  X(CLOSED, 8, false)     /* ... and has ended */                              \
-  X(RESTORED, 9, false)   /* what precedes came out of a backup */             \
-  X(WATERMARK, 10, false) /* decisions before it may be forgotten */           \
-  X(RESOLVE, 11, false)   /* an operator has settled a transaction */          \
-  X(STREAM, 12, false)    /* a stream is truncated or deleted */               \
-  X(MARK, 13, false)      /* a processor has reached a position */             \
-  X(SCRIPT, 14, false)    /* a script's identity and text */                   \
-  X(PARK, 15, false)      /* an event a processor failed on */                 \
-  X(REDACT, 16, false)    /* content was taken out of the log */
+  X(EVENTS, events, 1, true)      /* an append */                              \
+  X(PREPARE, prepare, 2, false)    /* work of a transaction, promised, not visible */\
+  X(COMMIT, commit, 3, true)      /* ... done: its events, with their positions */\
+  X(ABORT, abort, 4, false)      /* ... dropped */                             \
+  X(DECISION, decision, 5, true)    /* at home: the outcome, and home's own events */\
+  X(END, end, 6, false)        /* at home: every member has acknowledged */    \
+  X(EPOCH, epoch, 7, false)      /* a coordinator's instance begins */         \
+  X(CLOSED, closed, 8, false)     /* ... and has ended */                      \
+  X(RESTORED, restored, 9, false)   /* what precedes came out of a backup */   \
+  X(WATERMARK, watermark, 10, false) /* decisions before it may be forgotten */\
+  X(RESOLVE, resolve, 11, false)   /* an operator has settled a transaction */ \
+  X(STREAM, stream, 12, false)    /* a stream is truncated or deleted */       \
+  X(MARK, mark, 13, false)      /* a processor has reached a position */       \
+  X(SCRIPT, script, 14, false)    /* a script's identity and text */           \
+  X(PARK, park, 15, false)      /* an event a processor failed on */           \
+  X(REDACT, redact, 16, false)    /* content was taken out of the log */
 enum frame_kind {
-#define FRAME_KIND_ENUM(name, number, records) FRAME_##name = number,
+#define FRAME_KIND_ENUM(constant, name, number, records) FRAME_##constant = number,
   FRAME_KINDS(FRAME_KIND_ENUM)
 #undef FRAME_KIND_ENUM
 };

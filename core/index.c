@@ -16,8 +16,15 @@
 #define STATE_KEY "state"
 
 /* The state: format, uuid, and the end of the log that was folded. */
-enum { S_FORMAT = 0, S_UUID = 8, S_ADDRESS = 24, S_POSITION = 32, S_TIME = 40, S_FRAME = 48,
-       S_CHECKSUM = 56 };
+enum {
+  S_FORMAT = 0,
+  S_UUID = 8,
+  S_ADDRESS = 24,
+  S_POSITION = 32,
+  S_TIME = 40,
+  S_FRAME = 48,
+  S_CHECKSUM = 56
+};
 
 struct index {
   struct memory memory;
@@ -199,7 +206,9 @@ void index_close(struct index *x) {
   memory_free(&memory, x, sizeof *x);
 }
 
-struct log_end index_folded(const struct index *x) { return x->end; }
+struct log_end index_folded(const struct index *x) {
+  return x->end;
+}
 
 /* ---- Reading ---- */
 
@@ -225,8 +234,9 @@ static int parse_head(const MDB_val *v, struct chain_head *head, rille_error *e)
       return 0;
     }
   }
-  return error_set(e, RILLE_CORRUPT,
-                   "index: a head is damaged; deleting the folder index/ is safe, it is made again");
+  return error_set(
+      e, RILLE_CORRUPT,
+      "index: a head is damaged; deleting the folder index/ is safe, it is made again");
 }
 
 int index_head(struct index *x, enum chain_kind kind, rille_text name, struct chain_head *head,

@@ -17,8 +17,9 @@ int log_fail(struct log *l, int code, const char *why) {
 }
 
 int log_refuse_failed(const struct log *l, rille_error *e) {
-  return l->failed ? error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why)
-                   : 0;
+  return l->failed
+             ? error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why)
+             : 0;
 }
 
 /* ---- Heads and places ---- */
@@ -103,11 +104,16 @@ static int fold_entries(struct log *l, struct overlay_entry **sorted, struct fol
     struct overlay_entry *o = sorted[i];
     if (o->count == 0 || o->touched < l->overlay.start) continue; /* only looked at */
     heads[n++] = (struct folded_head){.kind = (enum chain_kind)o->kind,
-                                    .name = {o->name, o->name_length},
-                                    .count = o->count, .touched = o->touched, .tower = o->tower};
+                                      .name = {o->name, o->name_length},
+                                      .count = o->count,
+                                      .touched = o->touched,
+                                      .tower = o->tower};
   }
-  struct fold f = {.heads = heads, .head_count = n, .places = l->overlay.places,
-                   .place_count = l->overlay.place_count, .end = l->written};
+  struct fold f = {.heads = heads,
+                   .head_count = n,
+                   .places = l->overlay.places,
+                   .place_count = l->overlay.place_count,
+                   .end = l->written};
   int failed = index_fold(l->index, &f, e);
   if (failed) return failed;
   overlay_restart(&l->overlay, l->written.address);
@@ -160,8 +166,7 @@ static int take_chain(struct log *l, const struct record *r, size_t chain, uint6
 
 static int take_record(struct log *l, const struct record *r, uint64_t frame, rille_error *e) {
   int failed = log_note_place(l, (struct place){r->position, frame, r->address}, e);
-  for (size_t c = 0; c < record_chains(r) && !failed; c++)
-    failed = take_chain(l, r, c, frame, e);
+  for (size_t c = 0; c < record_chains(r) && !failed; c++) failed = take_chain(l, r, c, frame, e);
   return failed;
 }
 
@@ -184,8 +189,7 @@ static int take_frames(struct log *l, struct scan *s, rille_error *e) {
 static int catch_up(struct log *l, const struct log_end *end, rille_error *e) {
   struct scan s;
   l->written = index_folded(l->index);
-  scan_init(&s, &l->source, &l->memory, l->written.address, l->written.next_position,
-            end->address);
+  scan_init(&s, &l->source, &l->memory, l->written.address, l->written.next_position, end->address);
   s.time_us = l->written.time_us;
   int failed = take_frames(l, &s, e);
   scan_release(&s);
@@ -238,13 +242,7 @@ static int find_end(struct log *l, bool *fits, struct repair_finding *f, rille_e
   if (failed) return failed;
   *f = (struct repair_finding){.evidence = a.address, .end = {.next_position = 1}};
   if (*fits) f->end = a, f->durable = a.address;
-  failed = look(l, f, e);
-  if (!failed && f->verdict == REPAIR_CLEAN && f->end.address < a.address) {
-    f->verdict = REPAIR_CORRUPT;
-    snprintf(f->reason, sizeof f->reason, "the index was made from a log that went on to byte %llu",
-             (unsigned long long)a.address);
-  }
-  return failed;
+  return look(l, f, e);
 }
 
 static int refuse_corrupt(const struct repair_finding *f, rille_error *e) {
@@ -307,12 +305,12 @@ static int mend(struct log *l, const struct repair_finding *f, rille_error *e) {
 
 static int remark(const struct repair_finding *f, enum index_state state, rille_error *e) {
   if (f->verdict == REPAIR_TORN)
-    return error_set(e, RILLE_REMARK,
-                     "the last append was not finished when the power or the process ended: the log "
-                     "was cut at byte %llu, behind position %llu%s",
-                     (unsigned long long)f->end.address,
-                     (unsigned long long)(f->end.next_position - 1),
-                     f->survivors ? "; the bytes are kept beside it" : "");
+    return error_set(
+        e, RILLE_REMARK,
+        "the last append was not finished when the power or the process ended: the log "
+        "was cut at byte %llu, behind position %llu%s",
+        (unsigned long long)f->end.address, (unsigned long long)(f->end.next_position - 1),
+        f->survivors ? "; the bytes are kept beside it" : "");
   if (f->verdict == REPAIR_CORRUPT) {
     refuse_corrupt(f, e);
     if (e) e->code = RILLE_REMARK;
@@ -362,8 +360,8 @@ static void release(struct log *l) {
 
 int log_open(struct log *l, const char *folder, const struct identity *identity,
              const struct log_options *options, const struct memory *memory, rille_error *e) {
-  *l = (struct log){.memory = *memory, .options = *options, .identity = *identity,
-                    .place_cell = UINT64_MAX};
+  *l = (struct log){
+      .memory = *memory, .options = *options, .identity = *identity, .place_cell = UINT64_MAX};
   if (pthread_mutex_init(&l->flushing, NULL) != 0) return error_memory(e);
   if (pthread_mutex_init(&l->lock, NULL) != 0) {
     pthread_mutex_destroy(&l->flushing);
@@ -414,8 +412,7 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
   int failed;
   pthread_mutex_lock(&l->flushing);
   struct log_end target = flush_target(l, address, &failed, e);
-  if (!failed)
-    failed = finish_flush(l, &target, segments_flush(&l->segments, &why), &why, e);
+  if (!failed) failed = finish_flush(l, &target, segments_flush(&l->segments, &why), &why, e);
   pthread_mutex_unlock(&l->flushing);
   return failed < 0 ? failed : 0;
 }

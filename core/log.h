@@ -21,8 +21,8 @@
 #include "overlay.h"
 #include "segment.h"
 
-#define LOG_UNFOLDED_BYTES_MOST ((uint64_t)56 << 20) /* of log between A and the end; then it is folded */
-#define LOG_WRITE_BACK_BYTES ((uint64_t)16 << 20)    /* unflushed: write-back is started this often */
+#define LOG_UNFOLDED_BYTES_MOST ((uint64_t)56 << 20) /* behind A; then it is folded */
+#define LOG_WRITE_BACK_BYTES ((uint64_t)16 << 20)    /* unflushed; then write-back is started */
 #define LOG_FRAME_KEEP_BYTES ((size_t)4 << 20)       /* memory kept from one append to the next */
 
 struct log_options {

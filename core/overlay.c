@@ -78,8 +78,7 @@ static bool is(const struct overlay_entry *e, uint32_t hash, enum chain_kind kin
          memcmp(e->name, name.bytes, name.length) == 0;
 }
 
-struct overlay_entry *overlay_find(const struct overlay *o, enum chain_kind kind,
-                                   rille_text name) {
+struct overlay_entry *overlay_find(const struct overlay *o, enum chain_kind kind, rille_text name) {
   if (o->count == 0) return NULL;
   uint32_t hash = hash_of(o, kind, name);
   for (size_t i = hash & (o->capacity - 1); o->slots[i]; i = (i + 1) & (o->capacity - 1))
@@ -115,9 +114,13 @@ struct overlay_entry *overlay_add(struct overlay *o, enum chain_kind kind, rille
   struct overlay_entry *e = take(o, sizeof *e + name.length);
   uint64_t *tower = take(o, room * sizeof *tower);
   if (!e || !tower) return NULL;
-  *e = (struct overlay_entry){.count = head->count, .touched = head->touched, .tower = tower,
-                              .hash = hash_of(o, kind, name), .kind = (uint8_t)kind,
-                              .name_length = (uint8_t)name.length, .capacity = (uint8_t)room};
+  *e = (struct overlay_entry){.count = head->count,
+                              .touched = head->touched,
+                              .tower = tower,
+                              .hash = hash_of(o, kind, name),
+                              .kind = (uint8_t)kind,
+                              .name_length = (uint8_t)name.length,
+                              .capacity = (uint8_t)room};
   memcpy(e->name, name.bytes, name.length);
   memcpy(tower, head->tower, levels * sizeof *tower);
   place_in(o->slots, o->capacity, e);
@@ -125,8 +128,8 @@ struct overlay_entry *overlay_add(struct overlay *o, enum chain_kind kind, rille
   return e;
 }
 
-bool overlay_advance(struct overlay *o, struct overlay_entry *e, uint64_t number,
-                     uint64_t address, uint64_t frame) {
+bool overlay_advance(struct overlay *o, struct overlay_entry *e, uint64_t number, uint64_t address,
+                     uint64_t frame) {
   if (chain_levels(number) > e->capacity) {
     unsigned room = e->capacity + 4u;
     uint64_t *tower = take(o, room * sizeof *tower);
@@ -150,8 +153,8 @@ void overlay_get(const struct overlay_entry *e, struct chain_head *head) {
 bool overlay_add_place(struct overlay *o, struct place place) {
   if (o->place_count == o->place_capacity) {
     size_t capacity = o->place_capacity ? 2 * o->place_capacity : 64;
-    struct place *places = memory_resize(
-        &o->memory, o->places, o->place_capacity * sizeof *places, capacity * sizeof *places);
+    struct place *places = memory_resize(&o->memory, o->places, o->place_capacity * sizeof *places,
+                                         capacity * sizeof *places);
     if (!places) return false;
     o->places = places;
     o->place_capacity = capacity;

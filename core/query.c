@@ -52,7 +52,7 @@ static void add_slots(struct query *q, size_t number) {
   }
 }
 
-static void fill(struct query *q, const rille_item *items) {
+static void fill_query(struct query *q, const rille_item *items) {
   for (size_t i = 0; i < q->count; i++) {
     rille_item *copy = &q->items[i];
     *copy = items[i];
@@ -65,8 +65,8 @@ static void fill(struct query *q, const rille_item *items) {
   }
 }
 
-int query_init(struct query *q, const rille_item *items, size_t count,
-               const struct memory *memory, rille_error *e) {
+int query_init(struct query *q, const rille_item *items, size_t count, const struct memory *memory,
+               rille_error *e) {
   *q = (struct query){.memory = *memory, .count = count};
   buffer_init(&q->texts, memory);
   if (count == 0) return 0;
@@ -87,7 +87,7 @@ int query_init(struct query *q, const rille_item *items, size_t count,
     return error_memory(e);
   }
   q->name_count = 0;
-  fill(q, items);
+  fill_query(q, items);
   return 0;
 }
 

@@ -119,7 +119,9 @@ static int wrong_record(uint64_t address, rille_error *e) {
 static int fill_slot(rille_reader *r, struct reader_slot *slot, uint64_t number, uint64_t address,
                      rille_error *e) {
   struct log *l = r->log;
-  int failed = segments_read(&l->segments, address, slot->bytes, READER_SLOT_BYTES, &slot->got, e);
+  int failed = 0;
+  if (slot->got == 0)
+    failed = segments_read(&l->segments, address, slot->bytes, READER_SLOT_BYTES, &slot->got, e);
   if (failed) return failed;
   enum record_result result =
       record_get(slot->bytes, slot->got, address, l->identity.salt, &slot->record);
@@ -133,19 +135,28 @@ static int fill_slot(rille_reader *r, struct reader_slot *slot, uint64_t number,
   return 0;
 }
 
+/* The number's slot, or the spare one for those outside of the block. */
+static struct reader_slot *slot_of(rille_reader *r, uint64_t number) {
+  uint64_t i = number - r->block_low;
+  if (number >= r->block_low && i < r->block_count) return &r->slots[i];
+  r->spare->got = 0;
+  return r->spare;
+}
+
 static int stream_links(void *context, uint64_t number, uint64_t address, uint64_t *links,
                         rille_error *e) {
   rille_reader *r = context;
-  uint64_t i = number - r->block_low;
-  struct reader_slot *slot = number >= r->block_low && i < r->block_count ? &r->slots[i] : r->spare;
+  struct reader_slot *slot = slot_of(r, number);
   int failed = fill_slot(r, slot, number, address, e);
   if (!failed) record_links(&slot->record, RECORD_STREAM, links);
   return failed;
 }
 
-static void want(void *context, uint64_t address) {
+/* What is in memory goes into its slot at once, by one call for each record. */
+static void want(void *context, uint64_t number, uint64_t address) {
   rille_reader *r = context;
-  segments_want(&r->log->segments, address);
+  struct reader_slot *slot = slot_of(r, number);
+  slot->got = segments_want(&r->log->segments, address, slot->bytes, READER_SLOT_BYTES);
 }
 
 static struct chain stream_chain(rille_reader *r) {
@@ -171,6 +182,7 @@ static int next_block(rille_reader *r, rille_error *e) {
   r->block_at = 0;
   if (r->way == READER_CHAIN) r->low += n;
   else r->high -= n;
+  for (size_t i = 0; i < r->block_count; i++) r->slots[i].got = 0;
   struct chain chain = stream_chain(r);
   return chain_block(&chain, r->block_low, r->block_low + n - 1, addresses, e);
 }
@@ -292,11 +304,16 @@ void reader_close(rille_reader *r) {
 static void give(rille_reader *r, rille_event *event) {
   const struct record *c = &r->current.record;
   const char *body = (const char *)c->bytes + c->head_length;
-  *event = (rille_event){
-      .position = c->position, .version = c->version, .time_us = c->time_us,
-      .stream = c->stream, .type = c->type, .id = c->id,
-      .data = {body, c->data_length}, .meta = {body + c->data_length, c->meta_length},
-      .tag_count = c->tag_count, .record = &r->current};
+  *event = (rille_event){.position = c->position,
+                         .version = c->version,
+                         .time_us = c->time_us,
+                         .stream = c->stream,
+                         .type = c->type,
+                         .id = c->id,
+                         .data = {body, c->data_length},
+                         .meta = {body + c->data_length, c->meta_length},
+                         .tag_count = c->tag_count,
+                         .record = &r->current};
 }
 
 int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {

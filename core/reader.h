@@ -10,7 +10,7 @@
 #include "log.h"
 #include "query.h"
 
-#define READER_SLOT_BYTES 1024u /* read at once of a record in a chain; most fit */
+#define READER_SLOT_BYTES 512u /* read at once of a record in a chain; most fit */
 
 enum reader_way { READER_SCAN, READER_SCAN_BACK, READER_CHAIN, READER_CHAIN_BACK };
 
@@ -22,7 +22,7 @@ struct read_record {
 
 struct reader_slot {
   struct record record;
-  size_t got;
+  size_t got;   /* how much of it is in bytes; 0: nothing yet, or its head is too long */
   uint8_t bytes[READER_SLOT_BYTES];
 };
 

@@ -2,9 +2,11 @@
 #include "repair.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "error.h"
 
+#define REPAIR_BLOCK_BYTES ((size_t)16 << 10) /* no system's pages are larger */
 #define REWRITE_BYTES ((size_t)1 << 20)
 
 /* Takes one frame with all its records. 1: sound; 0: the segment's end; < 0. */
@@ -18,13 +20,15 @@ static int take_frame(struct scan *s, rille_error *e) {
 }
 
 /* Walks sound frames from finding->end; there X is. */
-static int walk(struct scan *s, struct repair_finding *f, rille_error *e) {
+static int walk_sound(struct scan *s, struct repair_finding *f, rille_error *e) {
   int result;
   while ((result = take_frame(s, e)) == 1) {
     assert(s->address > f->end.address);
     f->durable = max_u64(f->durable, s->frame.durable);
-    f->end = (struct log_end){.address = s->address, .next_position = s->next_position,
-                              .time_us = s->time_us, .last_frame = s->frame.address,
+    f->end = (struct log_end){.address = s->address,
+                              .next_position = s->next_position,
+                              .time_us = s->time_us,
+                              .last_frame = s->frame.address,
                               .last_checksum = s->frame.header_checksum};
   }
   return result;
@@ -41,7 +45,7 @@ static int look_behind(const struct source *source, const struct memory *memory,
   while (at < end && !failed) {
     const uint8_t *b;
     size_t got, need = (size_t)min_u64(FRAME_HEADER_BYTES, end - at);
-    if ((failed = window_get(&w, at, need, &b, &got, e)) || got == 0) break;
+    if ((failed = window_get(&w, at, need, &b, &got, e)) || got < need) break;
     for (; got >= FRAME_HEADER_BYTES; at += 8, b += 8, got -= 8) {
       struct frame frame;
       if (get64(b) == 0) continue; /* no header has a length of 0 */
@@ -65,18 +69,25 @@ int repair_look(const struct source *source, const struct memory *memory,
   f->durable = max_u64(f->durable, segment->first); /* R1 */
   scan_init(&s, source, memory, f->end.address, f->end.next_position, segment->end);
   s.time_us = f->end.time_us;
-  int result = walk(&s, f, &why);
+  int result = walk_sound(&s, f, &why);
   scan_release(&s);
   if (result < 0 && result != RILLE_CORRUPT) return error_set(error, result, "%s", why.message);
-  f->evidence = max_u64(f->evidence, f->durable);
+  f->evidence = max_u64(f->evidence, segment->last ? f->durable : segment->end);
   f->verdict = REPAIR_CLEAN;
-  if (result == 0) return 0;
-  memcpy(f->reason, why.message, sizeof f->reason - 1);
-  f->reason[sizeof f->reason - 1] = '\0';
-  bool zeros;
-  result = look_behind(source, memory, segment->end, f, &zeros, error);
-  if (result < 0) return result;
-  if (!segment->last || f->end.address < f->evidence) f->verdict = REPAIR_CORRUPT;
+  bool zeros = true;
+  if (result < 0) {
+    memcpy(f->reason, why.message, sizeof f->reason - 1);
+    f->reason[sizeof f->reason - 1] = '\0';
+    result = look_behind(source, memory, segment->end, f, &zeros, error);
+    if (result < 0) return result;
+  } else if (!segment->last) {
+    return 0;
+  } else {
+    snprintf(f->reason, sizeof f->reason,
+             "the log ends at byte %llu, but more had been in the index",
+             (unsigned long long)f->end.address);
+  }
+  if (f->end.address < f->evidence) f->verdict = REPAIR_CORRUPT;
   else if (!zeros) f->verdict = REPAIR_TORN;
   return 0;
 }
@@ -103,9 +114,12 @@ static int rewrite(const struct source *source, const struct repair_disk *disk,
 int repair_mend(const struct source *source, const struct repair_disk *disk,
                 const struct memory *memory, const struct repair_finding *f, rille_error *e) {
   assert(f->verdict != REPAIR_CORRUPT);
+  static const uint8_t zeros[REPAIR_BLOCK_BYTES];
   uint64_t x = f->end.address;
-  if (f->verdict == REPAIR_CLEAN && f->durable >= x) return 0;
   int failed = f->verdict == REPAIR_TORN ? disk->cut(disk->context, x, e) : 0;
+  /* Also where all is clean: an earlier repair may have been killed between cut and
+  ** flush, or its flush may have failed and left zeros in memory alone. */
+  if (!failed) failed = disk->write(disk->context, x, zeros, sizeof zeros, e);
   if (!failed) failed = disk->flush(disk->context, e);
   if (!failed && f->durable < x) {
     failed = rewrite(source, disk, memory, f->durable, x, e);

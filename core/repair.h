@@ -11,8 +11,8 @@
 **     - X lies before E, or in a segment that has a successor: what had reached
 **       the disk is gone. CORRUPT: readable up to X; nothing is cut.
 **     - all zeros from X: CLEAN, the log just ends there.
-**     - else TORN: the power went before the flush. Cut at X, flush, only then
-**       append; survivors behind X must not come back to life.
+**     - else TORN: the power went before the flush. Cut at X, write zeros behind
+**       it, flush, only then append; survivors must not come back to life.
 ** R4  After a crash without a reboot the tail may be in the kernel's memory
 **     alone, and a flush that failed may have marked it clean: flush, write
 **     [durable, X) again in place, flush. Only the second success counts.
@@ -61,7 +61,8 @@ INTERNAL int repair_look(const struct source *source, const struct memory *memor
                          const struct repair_segment *segment, struct repair_finding *finding,
                          rille_error *error);
 
-/* The last segment, as repair changes it. Each returns 0 or < 0. */
+/* The last segment, as repair changes it. Each returns 0 or < 0. write may go
+** behind the segment's end. */
 struct repair_disk {
   int (*write)(void *context, uint64_t address, const void *bytes, size_t n, rille_error *error);
   int (*cut)(void *context, uint64_t address, rille_error *error); /* nothing is left behind it */

@@ -192,7 +192,7 @@ typedef struct rille_append {
   const rille_part *parts;
   size_t part_count;
   int64_t now_us;            /* the time, in microseconds since 1970; 0: the store's clock tells */
-  uint64_t *versions;        /* NULL, or room for part_count of them: each stream's, after the append */
+  uint64_t *versions;        /* NULL, or room for part_count: each stream's, after the append */
 } rille_append;
 
 typedef struct rille_appended {
@@ -244,7 +244,7 @@ typedef struct rille_item {
 
 typedef struct rille_query {
   size_t size;               /* sizeof(rille_query) */
-  rille_text stream;         /* read this stream: after and before are versions; empty: everything, and they are positions */
+  rille_text stream;         /* read this stream, by versions; empty: all, by positions */
   const rille_item *items;   /* one of these; none: all events */
   size_t item_count;
   uint64_t after;            /* exclusive, in either direction */

@@ -41,9 +41,9 @@ int window_get(struct window *w, uint64_t address, size_t n, const uint8_t **byt
 }
 
 static int bad_record(uint64_t address, rille_error *e) {
-  return error_corrupt(e, address,
-                       "damage at byte %llu of the log: the head of a record is not what was written",
-                       (unsigned long long)address);
+  return error_corrupt(
+      e, address, "damage at byte %llu of the log: the head of a record is not what was written",
+      (unsigned long long)address);
 }
 
 int window_record(struct window *w, uint64_t address, struct record *r, rille_error *e) {
@@ -53,7 +53,8 @@ int window_record(struct window *w, uint64_t address, struct record *r, rille_er
     int failed = window_get(w, address, need, &b, &got, e);
     if (failed) return failed;
     enum record_result result = record_get(b, got, address, w->source.salt, r);
-    if (result == RECORD_BAD || (result == RECORD_SHORT && got < need)) return bad_record(address, e);
+    if (result == RECORD_BAD || (result == RECORD_SHORT && got < need))
+      return bad_record(address, e);
     if (result == RECORD_OK && got >= record_bytes(r)) return 0;
     if (result == RECORD_OK && got < need) return bad_record(address, e);
     need = result == RECORD_OK ? (size_t)record_bytes(r) : record_needs(b, got);
@@ -63,10 +64,10 @@ int window_record(struct window *w, uint64_t address, struct record *r, rille_er
 
 int window_check_body(const struct window *w, const struct record *r, rille_error *e) {
   if (record_body_is_sound(r, r->bytes + r->head_length, w->source.salt)) return 0;
-  int code = error_corrupt(
-      e, r->address,
-      "damage at byte %llu of the log: the data of the event at position %llu is not what was written",
-      (unsigned long long)r->address, (unsigned long long)r->position);
+  int code = error_corrupt(e, r->address,
+                           "damage at byte %llu of the log: the data of the event at position %llu "
+                           "is not what was written",
+                           (unsigned long long)r->address, (unsigned long long)r->position);
   if (e) e->position = r->position;
   return code;
 }

@@ -60,8 +60,8 @@ static bool parse_name(const char *name, uint64_t *first) {
 static int insert(struct segments *s, uint64_t first, int fd) {
   if (s->count == s->capacity) {
     size_t capacity = s->capacity ? 2 * s->capacity : 16;
-    struct segment *list = memory_resize(&s->memory, s->list, s->capacity * sizeof *list,
-                                         capacity * sizeof *list);
+    struct segment *list =
+        memory_resize(&s->memory, s->list, s->capacity * sizeof *list, capacity * sizeof *list);
     if (!list) return ENOMEM;
     s->list = list;
     s->capacity = capacity;
@@ -183,11 +183,15 @@ int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t
                 : 0;
 }
 
-void segments_want(struct segments *s, uint64_t address) {
-  size_t i;
-  if (hold(s, address, &i, NULL)) return; /* the read that follows will report it */
-  system_will_need(s->list[i].fd, address - s->list[i].first, 1);
+size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n) {
+  size_t i, got;
+  if (hold(s, address, &i, NULL)) return 0; /* the read that follows will report it */
+  const struct segment *file = &s->list[i];
+  if (i + 1 < s->count) n = (size_t)min_u64(n, s->list[i + 1].first - address);
+  if (!system_read_cached(file->fd, address - file->first, bytes, n, &got))
+    system_will_need(file->fd, address - file->first, n);
   pthread_rwlock_unlock(&s->lock);
+  return got;
 }
 
 uint64_t segments_last_first(const struct segments *s) { return s->list[s->count - 1].first; }
@@ -195,9 +199,8 @@ uint64_t segments_last_first(const struct segments *s) { return s->list[s->count
 struct repair_segment segments_describe(const struct segments *s, uint64_t address) {
   size_t i = find(s, address);
   bool last = i + 1 == s->count;
-  return (struct repair_segment){.first = s->list[i].first,
-                                 .end = last ? s->frontier : s->list[i + 1].first,
-                                 .last = last};
+  return (struct repair_segment){
+      .first = s->list[i].first, .end = last ? s->frontier : s->list[i + 1].first, .last = last};
 }
 
 /* ---- Writing ---- */
@@ -217,12 +220,11 @@ static int take_back(struct segments *s, uint64_t end) {
   return number;
 }
 
-int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
-                    rille_error *e) {
+int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, rille_error *e) {
   assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
   size_t put, zeros = zeros_behind(s, end + n, n);
-  int number = system_write(last_fd(s), end - segments_last_first(s), frame, n, s->zeros, zeros,
-                            &put);
+  int number =
+      system_write(last_fd(s), end - segments_last_first(s), frame, n, s->zeros, zeros, &put);
   if (put >= n) { /* the frame is there, if not all the zeros */
     s->frontier = max_u64(s->frontier, end + put);
     return 0;
@@ -260,7 +262,8 @@ int segments_flush(struct segments *s, rille_error *e) {
   pthread_rwlock_rdlock(&s->lock);
   int number = system_flush(last_fd(s));
   pthread_rwlock_unlock(&s->lock);
-  return number ? error_system(e, number, "can't flush %016llx.seg: the disk may have lost what "
+  return number ? error_system(e, number,
+                               "can't flush %016llx.seg: the disk may have lost what "
                                "was written last; close the store and open it again to repair it",
                                (unsigned long long)segments_last_first(s))
                 : 0;
@@ -273,6 +276,7 @@ static int disk_write(void *context, uint64_t address, const void *bytes, size_t
   struct segments *s = context;
   size_t put;
   int number = system_write(last_fd(s), address - segments_last_first(s), bytes, n, NULL, 0, &put);
+  s->frontier = max_u64(s->frontier, address + put);
   return number ? error_system(e, number, "can't rewrite the tail of the log") : 0;
 }
 

@@ -52,8 +52,9 @@ INTERNAL void segments_close(struct segments *s);
 /* A source's read (scan.h); the context is the struct segments. */
 INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,
                            rille_error *error);
-/* The disk may begin to fetch the page at this address. */
-INTERNAL void segments_want(struct segments *s, uint64_t address);
+/* Reads like segments_read what is in memory already, and tells how much; else 0,
+** and the disk begins to fetch it. */
+INTERNAL size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n);
 
 /* The first address of the last segment, and where its file ends. */
 INTERNAL uint64_t segments_last_first(const struct segments *s);

@@ -12,8 +12,8 @@
 #include "error.h"
 #include "reader.h"
 
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct shared *table; /* of open stores: the library's only global state */
+static pthread_mutex_t store_table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct shared *store_table; /* of open stores: the library's only global state */
 
 rille_text rille_text_of(const char *text) { return (rille_text){text, strlen(text)}; }
 
@@ -113,8 +113,10 @@ static struct memory memory_of(const rille_options *o) {
 
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
-  struct log_options options = {.readonly = o->readonly != 0, .segment_bytes = o->segment_bytes,
-                                .clock = o->clock, .clock_context = o->clock_context};
+  struct log_options options = {.readonly = o->readonly != 0,
+                                .segment_bytes = o->segment_bytes,
+                                .clock = o->clock,
+                                .clock_context = o->clock_context};
   int result = control_open(&s->control, s->folder, options.readonly, &identity, e);
   if (result == 0) {
     result = log_open(&s->log, s->folder, &identity, &options, &s->memory, e);
@@ -143,7 +145,7 @@ static int open_shared(const char *path, const rille_options *o, struct shared *
   return result;
 }
 
-/* With table_lock held: the store that is open already, or a new one. */
+/* With store_table_lock held: the store that is open already, or a new one. */
 static int find_or_open(const char *path, const rille_options *o, struct shared **shared,
                         rille_error *e) {
   char file[SYSTEM_PATH_BYTES];
@@ -151,7 +153,7 @@ static int find_or_open(const char *path, const rille_options *o, struct shared 
   if (!system_join(file, sizeof file, path, "store"))
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", path);
   bool known = system_identity(file, &identity) == 0;
-  for (struct shared *s = table; s && known; s = s->next)
+  for (struct shared *s = store_table; s && known; s = s->next)
     if (s->file.device == identity.device && s->file.inode == identity.inode) {
       s->holders++;
       *shared = s;
@@ -160,16 +162,30 @@ static int find_or_open(const char *path, const rille_options *o, struct shared 
   int result = open_shared(path, o, shared, e);
   if (result < 0) return result;
   (*shared)->file = identity;
-  (*shared)->next = table;
-  table = *shared;
+  (*shared)->next = store_table;
+  store_table = *shared;
   return result;
 }
 
-int rille_store_open(const char *path, const rille_options *given, rille_store **store,
+/* The path without slashes at its end, because a name beside it is made of it. */
+static int trim_path(const char *path, char room[SYSTEM_PATH_BYTES], rille_error *e) {
+  size_t n = strlen(path);
+  if (n == 0) return error_set(e, RILLE_INVALID, "the path is empty");
+  while (n > 1 && path[n - 1] == '/') n--;
+  if (n >= SYSTEM_PATH_BYTES)
+    return error_set(e, RILLE_INVALID, "the path %.200s is too long", path);
+  memcpy(room, path, n);
+  room[n] = '\0';
+  return 0;
+}
+
+int rille_store_open(const char *given_path, const rille_options *given, rille_store **store,
                      rille_error *e) {
   rille_options o;
+  char path[SYSTEM_PATH_BYTES];
   *store = NULL;
   int failed = complete_options(given, &o, e);
+  if (!failed) failed = trim_path(given_path, path, e);
   if (!failed) failed = find_or_make(path, &o, e);
   if (failed) return failed;
   if (!o.readonly && system_is_network(path))
@@ -181,32 +197,32 @@ int rille_store_open(const char *path, const rille_options *given, rille_store *
   if (!h) return error_memory(e);
   h->memory = memory;
   h->sync = o.sync;
-  pthread_mutex_lock(&table_lock);
+  pthread_mutex_lock(&store_table_lock);
   int result = find_or_open(path, &o, &h->shared, e);
-  pthread_mutex_unlock(&table_lock);
+  pthread_mutex_unlock(&store_table_lock);
   if (result < 0) memory_free(&memory, h, sizeof *h);
   else *store = h;
   return result;
 }
 
 void shared_hold(struct shared *s) {
-  pthread_mutex_lock(&table_lock);
+  pthread_mutex_lock(&store_table_lock);
   s->holders++;
-  pthread_mutex_unlock(&table_lock);
+  pthread_mutex_unlock(&store_table_lock);
 }
 
 int shared_drop(struct shared *s, rille_error *e) {
   int failed = 0;
-  pthread_mutex_lock(&table_lock);
+  pthread_mutex_lock(&store_table_lock);
   if (--s->holders == 0) {
-    struct shared **at = &table;
+    struct shared **at = &store_table;
     while (*at != s) at = &(*at)->next;
     *at = s->next;
     failed = log_close(&s->log, e);
     control_close(&s->control);
     free_shared(s);
   }
-  pthread_mutex_unlock(&table_lock);
+  pthread_mutex_unlock(&store_table_lock);
   return failed;
 }
 

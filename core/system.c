@@ -15,11 +15,13 @@
 #include <sys/vfs.h>
 #endif
 
-#define FILE_MODE 0666   /* less the umask */
+#define FILE_MODE 0666 /* less the umask */
 #define FOLDER_MODE 0777
 
 int system_open(const char *path, enum system_open how, int *fd) {
-  int flags = how == SYSTEM_READ ? O_RDONLY : how == SYSTEM_WRITE ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
+  int flags = how == SYSTEM_READ    ? O_RDONLY
+              : how == SYSTEM_WRITE ? O_RDWR
+                                    : O_RDWR | O_CREAT | O_EXCL;
   do {
     *fd = open(path, flags | O_CLOEXEC, FILE_MODE);
   } while (*fd < 0 && errno == EINTR);
@@ -46,6 +48,19 @@ int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got) {
     *got += (size_t)r;
   }
   return 0;
+}
+
+bool system_read_cached(int fd, uint64_t offset, void *bytes, size_t n, size_t *got) {
+#ifdef RWF_NOWAIT
+  struct iovec v = {bytes, n};
+  ssize_t r = preadv2(fd, &v, 1, (off_t)offset, RWF_NOWAIT);
+  *got = r > 0 ? (size_t)r : 0;
+  return r > 0;
+#else
+  (void)fd, (void)offset, (void)bytes, (void)n;
+  *got = 0;
+  return false;
+#endif
 }
 
 /* The pieces of (a, b) that are left once `done` bytes have been written. */
@@ -125,8 +140,6 @@ int system_lock(int fd, uint64_t byte, bool exclusive) {
   return set_lock(fd, byte, exclusive ? F_WRLCK : F_RDLCK);
 }
 
-int system_unlock(int fd, uint64_t byte) { return set_lock(fd, byte, F_UNLCK); }
-
 int system_make_folder(const char *path) { return mkdir(path, FOLDER_MODE) < 0 ? errno : 0; }
 
 int system_flush_folder(const char *path) {
@@ -192,13 +205,13 @@ bool system_is_network(const char *path) {
   struct statfs s;
   if (statfs(path, &s) < 0) return false;
   switch ((uint32_t)s.f_type) {
-    case 0x6969u:                       /* NFS */
-    case 0xFF534D42u: case 0xFE534D42u: /* CIFS, SMB2 */
-    case 0x517Bu:                       /* SMB */
-    case 0x564Cu:                       /* NCP */
-    case 0x00C36400u:                   /* Ceph */
-    case 0x5346414Fu:                   /* AFS */
-      return true;
+    case 0x6969u: /* NFS */
+    case 0xFF534D42u:
+    case 0xFE534D42u: /* CIFS, SMB2 */
+    case 0x517Bu:     /* SMB */
+    case 0x564Cu:     /* NCP */
+    case 0x00C36400u: /* Ceph */
+    case 0x5346414Fu: /* AFS */ return true;
     default: return false;
   }
 #else

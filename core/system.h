@@ -17,6 +17,9 @@ INTERNAL void system_close(int fd);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
 INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);
+/* The same, but only what is in memory already: false where the disk would have
+** to be waited for, or the system can't tell. */
+INTERNAL bool system_read_cached(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);
 /* Writes a, then b, in one call where the system can; *put tells how many bytes
 ** arrived, also on failure. */
 INTERNAL int system_write(int fd, uint64_t offset, const void *a, size_t na, const void *b,
@@ -31,7 +34,6 @@ INTERNAL void system_will_need(int fd, uint64_t offset, uint64_t n);
 /* Byte locks on a file, held by the descriptor and freed by the kernel when its
 ** holder dies. EAGAIN: somebody else has it. */
 INTERNAL int system_lock(int fd, uint64_t byte, bool exclusive);
-INTERNAL int system_unlock(int fd, uint64_t byte);
 
 /* Folders. */
 INTERNAL int system_make_folder(const char *path);

@@ -13,11 +13,11 @@ struct verifying {
   struct log *log;
   const rille_verify *options;
   rille_verified *result;
-  struct overlay heads;   /* our own fold of the log */
+  struct overlay heads; /* our own fold of the log */
   struct scan scan;
   bool damaged, stopped;
-  uint64_t told;          /* progress has been told up to here */
-  rille_error error;      /* of the last step that failed */
+  uint64_t told;     /* progress has been told up to here */
+  rille_error error; /* of the last step that failed */
 };
 
 static void tell(struct verifying *v, const char *invariant, uint64_t address, uint64_t position,
@@ -81,7 +81,7 @@ static void progress(struct verifying *v, uint64_t all) {
   v->options->progress(v->options->context, v->scan.address, all);
 }
 
-static int take_record(struct verifying *v, const struct record *r) {
+static int verify_record(struct verifying *v, const struct record *r) {
   v->result->events++;
   if (window_check_body(&v->scan.window, r, &v->error) < 0) {
     tell_error(v, "L7", r->position);
@@ -91,13 +91,13 @@ static int take_record(struct verifying *v, const struct record *r) {
 }
 
 /* Walks frames until the end or the first thing that is not sound. */
-static int walk(struct verifying *v, uint64_t end) {
+static int verify_frames(struct verifying *v, uint64_t end) {
   struct record r;
   int result;
   v->scan.end = end;
   while (!v->stopped && (result = scan_next(&v->scan, &r, &v->error)) != 0) {
     if (result < 0) return result;
-    if ((result = take_record(v, &r)) < 0) return result;
+    if ((result = verify_record(v, &r)) < 0) return result;
     progress(v, end);
   }
   return 0;
@@ -126,7 +126,7 @@ static int resume(struct verifying *v, uint64_t address, uint64_t end) {
 
 static int walk_all(struct verifying *v, uint64_t end) {
   int failed;
-  while ((failed = walk(v, end)) == RILLE_CORRUPT && !v->stopped) {
+  while ((failed = verify_frames(v, end)) == RILLE_CORRUPT && !v->stopped) {
     uint64_t next = v->scan.next_position;
     uint64_t at = max_u64(v->error.address, v->scan.address);
     first_damage(v, next ? next - 1 : 0);
@@ -155,15 +155,17 @@ static int check_head(struct verifying *v, const struct overlay_entry *entry) {
   else failed = index_head(l->index, (enum chain_kind)entry->kind, text, &head, &v->error);
   if (failed < 0 && failed != RILLE_CORRUPT) return failed;
   if (failed || !same_head(entry, &head)) {
-    error_set(&v->error, 0, "the index does not fit the log for \"%s\": delete the folder index/, "
-              "it is made again", error_name(text, name));
+    error_set(&v->error, 0,
+              "the index does not fit the log for \"%s\": delete the folder index/, "
+              "it is made again",
+              error_name(text, name));
     tell_error(v, "L5", 0);
   }
   return 0;
 }
 
-static int check_known(void *context, enum chain_kind kind, rille_text name,
-                       const struct chain_head *head) {
+static int check_in_log(void *context, enum chain_kind kind, rille_text name,
+                        const struct chain_head *head) {
   struct verifying *v = context;
   char text[ERROR_NAME_BYTES];
   (void)head;
@@ -188,7 +190,7 @@ static int check_index(struct verifying *v) {
   int failed = index_begin(l->index, &v->error);
   for (size_t i = 0; i < v->heads.capacity && !failed && !v->stopped; i++)
     if (v->heads.slots[i]) failed = check_head(v, v->heads.slots[i]);
-  if (!failed && !v->stopped) failed = index_walk_heads(l->index, check_known, v, &v->error);
+  if (!failed && !v->stopped) failed = index_walk_heads(l->index, check_in_log, v, &v->error);
   if (!failed && !v->stopped) failed = index_walk_places(l->index, check_place, v, &v->error);
   index_end(l->index);
   return failed < 0 ? failed : 0;
@@ -225,7 +227,8 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
                        rille_error *e) {
   static const rille_verify nothing;
   rille_verified ignored;
-  struct verifying v = {.log = &h->shared->log, .options = options ? options : &nothing,
+  struct verifying v = {.log = &h->shared->log,
+                        .options = options ? options : &nothing,
                         .result = result ? result : &ignored};
   *v.result = (rille_verified){0};
   struct log_end end = log_visible(v.log, false);

@@ -8,10 +8,9 @@
 #include "lvalue.h"
 
 #define KEEP_BYTES ((size_t)1 << 20)
-#define MICROSECONDS 1e6
 
-static const char *const event_fields[] = {"type", "data", "tags", "meta", "id", "time",
-                                           "position", "version", "stream", NULL};
+static const char *const event_fields[] = {"type", "data",     "tags",    "meta",   "id",
+                                           "time", "position", "version", "stream", NULL};
 static const char *const append_options[] = {"expect", NULL};
 static const char *const part_fields[] = {"stream", "events", "expect", NULL};
 static const char *const no_options[] = {NULL};
@@ -107,7 +106,8 @@ static int read_tags(struct appending *a, int index, rille_event_input *event) {
 /* The event at index; false with a message pushed where a value can't be. */
 static int read_event(struct appending *a, int index) {
   lua_State *L = a->L;
-  if (!lua_istable(L, index)) luaL_error(L, "an event must be a table, not %s", luaL_typename(L, index));
+  if (!lua_istable(L, index))
+    luaL_error(L, "an event must be a table, not %s", luaL_typename(L, index));
   options_check(L, index, event_fields, 0, "field of an event");
   rille_event_input event = {0};
   read_text(a, index, "type", 1, &event.type);
@@ -224,8 +224,8 @@ static void settle(struct store_handle *s) {
   }
 }
 
-static int push_result(struct appending *a, const rille_append *append,
-                       const rille_appended *done, int several) {
+static int push_result(struct appending *a, const rille_append *append, const rille_appended *done,
+                       int several) {
   lua_State *L = a->L;
   lua_createtable(L, 0, 4);
   if (done->first) {
@@ -263,7 +263,8 @@ static int64_t ask_clock(struct appending *a) {
 
 static void clear(struct store_handle *s) {
   struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
-  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_clear(buffers[i], KEEP_BYTES);
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+    buffer_clear(buffers[i], KEEP_BYTES);
 }
 
 int store_append(lua_State *L) {
@@ -278,7 +279,8 @@ int store_append(lua_State *L) {
   settle(a.s);
   rille_append append = {.size = sizeof append,
                          .parts = (const rille_part *)(void *)a.s->parts.bytes,
-                         .part_count = a.s->parts.length / sizeof(rille_part), .now_us = now_us};
+                         .part_count = a.s->parts.length / sizeof(rille_part),
+                         .now_us = now_us};
   append.versions = add(&a, &a.s->versions, append.part_count * sizeof *append.versions);
   rille_appended done;
   rille_error e;

@@ -57,7 +57,8 @@ static int distance(const char *a, const char *b) {
     int corner = row[0];
     row[0] = i;
     for (int j = 1; j <= nb; j++) {
-      int change = corner + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
+      int change = corner + (a[i - 1] != b[j - 1]),
+          least = row[j] < row[j - 1] ? row[j] : row[j - 1];
       corner = row[j];
       row[j] = change < least + 1 ? change : least + 1;
     }

@@ -7,8 +7,6 @@
 #include "lrille.h"
 #include "lvalue.h"
 
-#define MICROSECONDS 1e6
-
 static void push_text(lua_State *L, rille_text t) { lua_pushlstring(L, t.bytes, t.length); }
 
 static void push_id(lua_State *L, const rille_event *event) {
@@ -32,8 +30,8 @@ static void push_value(lua_State *L, rille_text bytes, const rille_event *event,
     return;
   }
   if (value_decode(L, bytes.bytes, bytes.length)) return;
-  luaL_error(L, "the %s of the event at position %d can't be read: %s", field,
-             (int)event->position, lua_tostring(L, -1));
+  luaL_error(L, "the %s of the event at position %d can't be read: %s", field, (int)event->position,
+             lua_tostring(L, -1));
 }
 
 static void push_time(lua_State *L, const rille_event *event) {
@@ -108,8 +106,9 @@ static int view_newindex(lua_State *L) {
 static int view_tostring(lua_State *L) {
   struct event_view *v = luaL_checkudata(L, 1, EVENT_HANDLE);
   if (!v->event) lua_pushliteral(L, "event (over)");
-  else lua_pushfstring(L, "event %d %s", (int)v->event->position,
-                       lua_pushlstring(L, v->event->type.bytes, v->event->type.length));
+  else
+    lua_pushfstring(L, "event %d %s", (int)v->event->position,
+                    lua_pushlstring(L, v->event->type.bytes, v->event->type.length));
   return 1;
 }
 
@@ -121,8 +120,10 @@ struct event_view *event_push_view(lua_State *L) {
 }
 
 void event_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {{"__index", view_index}, {"__newindex", view_newindex},
-                                     {"__tostring", view_tostring}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"__index", view_index},
+                                     {"__newindex", view_newindex},
+                                     {"__tostring", view_tostring},
+                                     {NULL, NULL}};
   luaL_newmetatable(L, EVENT_HANDLE);
   luaL_setfuncs(L, methods, 0);
   lua_pushboolean(L, 0);

@@ -8,16 +8,25 @@
 #include "lvalue.h"
 
 /* The loop's stack. */
-enum { AT_FOLDING = 1, AT_HANDLERS, AT_STATE, AT_FRESH, AT_KEY, AT_KEY_OF, AT_VIEW, AT_TOP = AT_VIEW };
+enum {
+  AT_FOLDING = 1,
+  AT_HANDLERS,
+  AT_STATE,
+  AT_FRESH,
+  AT_KEY,
+  AT_KEY_OF,
+  AT_VIEW,
+  AT_TOP = AT_VIEW
+};
 
 struct folding {
   rille_reader *reader;
   struct event_view *view;
-  size_t types;           /* items below this number have a handler of their own */
-  int every;              /* the item after them has one, too */
-  uint64_t at;            /* the last position that counts */
-  rille_event event;      /* the one being handled; position 0: none yet */
-  uint64_t version;       /* of the last event that counted */
+  size_t types;      /* items below this number have a handler of their own */
+  int every;         /* the item after them has one, too */
+  uint64_t at;       /* the last position that counts */
+  rille_event event; /* the one being handled; position 0: none yet */
+  uint64_t version;  /* of the last event that counted */
   int failed;
   rille_error error;
 };

@@ -6,7 +6,7 @@
 #include "lrille.h"
 
 struct iterator {
-  rille_reader *reader;          /* NULL: ended */
+  rille_reader *reader; /* NULL: ended */
   struct store_handle *store;
   struct iterator *next, **link; /* the store's list of those that read it */
   int store_closed;
@@ -114,8 +114,10 @@ int store_all(lua_State *L) {
 }
 
 void iterator_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {{"__gc", iterator_close}, {"__close", iterator_close},
-                                     {"__tostring", iterator_tostring}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"__gc", iterator_close},
+                                     {"__close", iterator_close},
+                                     {"__tostring", iterator_tostring},
+                                     {NULL, NULL}};
   static const luaL_Reg named[] = {{"close", iterator_close}, {NULL, NULL}};
   luaL_newmetatable(L, ITERATOR_HANDLE);
   luaL_setfuncs(L, methods, 0);

@@ -28,16 +28,17 @@
 /* Pushes the value of the text and returns true; false with a message pushed,
 ** "column 7: ...", where columns are bytes of the text and the first is 1. Raises
 ** only for want of memory. */
-int json_decode(lua_State *L, const char *text, size_t length);
+INTERNAL int json_decode(lua_State *L, const char *text, size_t length);
 
 /* Appends the value at `index` as JSON to `out`, object keys sorted bytewise, on
 ** one line or `pretty`, indented by two spaces. False, `out` as it was, and a
 ** message pushed where value_encode refuses (`field` is its first word) or the
 ** text is too long. Raises only for want of memory; `out` must be anchored. */
-int json_encode(lua_State *L, int index, const char *field, int pretty, struct buffer *out);
+INTERNAL int json_encode(lua_State *L, int index, const char *field, int pretty,
+                         struct buffer *out);
 
 /* Pushes { decode = , encode = }: decode(text) gives the value, encode(value,
 ** { pretty = boolean }) the text; or nil, message, "invalid". After value_open. */
-void json_open(lua_State *L);
+INTERNAL void json_open(lua_State *L);
 
 #endif

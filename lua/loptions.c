@@ -13,8 +13,7 @@ static void unknown(lua_State *L, const char *key, const char *const *names, con
   luaL_error(L, "unknown %s '%s'", what, key);
 }
 
-void options_check(lua_State *L, int index, const char *const *names, int array,
-                   const char *what) {
+void options_check(lua_State *L, int index, const char *const *names, int array, const char *what) {
   if (lua_isnoneornil(L, index)) return;
   luaL_checktype(L, index, LUA_TTABLE);
   lua_pushnil(L);

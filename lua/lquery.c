@@ -2,10 +2,10 @@
 #include "lrille.h"
 
 static const char *const item_fields[] = {"types", "tags", "stream", "category", "after", NULL};
-static const char *const all_fields[] = {"types", "tags", "stream", "category", "after",
+static const char *const all_fields[] = {"types",  "tags",  "stream",  "category", "after",
                                          "before", "limit", "reverse", NULL};
-static const char *const read_fields[] = {"types", "tags", "after", "before", "limit",
-                                          "reverse", NULL};
+static const char *const read_fields[] = {"types", "tags",    "after", "before",
+                                          "limit", "reverse", NULL};
 
 /* How many texts a field holds: a list of strings, or one string. */
 static size_t count_texts(lua_State *L, int index, const char *name) {
@@ -94,8 +94,8 @@ void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
   q->limit = check_position(L, index, "limit");
   options_boolean(L, index, "reverse", &reverse);
   q->reverse = reverse;
-  rille_item *items = lua_newuserdatauv(
-      L, (count + 1) * sizeof *items + (names + 1) * sizeof(rille_text), 0);
+  rille_item *items =
+      lua_newuserdatauv(L, (count + 1) * sizeof *items + (names + 1) * sizeof(rille_text), 0);
   rille_text *room = (rille_text *)(items + count + 1);
   memset(items, 0, (count + 1) * sizeof *items);
   q->items = items;

@@ -5,6 +5,7 @@
 #include "lrille.h"
 #include "ljson.h"
 #include "lsandbox.h"
+#include "lterminal.h"
 #include "lvalue.h"
 #include "scripts.h"
 
@@ -43,7 +44,6 @@ static int encode(lua_State *L) {
   luaL_checkany(L, 1);
   lua_settop(L, 1);
   buffer_clear(b, MIB);
-  if (lua_isnil(L, 1)) return luaL_error(L, "nil has no encoding: use rille.null");
   if (!value_encode(L, 1, "value", b)) return error_push_message(L, "invalid");
   lua_pushlstring(L, (const char *)b->bytes, b->length);
   return 1;
@@ -71,6 +71,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, fold_run);
   lua_setfield(L, -2, "fold_run");
+  terminal_push(L);
+  lua_setfield(L, -2, "terminal");
 }
 
 static int load_script(lua_State *L) {
@@ -103,7 +105,8 @@ static void require(lua_State *L, const char *name) {
 }
 
 int luaopen_rille(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", store_open_handle}, {"decode", decode}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"open", store_open_handle}, {"decode", decode}, {NULL, NULL}};
   store_open_library(L);
   iterator_open_library(L);
   event_open_library(L);

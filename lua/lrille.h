@@ -17,6 +17,7 @@
 #define STORE_HANDLE "rille.store"
 #define ITERATOR_HANDLE "rille.iterator"
 #define EVENT_HANDLE "rille.event"
+#define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
 
 struct iterator;
 
@@ -32,65 +33,66 @@ struct store_handle {
 /* ---- lerror.c: failures ---- */
 
 /* nil, message, code, detail; returns 4. RILLE_MEMORY is raised. */
-int error_push(lua_State *L, const rille_error *e);
+INTERNAL int error_push(lua_State *L, const rille_error *e);
 /* nil, message, "invalid" and so on; the message is on top of the stack. */
-int error_push_message(lua_State *L, const char *code);
+INTERNAL int error_push_message(lua_State *L, const char *code);
 /* nil, "the store is closed", "closed" */
-int error_push_closed(lua_State *L, const char *what);
+INTERNAL int error_push_closed(lua_State *L, const char *what);
 /* Pushes the name nearest to `word` among `names` (NULL at the end) or nil. */
-const char *error_nearest(const char *word, const char *const *names);
+INTERNAL const char *error_nearest(const char *word, const char *const *names);
 
 /* Sets a field of the table on top of the stack. */
-void set_integer(lua_State *L, const char *name, uint64_t value);
+INTERNAL void set_integer(lua_State *L, const char *name, uint64_t value);
 
 /* ---- loptions.c: option tables ---- */
 
 /* Raises unless the table at index (or none, or nil) has only string keys among
 ** `names`; `array` allows 1..n besides. */
-void options_check(lua_State *L, int index, const char *const *names, int array,
+INTERNAL void options_check(lua_State *L, int index, const char *const *names, int array,
                    const char *what);
 /* The field as a number of its kind; false where it is nil; raises on another type. */
-int options_integer(lua_State *L, int index, const char *name, lua_Integer *value);
-int options_boolean(lua_State *L, int index, const char *name, int *value);
-int options_number(lua_State *L, int index, const char *name, lua_Number *value);
+INTERNAL int options_integer(lua_State *L, int index, const char *name, lua_Integer *value);
+INTERNAL int options_boolean(lua_State *L, int index, const char *name, int *value);
+INTERNAL int options_number(lua_State *L, int index, const char *name, lua_Number *value);
 /* Strings only, never numbers. */
-int options_text(lua_State *L, int index, const char *name, rille_text *value);
+INTERNAL int options_text(lua_State *L, int index, const char *name, rille_text *value);
 
 /* ---- lstore.c, literator.c, levent.c, lappend.c, lfold.c, lquery.c ---- */
 
-void store_open_library(lua_State *L);     /* registers the handle's metatable */
-int store_open_handle(lua_State *L);       /* rille.open */
-struct store_handle *store_check(lua_State *L, int index); /* raises if it is no store */
+INTERNAL void store_open_library(lua_State *L);     /* registers the handle's metatable */
+INTERNAL int store_open_handle(lua_State *L);       /* rille.open */
+INTERNAL struct store_handle *store_check(lua_State *L, int index); /* raises if it is no store */
 
-void iterator_open_library(lua_State *L);
-int store_read(lua_State *L);              /* store:read */
-int store_all(lua_State *L);               /* store:all */
-void iterator_end_all(struct store_handle *store);
+INTERNAL void iterator_open_library(lua_State *L);
+INTERNAL int store_read(lua_State *L);              /* store:read */
+INTERNAL int store_all(lua_State *L);               /* store:all */
+INTERNAL void iterator_end_all(struct store_handle *store);
 /* Pushes an iterator's userdata with a reader for the query, on the store at
 ** store_index, and returns the reader; NULL where reading can't begin. Whatever
 ** happens then, collection ends it; iterator_close does at once. */
-rille_reader *iterator_push(lua_State *L, int store_index, const rille_query *q, rille_error *e);
-int iterator_close(lua_State *L);
+INTERNAL rille_reader *iterator_push(lua_State *L, int store_index, const rille_query *q,
+                                     rille_error *e);
+INTERNAL int iterator_close(lua_State *L);
 
-int store_append(lua_State *L);            /* store:append */
+INTERNAL int store_append(lua_State *L);            /* store:append */
 
-void event_open_library(lua_State *L);
+INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */
-void event_push(lua_State *L, const rille_event *event);
+INTERNAL void event_push(lua_State *L, const rille_event *event);
 /* A view that is used again for event after event. */
 struct event_view {
   const rille_event *event;                /* NULL: not inside a call */
   int decoded;                             /* data is kept in the user value */
 };
-struct event_view *event_push_view(lua_State *L);
+INTERNAL struct event_view *event_push_view(lua_State *L);
 
 /* Reads the bounds and items of the table at `index` into q, for one stream or
 ** for all. Texts belong to strings that the table holds; a userdata left on the
 ** stack holds the rest. */
-void query_check(lua_State *L, int index, int one_stream, rille_query *q);
+INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
-int fold_run(lua_State *L);                /* the loop of store:fold */
+INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */
 
-void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
+INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef RILLE_LSANDBOX_H
 #define RILLE_LSANDBOX_H
 
+#include "../core/base.h"
+
 #include <lua.h>
 #include <stdint.h>
 
@@ -9,11 +11,11 @@
 ** the standard libraries with the deterministic functions in place, and the
 ** means to guard them. Called once a lua_State. The chunk's name must begin with
 ** "=", so that messages speak of a script's files only. */
-void sandbox_open(lua_State *L);
+INTERNAL void sandbox_open(lua_State *L);
 
 /* What math.random gives until the next call follows from `seed` alone. Costs a
 ** look into the registry: the generator is set up when a script asks for it. */
-void sandbox_seed(lua_State *L, uint64_t seed);
+INTERNAL void sandbox_seed(lua_State *L, uint64_t seed);
 
 /* Script code runs between sandbox_switch(L, 1) and sandbox_switch(L, 0): there
 ** ("x"):format() and its like are the scripts' functions, whatever the host did
@@ -22,10 +24,10 @@ void sandbox_seed(lua_State *L, uint64_t seed);
 ** that a script calls run under sandbox_switch(L, 0). Returns what it was, for
 ** switching back. Needs SANDBOX_SWITCH_SLOTS of stack, allocates nothing. */
 #define SANDBOX_SWITCH_SLOTS 4
-int sandbox_switch(lua_State *L, int inside);
+INTERNAL int sandbox_switch(lua_State *L, int inside);
 
 /* A message handler for lua_pcall: turns any error value into a string that
 ** begins with the file and line of the script, unless a tail call has lost it. */
-int sandbox_message(lua_State *L);
+INTERNAL int sandbox_message(lua_State *L);
 
 #endif

@@ -1,8 +1,8 @@
 /* lstore.c: rille.open and the methods of a store. */
 #include "lrille.h"
 
-static const char *const open_options[] = {"readonly", "create", "sync", "background",
-                                           "segment_bytes", "load", "clock", NULL};
+static const char *const open_options[] = {"readonly",      "create", "sync",  "background",
+                                           "segment_bytes", "load",   "clock", NULL};
 
 /* ---- The handle ---- */
 
@@ -152,12 +152,20 @@ static int store_stats(lua_State *L) {
   const struct {
     const char *name;
     uint64_t value;
-  } rows[] = {{"head", stats.head}, {"durable", stats.durable}, {"streams", stats.streams},
-              {"types", stats.types}, {"tags", stats.tags}, {"log_bytes", stats.log_bytes},
-              {"unfolded_bytes", stats.unfolded_bytes}, {"index_bytes", stats.index_bytes},
-              {"segments", stats.segments}, {"appends", stats.appends},
-              {"flushes", stats.flushes}, {"folds", stats.folds}};
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) set_integer(L, rows[i].name, rows[i].value);
+  } rows[] = {{"head", stats.head},
+              {"durable", stats.durable},
+              {"streams", stats.streams},
+              {"types", stats.types},
+              {"tags", stats.tags},
+              {"log_bytes", stats.log_bytes},
+              {"unfolded_bytes", stats.unfolded_bytes},
+              {"index_bytes", stats.index_bytes},
+              {"segments", stats.segments},
+              {"appends", stats.appends},
+              {"flushes", stats.flushes},
+              {"folds", stats.folds}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    set_integer(L, rows[i].name, rows[i].value);
   lua_pushstring(L, stats.uuid);
   lua_setfield(L, -2, "uuid");
   return 1;
@@ -218,8 +226,10 @@ static int store_verify(lua_State *L) {
   lua_newtable(L);
   c.problems = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  rille_verify options = {.size = sizeof options, .problem = verify_problem,
-                          .progress = verify_progress, .context = &c};
+  rille_verify options = {.size = sizeof options,
+                          .problem = verify_problem,
+                          .progress = verify_progress,
+                          .context = &c};
   rille_verified result;
   rille_error e;
   int failed = rille_store_verify(s->store, &options, &result, &e);
@@ -245,13 +255,19 @@ static int store_loader(lua_State *L) {
 }
 
 void store_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"append", store_append}, {"read", store_read}, {"all", store_all},
-      {"version", store_version}, {"head", store_head}, {"durable", store_durable},
-      {"sync", store_sync}, {"stats", store_stats}, {"verify", store_verify},
-      {"close", store_close}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", store_gc}, {"__close", store_gc},
-                                  {"__tostring", store_tostring}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"append", store_append},
+                                     {"read", store_read},
+                                     {"all", store_all},
+                                     {"version", store_version},
+                                     {"head", store_head},
+                                     {"durable", store_durable},
+                                     {"sync", store_sync},
+                                     {"stats", store_stats},
+                                     {"verify", store_verify},
+                                     {"close", store_close},
+                                     {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", store_gc}, {"__close", store_gc}, {"__tostring", store_tostring}, {NULL, NULL}};
   luaL_newmetatable(L, STORE_HANDLE);
   luaL_setfuncs(L, meta, 0);
   luaL_newlib(L, methods);

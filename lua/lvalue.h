@@ -33,30 +33,31 @@
 ** value that can't be stored: false, `out` as it was, and a message pushed that
 ** names the place, such as "data.items[3] is a function". `field` is the
 ** message's first word. Raises only for want of memory; `out` must therefore be
-** anchored by the caller, and may then hold a part of the value. Same value, same bytes: map keys are sorted. */
-int value_encode(lua_State *L, int index, const char *field, struct buffer *out);
+** anchored by the caller, and may then hold a part of the value. Same value, same
+** bytes: map keys are sorted. */
+INTERNAL int value_encode(lua_State *L, int index, const char *field, struct buffer *out);
 
 /* Pushes the value that the bytes hold and returns true; false with a message
 ** pushed ("byte 7: ...", the first is 1) where they are no MessagePack, end
 ** early, or go on after the value. Raises only for want of memory, and takes of
 ** it no more than a constant times `length`, whatever the bytes claim. */
-int value_decode(lua_State *L, const char *bytes, size_t length);
+INTERNAL int value_decode(lua_State *L, const char *bytes, size_t length);
 
 /* Pushes the null of this lua_State: a userdata, true in a condition. */
-void value_push_null(lua_State *L);
+INTERNAL void value_push_null(lua_State *L);
 
 /* True when the value at index is that null. */
-int value_is_null(lua_State *L, int index);
+INTERNAL int value_is_null(lua_State *L, int index);
 
 /* Registers null and the array mark; sets the fields `null` and `array` in the
 ** table on top of the stack. Called once a lua_State. */
-void value_open(lua_State *L);
+INTERNAL void value_open(lua_State *L);
 
 /* Whether the table at index carries the array mark. */
-int value_is_marked_array(lua_State *L, int index);
+INTERNAL int value_is_marked_array(lua_State *L, int index);
 
 /* Gives the table on top of the stack the array mark. */
-void value_mark_array(lua_State *L);
+INTERNAL void value_mark_array(lua_State *L);
 
 /* One item of MessagePack: a scalar, a string, or the head of an array or map
 ** whose parts are the items that follow. */
@@ -82,6 +83,6 @@ struct value_item {
 
 /* Reads the item at `at`; returns where the next one begins, or `at` itself when
 ** there is none (the last three kinds). Reads nothing at or behind `end`. */
-const uint8_t *value_item(const uint8_t *at, const uint8_t *end, struct value_item *item);
+INTERNAL const uint8_t *value_item(const uint8_t *at, const uint8_t *end, struct value_item *item);
 
 #endif

@@ -1,0 +1,74 @@
+/* lterminal.c: the terminal and the process, for the command `rille`.
+**
+** Only the command calls these. A library must not touch signals and descriptors
+** of its host; a command owns its process. */
+#include "../core/base.h"
+
+#include "lterminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STANDARD_DESCRIPTORS 3
+
+/* is(descriptor) -> boolean */
+static int terminal_is(lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/* width() -> columns of the terminal on standard output, or nil */
+static int terminal_width(lua_State *L) {
+  struct winsize size;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    lua_pushinteger(L, size.ws_col);
+  else lua_pushnil(L);
+  return 1;
+}
+
+/* seconds() -> number; only differences mean something */
+static int terminal_seconds(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+  return 1;
+}
+
+/* A store's file must not get the number of a standard stream that was closed by
+** whoever started this process, or messages would be written into it. The streams
+** are opened the wrong way round, so that using them still fails. */
+static int occupy(int descriptor) {
+  if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) return 1;
+  return open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) == descriptor;
+}
+
+/* prepare(): to be called before anything is opened. From then on writing into a
+** pipe that nobody reads ends the process quietly, as it does other commands. */
+static int terminal_prepare(lua_State *L) {
+  for (int descriptor = 0; descriptor < STANDARD_DESCRIPTORS; descriptor++)
+    if (!occupy(descriptor)) return luaL_error(L, "can't open /dev/null");
+  signal(SIGPIPE, SIG_DFL);
+  return 0;
+}
+
+/* end_on_interrupt(): ^C ends the process at once, also while it waits for input. */
+static int terminal_end_on_interrupt(lua_State *L) {
+  (void)L;
+  signal(SIGINT, SIG_DFL);
+  return 0;
+}
+
+void terminal_push(lua_State *L) {
+  static const luaL_Reg functions[] = {{"is", terminal_is},
+                                       {"width", terminal_width},
+                                       {"seconds", terminal_seconds},
+                                       {"prepare", terminal_prepare},
+                                       {"end_on_interrupt", terminal_end_on_interrupt},
+                                       {NULL, NULL}};
+  luaL_newlib(L, functions);
+}

@@ -1,0 +1,12 @@
+/* lterminal.h: what the command `rille` asks of the system that Lua can't tell. */
+#ifndef RILLE_LTERMINAL_H
+#define RILLE_LTERMINAL_H
+
+#include "../core/base.h"
+
+#include <lua.h>
+
+/* Pushes { is = , width = , seconds = , prepare = , end_on_interrupt = }. */
+INTERNAL void terminal_push(lua_State *L);
+
+#endif

@@ -1,0 +1,147 @@
+-- cli.lua: the command `rille`: words.lua becomes a parser, and `main` runs a command.
+--
+-- Nothing below main ends the process: what goes wrong is raised as { message, status },
+-- which main turns into a line on standard error and an exit status: 0 done, 1 failed
+-- or a problem was found, 2 the command line can't be understood.
+
+local core = ...
+local rille = require "rille"
+local commands = require "rille.commands"
+local screen = require "rille.screen"
+local words = require "rille.words"
+
+---@class rille.cli
+local cli = {}
+
+local DONE, FAILED, USAGE = 0, 1, 2
+local HELP_COLUMNS, HELP_MARGIN = 90, 30
+
+-- The parser ------------------------------------------------------------------------------
+
+local MISSING = "the command needs the Lua library argparse: apt-get install lua-argparse, or "
+  .. "luarocks --lua-version 5.4 install argparse"
+
+---Shows a text and ends, from within argparse.
+local function ending(text) error({ output = text, status = DONE }, 0) end
+
+local function add_help(parser)
+  return parser:add_help { description = "show this help",
+    action = function() ending(parser:get_help()) end }
+end
+
+local function add_word(parser, word)
+  local command = add_help(parser:command { name = word.name, summary = word.summary,
+    description = word.description, epilog = word.epilog })
+  command:argument(words.store)
+  for _, argument in ipairs(word.arguments or {}) do command:argument(argument) end
+  local options = {}
+  for _, option in ipairs(word.options or {}) do
+    options[option.name] = command:option(option)
+  end
+  command:option { name = "--json", args = 0, description = "print one JSON object a line" }
+  if word.mutex then command:mutex(options[word.mutex[1]], options[word.mutex[2]]) end
+end
+
+local function make_parser()
+  local found, argparse = pcall(require, "argparse")
+  if not found then screen.fail(MISSING) end
+  local parser = argparse { name = "rille", description = "An event store in a folder.",
+    usage = "Usage: rille COMMAND STORE ...\n       rille help COMMAND",
+    command_target = "command", require_command = false, help_max_width = HELP_COLUMNS,
+    help_description_margin = HELP_MARGIN }
+  add_help(parser)
+  parser:option { name = "--version", args = 0, description = "show the version",
+    action = function() ending(rille._VERSION) end }
+  for _, word in ipairs(words.list) do add_word(parser, word) end
+  add_help(parser:command { name = "help", summary = "show the help of a command",
+    description = "Shows the help of a command, or all commands." })
+    :argument(words.topic)
+  parser.error = function(at, message)
+    error({ message = message:gsub("\nDid you mean (.*)%?$", " (did you mean %1?)"),
+            usage = at:get_usage(), status = USAGE }, 0)
+  end
+  return parser
+end
+
+---Options that take a value.
+local function valued_options()
+  local names = {}
+  for _, word in ipairs(words.list) do
+    for _, option in ipairs(word.options or {}) do
+      if option.args ~= 0 then names[option.name] = true end
+    end
+  end
+  return names
+end
+
+---`--data -5` as `--data=-5`, or argparse would take the number for an option.
+local function joined(arguments)
+  local valued, list, i = valued_options(), {}, 1
+  while i <= #arguments do
+    local word, value = arguments[i], arguments[i + 1]
+    if word == "--" then
+      return table.move(arguments, i, #arguments, #list + 1, list)
+    end
+    if valued[word] and value and value:find "^%-." then
+      word, i = word .. "=" .. value, i + 1
+    end
+    list[#list + 1], i = word, i + 1
+  end
+  return list
+end
+
+local function parse(arguments)
+  local parser = make_parser()
+  local options = parser:parse(joined(arguments))
+  if not options.command then
+    error({ message = "a command is needed", usage = parser:get_help(), status = USAGE }, 0)
+  end
+  if options.command == "help" then
+    parser:parse { options.topic or "--help", "--help" }
+  end
+  if options.command == "fold" and options.version and not options.stream then
+    error({ message = "--version is of a stream: give --stream", status = USAGE }, 0)
+  end
+  return options
+end
+
+-- Running ---------------------------------------------------------------------------------
+
+local function run(arguments)
+  screen.prepare()
+  local options = parse(arguments)
+  -- An import that is interrupted says how far it came; but waiting for what is
+  -- typed must not outlast ^C.
+  if options.command ~= "import" or core.terminal.is(0) and not options.file then
+    core.terminal.end_on_interrupt()
+  end
+  local status = commands[options.command](options)
+  screen.flush()
+  return status or DONE
+end
+
+---Shows what was raised and gives the exit status for it.
+local function settle(problem)
+  if type(problem) == "table" and problem.output then
+    local ok, failure = pcall(function()
+      screen.write(problem.output, "\n")
+      screen.flush()
+    end)
+    if ok then return problem.status end
+    problem = failure
+  end
+  io.stdout:flush() -- what had been found before, as far as it can still be shown
+  screen.say(screen.message_of(problem))
+  if type(problem) ~= "table" then return FAILED end
+  if problem.usage then io.stderr:write(problem.usage, "\n") end
+  return problem.status
+end
+
+---@param arguments string[]
+---@return integer status
+function cli.main(arguments)
+  local ok, result = pcall(run, arguments)
+  return ok and result or settle(result)
+end
+
+return cli

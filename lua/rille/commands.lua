@@ -1,0 +1,219 @@
+-- commands.lua: what each word of the command `rille` does. A command gets its parsed
+-- options and returns an exit status, or nothing for 0; what it can't do it raises.
+
+local rille = require "rille"
+local event = require "rille.event"
+local import = require "rille.import"
+local screen = require "rille.screen"
+
+---@class rille.commands
+local commands = {}
+
+local PROGRESS_EVENTS = 4096  -- so often does a loop look at the clock
+
+-- What they share ---------------------------------------------------------------------
+
+---@return rille.store
+local function open(path, options)
+  local store, message, code = rille.open(path, options)
+  if not store then screen.fail(message) end
+  if code == "remark" then screen.say(message) end
+  return store
+end
+
+local function open_to_read(path) return open(path, { readonly = true }) end
+
+local function close(store)
+  local closed, message = store:close()
+  if not closed then screen.fail(message) end
+end
+
+---Raises where a name that was given can't be one.
+local function check_name(field, name)
+  local fault = name and event.name_fault(field, name)
+  if fault then screen.fail(fault) end
+end
+
+local function read_all(path)
+  local file <close> = screen.input(path)
+  local text, message = file:read "a"
+  if not text then screen.fail(("can't read %s: %s"):format(path, message)) end
+  return text
+end
+
+---The value of an option that is JSON: { value = } or { file = name }.
+local function value_of(option, given)
+  if not given then return nil end
+  if not given.file then return given.value end
+  local value, message = rille.json.decode(read_all(given.file))
+  if value == nil then
+    screen.fail(("%s: %s: %s"):format(option, given.file == "-" and "standard input" or given.file,
+      message))
+  end
+  return value
+end
+
+-- append --------------------------------------------------------------------------------
+
+function commands.append(options)
+  local e = { type = options.type, id = options.id, tags = options.tag,
+              data = value_of("--data", options.data), meta = value_of("--meta", options.meta) }
+  e.stream = options.stream
+  local bytes, fault = event.check(e)
+  if not bytes then screen.fail(fault) end
+  e.stream = nil
+  local store <close> = open(options.store)
+  local done, message = store:append(options.stream, e, { expect = options.expect })
+  if not done then screen.fail(message) end
+  close(store)
+  if options.json then screen.json(done)
+  else screen.write(("version %d, position %d\n"):format(done.version, done.last))
+  end
+end
+
+-- import, export --------------------------------------------------------------------------
+
+function commands.import(options)
+  options.file = options.file or "-"
+  return import(options, open, close)
+end
+
+function commands.export(options)
+  check_name("stream", options.stream)
+  for _, name in ipairs(options.type) do check_name("type", name) end
+  local store <close> = open_to_read(options.store)
+  local progress = screen.progress()
+  local head, count = store:head(), 0
+  for e in store:all { after = options.after, stream = options.stream, types = options.type } do
+    count = count + 1
+    if count % PROGRESS_EVENTS == 0 and not screen.is_terminal() then
+      progress.show(function() return ("position %d of %d"):format(e.position, head) end)
+    end
+    screen.json(event.exported(e))
+  end
+  progress.clear()
+end
+
+-- cat -------------------------------------------------------------------------------------
+
+local CAT_TABLE = { { "position", right = true }, { "time" }, { "stream", most = 30 },
+  { "version", right = true }, { "type", most = 24 }, { "data" } }
+
+local function cat_row(e)
+  local data = e.data == nil and "" or rille.json.encode(e.data)
+  return { tostring(e.position), os.date("%Y-%m-%d %H:%M:%S", e.time // 1 | 0), e.stream,
+           tostring(e.version), e.type, data }
+end
+
+---Takes events one by one, and nil at the end.
+local function cat_lines(options)
+  if options.json or not screen.is_terminal() then
+    return function(e)
+      if e then screen.json(event.exported(e)) end
+    end
+  end
+  local add = screen.table(CAT_TABLE)
+  return function(e) add(e and cat_row(e)) end
+end
+
+function commands.cat(options)
+  check_name("stream", options.stream)
+  local store <close> = open_to_read(options.store)
+  local line, count = cat_lines(options), 0
+  for e in store:all { stream = options.stream, after = options.after, limit = options.limit,
+                       reverse = options.reverse } do
+    count = count + 1
+    line(e)
+  end
+  line(nil)
+  if count == 0 and screen.is_terminal() then screen.say "no events" end
+end
+
+-- fold ------------------------------------------------------------------------------------
+
+local function params_of(list)
+  local params = {}
+  for _, param in ipairs(list) do params[param.name] = param.value end
+  return params
+end
+
+function commands.fold(options)
+  check_name("stream", options.stream)
+  local store <close> = open_to_read(options.store)
+  local state, position, version, detail = store:fold(options.reducer, {
+    stream = options.stream, key = options.key, at = options.at, version = options.version,
+    params = params_of(options.param) })
+  if state == nil and type(position) == "string" then screen.fail(position, 1, detail) end
+  if state == nil then state = rille.null end
+  if options.json then
+    screen.json { state = state, position = position, version = version, key = options.key }
+    return
+  end
+  screen.write(assert(rille.json.encode(state, { pretty = screen.is_terminal() })), "\n")
+end
+
+-- stat, verify ------------------------------------------------------------------------------
+
+local STAT_ROWS = { "uuid", "head", "durable", "streams", "types", "tags", "segments", "log_bytes",
+  "unfolded_bytes", "index_bytes" }
+
+local function stat_text(name, value)
+  if not screen.is_terminal() or type(value) ~= "number" then return tostring(value) end
+  return name:find "_bytes$" and screen.bytes(value) or screen.number(value)
+end
+
+function commands.stat(options)
+  local store <close> = open_to_read(options.store)
+  local stats, message = store:stats()
+  if not stats then screen.fail(message) end
+  if options.json then return screen.json(stats) end
+  local list = {}
+  for i, name in ipairs(STAT_ROWS) do list[i] = { name, stat_text(name, stats[name]) } end
+  screen.pairs(list)
+end
+
+---What verify would say of a store that is too damaged to be opened.
+local function unopened(message, detail)
+  return { events = 0, bytes = 0, readable = detail.position, ok = false, problems = {
+    { invariant = "open", address = detail.address, position = detail.position,
+      message = message } } }
+end
+
+local function verified(path)
+  local store <close>, message, code, detail = rille.open(path, { readonly = true })
+  if not store and code == "corrupt" then return unopened(message, detail) end
+  if not store then screen.fail(message) end
+  if code == "remark" then screen.say(message) end
+  local progress = screen.progress()
+  local result
+  result, message = store:verify { progress = function(done, all)
+    progress.show(function()
+      return ("%d %% of %s"):format(100 * done // all, screen.bytes(all))
+    end)
+  end }
+  progress.clear()
+  if not result then screen.fail(message) end
+  return result
+end
+
+local function verified_text(result)
+  for _, p in ipairs(result.problems) do
+    screen.write(screen.styled("bad", p.invariant), (" at byte %d, position %d: %s\n"):format(
+      p.address, p.position, screen.visible(p.message)))
+  end
+  screen.write(("%s, %s: "):format(screen.count(result.events, "event"),
+    screen.count(result.bytes, "byte")))
+  if result.ok then screen.write(screen.styled("good", "no problems"), "\n")
+  else screen.write(("%s; readable up to position %d\n")
+    :format(screen.count(#result.problems, "problem"), result.readable))
+  end
+end
+
+function commands.verify(options)
+  local result = verified(options.store)
+  if #result.problems == 0 then rille.array(result.problems) end
+  if options.json then screen.json(result) else verified_text(result) end
+  return result.ok and 0 or 1
+end
+
+return commands

@@ -1,0 +1,148 @@
+-- words.lua: the words of the command `rille` and their options, as argparse takes them,
+-- and how the text of an option becomes a value.
+
+local rille = require "rille"
+
+---@class rille.words
+local words = {}
+
+local DEFAULT_BATCH = "1000"
+
+-- Arguments as values ---------------------------------------------------------------------
+
+---A converter: a whole number that is at least `least`.
+local function whole(option, least)
+  return function(text)
+    local n = text:find "^%d+$" and math.tointeger(tonumber(text))
+    if n and n >= least then return n end
+    return nil, ("%s must be a whole number from %d, not '%s'"):format(option, least, text)
+  end
+end
+
+---A converter: JSON, or where to read it from.
+local function json(option)
+  return function(text)
+    if text == "-" then return { file = "-" } end
+    if text:sub(1, 1) == "@" then return { file = text:sub(2) } end
+    local value, message = rille.json.decode(text)
+    if value == nil then return nil, ("%s is no JSON: %s"):format(option, message) end
+    return { value = value }
+  end
+end
+
+local function param(text)
+  local name, value_text = text:match "^([^=]+)=(.*)$"
+  if not name then return nil, "--param needs NAME=JSON" end
+  local value, message = rille.json.decode(value_text)
+  if value ~= nil then return { name = name, value = value } end
+  return nil, ("--param %s: '%s' is no JSON (a text needs its quotes: %s='\"text\"'): %s")
+    :format(name, value_text, name, message)
+end
+
+local EXPECTED = { none = true, exists = true, any = true }
+
+local function expect(text)
+  if EXPECTED[text] then return text end
+  local n = text:find "^%d+$" and math.tointeger(tonumber(text))
+  return n, "--expect must be a version, none, exists or any"
+end
+
+-- The words -------------------------------------------------------------------------------
+
+---An argument that is called NAME and ends up in options.name.
+local function argument(name, description, more)
+  local a = more or {}
+  a.name, a.argname, a.target, a.description = name, name, name:lower(), description
+  return a
+end
+
+words.store = argument("STORE", "the store's folder")
+words.topic = argument("TOPIC", "the command", { args = "?" })
+
+local AFTER = { name = "--after", argname = "P", convert = whole("--after", 0),
+  description = "only events behind position P" }
+
+words.list = {
+  {
+    name = "append", summary = "write one event",
+    description = "Writes one event and prints its version and position. Makes the store if there "
+      .. "is none.",
+    arguments = { argument("STREAM", "the stream it belongs to") },
+    options = {
+      { name = "--type", argname = "T", count = 1,
+        description = "what happened, such as Deposited" },
+      { name = "--data", argname = "JSON", convert = json "--data",
+        description = "the event's data; - reads standard input, @FILE a file" },
+      { name = "--meta", argname = "JSON", convert = json "--meta",
+        description = "what is kept beside the data; - and @FILE as above" },
+      { name = "--id", argname = "ID", description = "its id (default: rille makes one)" },
+      { name = "--tag", argname = "T", count = "*", description = "a tag; may be repeated" },
+      { name = "--expect", argname = "N|none|exists|any", convert = expect,
+        description = "write only if the stream is at version N, has no event, or has one" },
+    },
+    epilog = "Example: rille append bank.rille account-1 --type Paid --data '{\"amount\":5}'",
+  },
+  {
+    name = "import", summary = "read events from lines of JSON",
+    description = "Reads one JSON object a line, with the fields stream, type, data, meta, id, "
+      .. "tags, time; position and version are ignored. Each batch is written whole or not at all. "
+      .. "After a bad line it says how far it came. Makes the store if there is none.",
+    arguments = { argument("FILE", "the lines; - or nothing: standard input",
+      { args = "?" }) },
+    options = {
+      { name = "--batch", argname = "N", convert = whole("--batch", 1), default = DEFAULT_BATCH,
+        show_default = false, description = ("events in one append (default: %s); fewer where they "
+          .. "have more than 32 MiB"):format(DEFAULT_BATCH) },
+      { name = "--from", argname = "LINE", convert = whole("--from", 1), default = "1",
+        show_default = false, description = "skip the lines before LINE" },
+    },
+    epilog = "Example: rille export old.rille | rille import new.rille",
+  },
+  {
+    name = "export", summary = "print events as lines of JSON",
+    description = "Prints one JSON object an event, in the order of their positions. `rille "
+      .. "import` reads them.",
+    options = {
+      AFTER,
+      { name = "--stream", argname = "S", description = "only this stream" },
+      { name = "--type", argname = "T", count = "*",
+        description = "only this type; may be repeated" },
+    },
+  },
+  {
+    name = "cat", summary = "show events",
+    description = "Shows events: a table on a terminal, else lines of JSON.",
+    arguments = { argument("STREAM", "only this stream", { args = "?" }) },
+    options = {
+      AFTER,
+      { name = "--limit", argname = "N", convert = whole("--limit", 1),
+        description = "at most N events" },
+      { name = "--reverse", args = 0, description = "the newest first" },
+    },
+    epilog = "Example, the last ten: rille cat bank.rille --reverse --limit 10",
+  },
+  {
+    name = "fold", summary = "run events through a reducer",
+    description = "Runs events through a reducer script and prints the state as JSON.",
+    arguments = { argument("REDUCER", "the reducer's file") },
+    options = {
+      { name = "--stream", argname = "S", description = "only events of this stream" },
+      { name = "--version", argname = "N", convert = whole("--version", 0),
+        description = "... up to its version N" },
+      { name = "--key", argname = "K", description = "the state of this key" },
+      { name = "--at", argname = "POSITION", convert = whole("--at", 0),
+        description = "the state as it was at this position" },
+      { name = "--param", argname = "NAME=JSON", count = "*", convert = param,
+        description = "a parameter of the script; may be repeated" },
+    },
+    mutex = { "--stream", "--key" },
+    epilog = "Example: rille fold bank.rille reducers/account.lua --stream account-1",
+  },
+  { name = "stat", summary = "show how much there is",
+    description = "Shows how many events, streams and bytes there are." },
+  { name = "verify", summary = "check every byte",
+    description = "Reads every byte of the log and the index and names each invariant that does "
+      .. "not hold. Exit status 1 where one does not." },
+}
+
+return words
