@@ -62,7 +62,7 @@ static bool buffer_resize(struct buffer *b, size_t capacity) {
 
 uint8_t *buffer_reserve(struct buffer *b, size_t n) {
   if (n > SIZE_MAX / 4 - b->length) return NULL;
-  if (b->capacity - b->length < n) {
+  if (!b->bytes || b->capacity - b->length < n) {
     size_t capacity = b->capacity ? b->capacity : BUFFER_LEAST_BYTES;
     while (capacity < b->length + n) capacity *= 2;
     if (!buffer_resize(b, capacity)) return NULL;

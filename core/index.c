@@ -31,7 +31,7 @@ struct index {
   MDB_env *env;
   MDB_dbi heads[CHAIN_KINDS], places, meta;
   MDB_txn *read; /* reset between uses: LMDB's handle on one state */
-  bool reading, readonly;
+  bool reading, readonly, fresh;
   uint8_t uuid[16];
   struct log_end end;
 };
@@ -49,7 +49,7 @@ static int lmdb_error(rille_error *e, int code, const char *what) {
 /* ---- Opening ---- */
 
 static int open_tables(struct index *x, MDB_txn *txn) {
-  unsigned create = x->readonly ? 0 : MDB_CREATE;
+  unsigned create = x->fresh ? MDB_CREATE : 0;
   int code = 0;
   for (int k = 0; k < CHAIN_KINDS && !code; k++)
     code = mdb_dbi_open(txn, head_tables[k], create, &x->heads[k]);
@@ -71,15 +71,15 @@ static int put_state(struct index *x, MDB_txn *txn, const struct log_end *end) {
   return mdb_put(txn, x->meta, &key, &value, 0);
 }
 
-/* MDB_INVALID where there is a state, but of another store or format. */
+/* MDB_INVALID where there is a state of another format, MDB_INCOMPATIBLE where it is
+** of another store. */
 static int get_state(struct index *x, MDB_txn *txn) {
   MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY}, value;
   int code = mdb_get(txn, x->meta, &key, &value);
   if (code) return code;
   const uint8_t *b = value.mv_data;
-  if (value.mv_size != STATE_BYTES || get32(b + S_FORMAT) != INDEX_FORMAT ||
-      memcmp(b + S_UUID, x->uuid, 16) != 0)
-    return MDB_INVALID;
+  if (value.mv_size != STATE_BYTES || get32(b + S_FORMAT) != INDEX_FORMAT) return MDB_INVALID;
+  if (memcmp(b + S_UUID, x->uuid, 16) != 0) return MDB_INCOMPATIBLE;
   x->end = (struct log_end){get64(b + S_ADDRESS), get64(b + S_POSITION), (int64_t)get64(b + S_TIME),
                             get64(b + S_FRAME), get32(b + S_CHECKSUM)};
   return 0;
@@ -108,10 +108,11 @@ static int begin_life(struct index *x) {
   int code = mdb_txn_begin(x->env, NULL, x->readonly ? MDB_RDONLY : 0, &txn);
   if (code) return code;
   code = open_tables(x, txn);
-  if (!code) code = get_state(x, txn);
-  if (code == MDB_NOTFOUND && !x->readonly) {
+  if (!code && x->fresh) {
     x->end = (struct log_end){.next_position = 1};
     code = put_state(x, txn, &x->end);
+  } else if (!code) {
+    code = get_state(x, txn);
   }
   if (code) mdb_txn_abort(txn);
   else code = mdb_txn_commit(txn);
@@ -167,33 +168,49 @@ static int make(struct index *x, const char *folder, rille_error *e) {
   return number ? error_system(e, number, "can't flush the folder of the store") : 0;
 }
 
-static int open_or_make(struct index *x, const char *folder, enum index_state *state,
-                        rille_error *e) {
-  *state = INDEX_KEPT;
-  bool absent = system_kind(folder) == SYSTEM_ABSENT;
-  int code = absent ? MDB_NOTFOUND : open_env(x, folder);
-  if (!code) return 0;
-  close_env(x);
-  if (x->readonly) {
-    lmdb_error(e, code, "can't be read");
-    return RILLE_NOTFOUND;
-  }
-  if (code > 0 && code != EINVAL && code != ENOENT) return lmdb_error(e, code, "can't be opened");
-  *state = absent ? INDEX_MADE : INDEX_REPLACED;
-  int failed = make(x, folder, e);
-  if (failed) return failed;
-  code = open_env(x, folder);
-  return code ? lmdb_error(e, code, "can't be opened") : 0;
+static struct index *new_index(const uint8_t uuid[16], const struct memory *memory) {
+  struct index *x = memory_get_zeroed(memory, sizeof *x);
+  if (!x) return NULL;
+  x->memory = *memory;
+  memcpy(x->uuid, uuid, 16);
+  return x;
 }
+
+/* What LMDB's answer says of the index; not of the machine. */
+static enum index_state state_of(int code) {
+  return code == 0 ? INDEX_USABLE : code == MDB_INCOMPATIBLE ? INDEX_FOREIGN : INDEX_UNUSABLE;
+}
+
+/* errno that a damaged file may give; any other is the machine's. */
+static bool may_be_damage(int code) { return code < 0 || code == EINVAL || code == ENOENT; }
 
 int index_open(struct index **index, const char *folder, const uint8_t uuid[16], bool readonly,
                const struct memory *memory, enum index_state *state, rille_error *e) {
-  struct index *x = memory_get_zeroed(memory, sizeof *x);
+  *index = NULL;
+  *state = INDEX_ABSENT;
+  if (system_kind(folder) == SYSTEM_ABSENT) return 0;
+  struct index *x = new_index(uuid, memory);
   if (!x) return error_memory(e);
-  x->memory = *memory;
   x->readonly = readonly;
-  memcpy(x->uuid, uuid, 16);
-  int failed = open_or_make(x, folder, state, e);
+  int code = open_env(x, folder);
+  *state = state_of(code);
+  if (code == 0) {
+    *index = x;
+    return 0;
+  }
+  index_close(x);
+  return readonly || may_be_damage(code) ? 0 : lmdb_error(e, code, "can't be opened");
+}
+
+int index_make(struct index **index, const char *folder, const uint8_t uuid[16],
+               const struct memory *memory, rille_error *e) {
+  struct index *x = new_index(uuid, memory);
+  if (!x) return error_memory(e);
+  x->fresh = true;
+  int failed = make(x, folder, e);
+  x->fresh = false;
+  int code = failed ? 0 : open_env(x, folder);
+  if (code) failed = lmdb_error(e, code, "can't be opened");
   if (failed) index_close(x);
   else *index = x;
   return failed;

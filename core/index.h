@@ -27,14 +27,21 @@
 
 struct index;
 
-enum index_state { INDEX_KEPT, INDEX_MADE, INDEX_REPLACED /* it was damaged or not this log's */ };
+enum index_state {
+  INDEX_USABLE,
+  INDEX_ABSENT,
+  INDEX_UNUSABLE, /* damaged, or of another format */
+  INDEX_FOREIGN   /* another store's */
+};
 
-/* Opens the index in `folder`, making it when it is absent, damaged, of another
-** format or of another store. With `readonly` an index that can't be used gives
-** RILLE_NOTFOUND instead. */
+/* Opens the index in `folder` and changes nothing. Where there is none that can be
+** used, *index is NULL and *state says why; that is no error. */
 INTERNAL int index_open(struct index **index, const char *folder, const uint8_t uuid[16],
                         bool readonly, const struct memory *memory, enum index_state *state,
                         rille_error *error);
+/* Makes an empty one in the place of whatever is there. */
+INTERNAL int index_make(struct index **index, const char *folder, const uint8_t uuid[16],
+                        const struct memory *memory, rille_error *error);
 INTERNAL void index_close(struct index *index);
 
 /* What it is a fold of. */

@@ -1,4 +1,5 @@
-/* log.c: opening, flushing, folding; appending is in append.c. */
+/* log.c: heads, folding, flushing, closing. Opening is in open.c, appending in
+** append.c. */
 #include "log.h"
 
 #include <assert.h>
@@ -184,9 +185,7 @@ static int take_frames(struct log *l, struct scan *s, rille_error *e) {
   return result;
 }
 
-/* From the overlay's start, which is A, to `end`. Folds on the way as is due, so
-** that memory is bounded however long the log is. */
-static int catch_up(struct log *l, const struct log_end *end, rille_error *e) {
+int log_catch_up(struct log *l, const struct log_end *end, rille_error *e) {
   struct scan s;
   l->written = index_folded(l->index);
   scan_init(&s, &l->source, &l->memory, l->written.address, l->written.next_position, end->address);
@@ -202,148 +201,16 @@ int log_reload(struct log *l, rille_error *e) {
   overlay_restart(&l->overlay, index_folded(l->index).address);
   l->place_cell = UINT64_MAX;
   rille_error why = {0};
-  int failed = catch_up(l, &end, &why);
+  int failed = log_catch_up(l, &end, &why);
   l->written = end;
   if (!failed) return 0;
   log_fail(l, failed, why.message);
   return error_set(e, failed, "%s", why.message);
 }
 
-/* ---- Opening ---- */
+/* ---- Closing ---- */
 
-/* Whether the frame that the index says it ends with stands in the log. */
-static int index_fits(struct log *l, bool *fits, rille_error *e) {
-  struct log_end a = index_folded(l->index);
-  uint8_t b[FRAME_HEADER_BYTES];
-  size_t got;
-  struct frame f;
-  *fits = a.address == 0;
-  if (*fits || a.address > l->segments.frontier || a.last_frame >= a.address) return 0;
-  int failed = segments_read(&l->segments, a.last_frame, b, sizeof b, &got, e);
-  if (failed) return failed;
-  *fits = got == sizeof b && frame_get_header(b, a.last_frame, l->identity.salt, &f) &&
-          f.header_checksum == a.last_checksum && frame_end(&f) == a.address;
-  return 0;
-}
-
-static int look(struct log *l, struct repair_finding *f, rille_error *e) {
-  for (;;) {
-    struct repair_segment segment = segments_describe(&l->segments, f->end.address);
-    int failed = repair_look(&l->source, &l->memory, &segment, f, e);
-    if (failed || segment.last || f->verdict != REPAIR_CLEAN) return failed;
-    if (f->end.address != segment.end) return 0;
-  }
-}
-
-/* Rule R3 from A; from the beginning where the index is not of this log. */
-static int find_end(struct log *l, bool *fits, struct repair_finding *f, rille_error *e) {
-  struct log_end a = index_folded(l->index);
-  int failed = index_fits(l, fits, e);
-  if (failed) return failed;
-  *f = (struct repair_finding){.evidence = a.address, .end = {.next_position = 1}};
-  if (*fits) f->end = a, f->durable = a.address;
-  return look(l, f, e);
-}
-
-static int refuse_corrupt(const struct repair_finding *f, rille_error *e) {
-  unsigned long long readable = f->end.next_position - 1;
-  int code = error_corrupt(e, f->end.address,
-                           "%s; %llu bytes behind it had reached the disk. Nothing was changed. "
-                           "Readable up to position %llu: open it with readonly, or use a backup",
-                           f->reason, (unsigned long long)(f->evidence - f->end.address), readable);
-  if (e) e->position = readable;
-  return code;
-}
-
-static int index_folder(char *path, const char *folder, rille_error *e) {
-  return system_join(path, SYSTEM_PATH_BYTES, folder, "index")
-             ? 0
-             : error_set(e, RILLE_INVALID, "the path is too long");
-}
-
-/* For a reader of a store whose index it may not write: one of its own. */
-static int open_scratch_index(struct log *l, rille_error *e) {
-  char base[SYSTEM_PATH_BYTES], path[SYSTEM_PATH_BYTES];
-  enum index_state state;
-  index_close(l->index);
-  l->index = NULL;
-  int number = system_scratch_folder(base, sizeof base);
-  if (number) return error_system(e, number, "can't make a temporary folder for an index");
-  l->scratch = memory_copy_text(&l->memory, base);
-  if (!l->scratch) return error_memory(e);
-  int failed = index_folder(path, base, e);
-  return failed ? failed
-                : index_open(&l->index, path, l->identity.uuid, false, &l->memory, &state, e);
-}
-
-static int open_index(struct log *l, const char *folder, enum index_state *state, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  int failed = index_folder(path, folder, e);
-  if (failed) return failed;
-  failed = index_open(&l->index, path, l->identity.uuid, l->options.readonly, &l->memory, state, e);
-  if (failed == RILLE_NOTFOUND && l->options.readonly) return open_scratch_index(l, e);
-  return failed;
-}
-
-static int replace_index(struct log *l, const char *folder, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  enum index_state state;
-  if (l->options.readonly) return open_scratch_index(l, e);
-  int failed = index_folder(path, folder, e);
-  index_close(l->index);
-  l->index = NULL;
-  int number = failed ? 0 : system_remove_tree(path);
-  if (number) return error_system(e, number, "can't remove %s", path);
-  return failed ? failed
-                : index_open(&l->index, path, l->identity.uuid, false, &l->memory, &state, e);
-}
-
-static int mend(struct log *l, const struct repair_finding *f, rille_error *e) {
-  struct repair_disk disk = segments_disk(&l->segments, f->survivors);
-  return l->options.readonly ? 0 : repair_mend(&l->source, &disk, &l->memory, f, e);
-}
-
-static int remark(const struct repair_finding *f, enum index_state state, rille_error *e) {
-  if (f->verdict == REPAIR_TORN)
-    return error_set(
-        e, RILLE_REMARK,
-        "the last append was not finished when the power or the process ended: the log "
-        "was cut at byte %llu, behind position %llu%s",
-        (unsigned long long)f->end.address, (unsigned long long)(f->end.next_position - 1),
-        f->survivors ? "; the bytes are kept beside it" : "");
-  if (f->verdict == REPAIR_CORRUPT) {
-    refuse_corrupt(f, e);
-    if (e) e->code = RILLE_REMARK;
-    return RILLE_REMARK;
-  }
-  if (state == INDEX_REPLACED)
-    return error_set(e, RILLE_REMARK, "the index was damaged or not this log's and was made anew");
-  return 0;
-}
-
-static int open_all(struct log *l, const char *folder, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  struct repair_finding f;
-  enum index_state state = INDEX_KEPT;
-  bool fits = true;
-  if (!system_join(path, sizeof path, folder, "log"))
-    return error_set(e, RILLE_INVALID, "the path is too long");
-  int failed = segments_open(&l->segments, path, l->options.readonly, &l->memory, e);
-  if (!failed) failed = open_index(l, folder, &state, e);
-  if (!failed) failed = find_end(l, &fits, &f, e);
-  if (failed) return failed;
-  if (f.verdict == REPAIR_CORRUPT && !l->options.readonly) return refuse_corrupt(&f, e);
-  if (!fits) failed = replace_index(l, folder, e), state = INDEX_REPLACED;
-  if (!failed) failed = mend(l, &f, e);
-  if (failed) return failed;
-  l->durable = f.end;
-  overlay_restart(&l->overlay, index_folded(l->index).address);
-  failed = catch_up(l, &f.end, e);
-  l->durable = l->written = f.end;
-  return failed ? failed : remark(&f, state, e);
-}
-
-static void release(struct log *l) {
+void log_release(struct log *l) {
   if (!l->live) return;
   index_close(l->index);
   if (l->scratch) {
@@ -358,30 +225,11 @@ static void release(struct log *l) {
   *l = (struct log){0};
 }
 
-int log_open(struct log *l, const char *folder, const struct identity *identity,
-             const struct log_options *options, const struct memory *memory, rille_error *e) {
-  *l = (struct log){
-      .memory = *memory, .options = *options, .identity = *identity, .place_cell = UINT64_MAX};
-  if (pthread_mutex_init(&l->flushing, NULL) != 0) return error_memory(e);
-  if (pthread_mutex_init(&l->lock, NULL) != 0) {
-    pthread_mutex_destroy(&l->flushing);
-    return error_memory(e);
-  }
-  l->live = true;
-  buffer_init(&l->frame, memory);
-  overlay_init(&l->overlay, memory, identity->salt);
-  l->source = (struct source){segments_read, &l->segments, identity->salt};
-  int result = open_all(l, folder, e);
-  l->started = l->written.address;
-  if (result < 0) release(l);
-  return result;
-}
-
 int log_close(struct log *l, rille_error *e) {
   if (!l->live) return 0;
   int failed = log_refuse_failed(l, e);
   if (!failed && !l->options.readonly) failed = log_fold(l, e);
-  release(l);
+  log_release(l);
   return failed;
 }
 

@@ -54,13 +54,16 @@ struct log {
   uint64_t appends, flushes, folds;
 };
 
-/* Opens the log of the store in `folder`, repairing its tail. A remark (> 0) tells
+/* open.c: opens the log of the store in `folder`, repairing its tail. A remark (> 0) tells
 ** what was cut or made anew. */
 INTERNAL int log_open(struct log *log, const char *folder, const struct identity *identity,
                       const struct log_options *options, const struct memory *memory,
                       rille_error *error);
 /* Flushes, folds to the end, closes. Everything is released whatever it returns. */
 INTERNAL int log_close(struct log *log, rille_error *error);
+
+/* Releases all memory and files, without a word to the disk. */
+INTERNAL void log_release(struct log *log);
 
 /* Makes the log durable up to `address`. RILLE_UNKNOWN: the disk failed. */
 INTERNAL int log_flush(struct log *log, uint64_t address, rille_error *error);
@@ -88,6 +91,9 @@ INTERNAL int log_flush_all(struct log *log, rille_error *error);
 /* Folds when the overlay or the unfolded log has grown to its bound. */
 INTERNAL int log_fold_if_due(struct log *log, rille_error *error);
 INTERNAL int log_fold(struct log *log, rille_error *error);
+/* Reads the log from A to `end` into the overlay. Folds on the way as is due, so
+** that memory is bounded however long the log is. */
+INTERNAL int log_catch_up(struct log *log, const struct log_end *end, rille_error *error);
 /* Builds the overlay anew, after an append failed half-way through changing it. */
 INTERNAL int log_reload(struct log *log, rille_error *error);
 INTERNAL int log_fail(struct log *log, int code, const char *why);

@@ -282,8 +282,10 @@ static int disk_write(void *context, uint64_t address, const void *bytes, size_t
 
 static int disk_flush(void *context, rille_error *e) { return segments_flush(context, e); }
 
+/* Copies what is behind an address, but for whole blocks of zeros at its end. */
 static int copy_tail(struct segments *s, uint64_t address, int to, rille_error *e) {
   uint8_t bytes[COPY_BYTES];
+  uint64_t end = 0;
   for (uint64_t at = address; at < s->frontier;) {
     size_t got, put;
     int failed = segments_read(s, at, bytes, sizeof bytes, &got, e);
@@ -291,9 +293,13 @@ static int copy_tail(struct segments *s, uint64_t address, int to, rille_error *
     if (got == 0) break;
     int number = system_write(to, at - address, bytes, got, NULL, 0, &put);
     if (number) return error_system(e, number, "can't save the torn tail");
+    uint64_t start = at - address;
     at += got;
+    while (got && bytes[got - 1] == 0) got--;
+    if (got) end = min_u64(align8(start + got) + KIB, at - address);
   }
-  int number = system_flush(to);
+  int number = system_truncate(to, end);
+  if (!number) number = system_flush(to);
   return number ? error_system(e, number, "can't flush the torn tail's copy") : 0;
 }
 
@@ -308,6 +314,11 @@ static int save_tail(struct segments *s, uint64_t address, rille_error *e) {
   if (number) return error_system(e, number, "can't create %s", path);
   int failed = copy_tail(s, address, to, e);
   system_close(to);
+  if (failed == RILLE_FULL) { /* what is cut makes room; a store must open on a full disk */
+    system_remove(path);
+    return 0;
+  }
+  s->saved = !failed;
   if (!failed && (number = system_flush_folder(s->folder)) != 0)
     failed = error_system(e, number, "can't flush %s", s->folder);
   return failed;
@@ -315,13 +326,12 @@ static int save_tail(struct segments *s, uint64_t address, rille_error *e) {
 
 static int disk_cut(void *context, uint64_t address, rille_error *e) {
   struct segments *s = context;
-  int failed = s->save_cut ? save_tail(s, address, e) : 0;
+  int failed = save_tail(s, address, e);
   if (failed) return failed;
   int number = take_back(s, address);
   return number ? error_system(e, number, "can't cut the torn tail of the log") : 0;
 }
 
-struct repair_disk segments_disk(struct segments *s, bool save) {
-  s->save_cut = save;
+struct repair_disk segments_disk(struct segments *s) {
   return (struct repair_disk){disk_write, disk_cut, disk_flush, s};
 }

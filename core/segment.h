@@ -32,7 +32,7 @@ struct segment {
 struct segments {
   struct memory memory;
   char *folder;
-  bool readonly, save_cut;
+  bool readonly, saved; /* saved: what repair cut is in a file */
   struct segment *list; /* in the order of addresses, at least one */
   size_t count, capacity, open;
   uint64_t frontier;    /* where the last file ends */
@@ -73,8 +73,8 @@ INTERNAL int segments_succeed(struct segments *s, uint64_t end, rille_error *err
 INTERNAL void segments_start_writing(struct segments *s, uint64_t from, uint64_t to);
 INTERNAL int segments_flush(struct segments *s, rille_error *error);
 
-/* The last segment as a disk for repair_mend. With `save` its cut keeps what it
-** takes away in a file beside it, named by the address: X.torn. */
-INTERNAL struct repair_disk segments_disk(struct segments *s, bool save);
+/* The last segment as a disk for repair_mend. Its cut keeps what it takes away in a
+** file beside it, named by the address: X.torn. */
+INTERNAL struct repair_disk segments_disk(struct segments *s);
 
 #endif

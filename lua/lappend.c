@@ -1,9 +1,11 @@
 /* lappend.c: store:append: Lua tables to rille_append.
 **
-** An append is put together in buffers of the store's handle, which live on if
-** an error is raised on the way. Data are encoded one behind the other; because
-** the buffer may move while it grows, texts that point into it are offsets until
-** all is there. */
+** An append is put together in a room of buffers, a userdata that the handle
+** keeps from one call to the next. A call takes it away, so that a finalizer that
+** appends in the midst of it gets a room of its own; if an error is raised on the
+** way, the room is collected. Tables are read raw: no metamethod runs.
+** Data are encoded one behind the other; because the buffer may move while it
+** grows, texts that point into it are offsets until all is there. */
 #include "lrille.h"
 #include "lvalue.h"
 
@@ -15,9 +17,15 @@ static const char *const append_options[] = {"expect", NULL};
 static const char *const part_fields[] = {"stream", "events", "expect", NULL};
 static const char *const no_options[] = {NULL};
 
+#define ROOM_HANDLE "rille.room"
+
+struct room {
+  struct buffer bytes, events, parts, tags, versions;
+};
+
 struct appending {
   lua_State *L;
-  struct store_handle *s;
+  struct room *s;
   size_t event; /* which one it is, for messages; 0: there is only one */
 };
 
@@ -33,12 +41,17 @@ static void *add(struct appending *a, struct buffer *b, size_t n) {
   return b->bytes + b->length - n;
 }
 
+static void get_raw(lua_State *L, int index, const char *field) {
+  lua_pushstring(L, field);
+  lua_rawget(L, index);
+}
+
 /* Encodes the field, if there is one, behind the others. The text's bytes are an
 ** offset for now. */
 static int add_value(struct appending *a, int index, const char *field, rille_text *text) {
   lua_State *L = a->L;
   size_t before = a->s->bytes.length;
-  lua_getfield(L, index, field);
+  get_raw(L, index, field);
   if (!lua_isnil(L, -1) && !value_encode(L, lua_gettop(L), field, &a->s->bytes)) {
     if (a->event) lua_pushfstring(L, "event %d: %s", (int)a->event, lua_tostring(L, -1));
     return 0;
@@ -59,7 +72,7 @@ static void field_error(struct appending *a, const char *field, const char *expe
 /* A string field; it belongs to the event's table. */
 static void read_text(struct appending *a, int index, const char *field, int needed,
                       rille_text *text) {
-  lua_getfield(a->L, index, field);
+  get_raw(a->L, index, field);
   if (lua_type(a->L, -1) == LUA_TSTRING) text->bytes = lua_tolstring(a->L, -1, &text->length);
   else if (needed || !lua_isnil(a->L, -1)) field_error(a, field, "a string");
   lua_pop(a->L, 1);
@@ -72,7 +85,7 @@ static int read_id(struct appending *a, int index, rille_text *id) {
 
 static int read_time(struct appending *a, int index, int64_t *time_us) {
   lua_State *L = a->L;
-  lua_getfield(L, index, "time");
+  get_raw(L, index, "time");
   if (!lua_isnil(L, -1)) {
     if (lua_type(L, -1) != LUA_TNUMBER) field_error(a, "time", "a number of seconds");
     lua_Number seconds = lua_tonumber(L, -1);
@@ -86,7 +99,7 @@ static int read_time(struct appending *a, int index, int64_t *time_us) {
 
 static int read_tags(struct appending *a, int index, rille_event_input *event) {
   lua_State *L = a->L;
-  lua_getfield(L, index, "tags");
+  get_raw(L, index, "tags");
   event->tags = (const rille_text *)(uintptr_t)a->s->tags.length; /* an offset */
   if (!lua_isnil(L, -1)) {
     if (!lua_istable(L, -1)) field_error(a, "tags", "a list of strings");
@@ -154,7 +167,7 @@ static int read_expect(struct appending *a, int index, int64_t *expect) {
   lua_State *L = a->L;
   int exact, ok = 1;
   if (!lua_istable(L, index)) return 1;
-  lua_getfield(L, index, "expect");
+  get_raw(L, index, "expect");
   if (lua_type(L, -1) == LUA_TNUMBER) {
     lua_Integer version = lua_tointegerx(L, -1, &exact);
     ok = exact && version >= 0;
@@ -198,7 +211,7 @@ static int read_several(struct appending *a) {
     options_check(L, index, part_fields, 0, "field of an append's part");
     if (!options_text(L, index, "stream", &part.stream))
       luaL_error(L, "stream is missing in part %d of the append", (int)i);
-    lua_getfield(L, index, "events");
+    get_raw(L, index, "events");
     if (!read_expect(a, index, &part.expect) || !read_events(a, lua_gettop(L), &part)) return 0;
     *(rille_part *)add(a, &a->s->parts, sizeof part) = part;
     lua_settop(L, index - 1);
@@ -211,7 +224,7 @@ static const void *at(const struct buffer *b, size_t n, uintptr_t offset) {
 }
 
 /* Offsets become pointers. */
-static void settle(struct store_handle *s) {
+static void settle(struct room *s) {
   rille_event_input *events = (rille_event_input *)(void *)s->events.bytes;
   rille_part *parts = (rille_part *)(void *)s->parts.bytes;
   for (size_t i = 0; i < s->parts.length / sizeof *parts; i++)
@@ -249,10 +262,9 @@ static int push_result(struct appending *a, const rille_append *append, const ri
 }
 
 /* The host's clock is asked here, where it may raise. */
-static int64_t ask_clock(struct appending *a) {
-  lua_State *L = a->L;
-  if (a->s->clock == LUA_NOREF) return 0;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, a->s->clock);
+static int64_t ask_clock(lua_State *L, const struct store_handle *s) {
+  if (s->clock == LUA_NOREF) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->clock);
   lua_call(L, 0, 1);
   if (lua_type(L, -1) != LUA_TNUMBER) luaL_error(L, "clock must return a number of seconds");
   lua_Number seconds = lua_tonumber(L, -1);
@@ -261,29 +273,74 @@ static int64_t ask_clock(struct appending *a) {
   return (int64_t)(seconds * MICROSECONDS + 0.5);
 }
 
-static void clear(struct store_handle *s) {
+/* ---- The room ---- */
+
+static int room_gc(lua_State *L) {
+  struct room *s = lua_touserdata(L, 1);
+  struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(buffers[i]);
+  return 0;
+}
+
+static struct room *push_new_room(lua_State *L) {
+  struct memory memory = memory_default();
+  struct room *s = lua_newuserdatauv(L, sizeof *s, 0);
+  struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_init(buffers[i], &memory);
+  if (luaL_newmetatable(L, ROOM_HANDLE)) {
+    lua_pushcfunction(L, room_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return s;
+}
+
+/* Takes the handle's room, or makes one; pushes it. */
+static struct room *take_room(lua_State *L) {
+  if (lua_getiuservalue(L, 1, 1) == LUA_TUSERDATA) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, 1);
+    return lua_touserdata(L, -1);
+  }
+  lua_pop(L, 1);
+  return push_new_room(L);
+}
+
+static void give_room_back(lua_State *L, int index) {
+  struct room *s = lua_touserdata(L, index);
   struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
     buffer_clear(buffers[i], KEEP_BYTES);
+  lua_pushvalue(L, index);
+  lua_setiuservalue(L, 1, 1);
+}
+
+static int append_in_room(struct appending *a, const struct store_handle *handle, int several,
+                          int64_t now_us) {
+  lua_State *L = a->L;
+  if (!(several ? read_several(a) : read_one(a))) return error_push_message(L, "invalid");
+  rille_append append = {.size = sizeof append,
+                         .part_count = a->s->parts.length / sizeof(rille_part),
+                         .now_us = now_us};
+  append.versions = add(a, &a->s->versions, append.part_count * sizeof *append.versions);
+  settle(a->s);
+  append.parts = (const rille_part *)(void *)a->s->parts.bytes;
+  if (!handle->store) return error_push_closed(L, "store"); /* by a finalizer, meanwhile */
+  rille_appended done;
+  rille_error e;
+  if (rille_store_append(handle->store, &append, &done, &e) < 0) return error_push(L, &e);
+  return push_result(a, &append, &done, several);
 }
 
 int store_append(lua_State *L) {
-  struct appending a = {.L = L, .s = store_check(L, 1)};
+  struct store_handle *handle = store_check(L, 1);
   int several = lua_istable(L, 2);
   if (!several) luaL_checktype(L, 2, LUA_TSTRING);
-  if (!a.s->store) return error_push_closed(L, "store");
-  int64_t now_us = ask_clock(&a);
-  if (!a.s->store) return error_push_closed(L, "store"); /* the clock may have closed it */
-  clear(a.s);
-  if (!(several ? read_several(&a) : read_one(&a))) return error_push_message(L, "invalid");
-  settle(a.s);
-  rille_append append = {.size = sizeof append,
-                         .parts = (const rille_part *)(void *)a.s->parts.bytes,
-                         .part_count = a.s->parts.length / sizeof(rille_part),
-                         .now_us = now_us};
-  append.versions = add(&a, &a.s->versions, append.part_count * sizeof *append.versions);
-  rille_appended done;
-  rille_error e;
-  if (rille_store_append(a.s->store, &append, &done, &e) < 0) return error_push(L, &e);
-  return push_result(&a, &append, &done, several);
+  if (!handle->store) return error_push_closed(L, "store");
+  lua_settop(L, 4);
+  int64_t now_us = ask_clock(L, handle);
+  struct appending a = {.L = L, .s = take_room(L)};
+  int room = lua_gettop(L), results = append_in_room(&a, handle, several, now_us);
+  give_room_back(L, room);
+  return results;
 }

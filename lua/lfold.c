@@ -182,10 +182,12 @@ int fold_run(lua_State *L) {
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
   f.view = event_push_view(L);
   luaL_checkstack(L, SANDBOX_SWITCH_SLOTS, NULL);
+  iterator_use(L, iterator, 1);
   int before = sandbox_switch(L, 1);
   int status = lua_pcall(L, AT_TOP, 1, handler);
   sandbox_switch(L, before);
   f.view->event = NULL;
+  iterator_use(L, iterator, 0);
   int results = f.failed ? error_push(L, &f.error) : status ? push_failure(L, &f) : 1;
   if (results == 1) {
     lua_pushinteger(L, (lua_Integer)f.version);

@@ -8,28 +8,51 @@
 struct iterator {
   rille_reader *reader; /* NULL: ended */
   struct store_handle *store;
-  struct iterator *next, **link; /* the store's list of those that read it */
+  struct iterator *next, **link; /* the store's list of those that read it; NULL: not in it */
   int store_closed;
+  int busy; /* an event of the reader's is being used */
 };
 
-static void end(struct iterator *it) {
-  if (!it->reader) return;
-  rille_reader_end(it->reader);
-  it->reader = NULL;
+static void unlist(struct iterator *it) {
+  if (!it->link) return;
   *it->link = it->next;
   if (it->next) it->next->link = it->link;
+  it->link = NULL;
+}
+
+static void end(struct iterator *it) {
+  unlist(it);
+  rille_reader_end(it->reader);
+  it->reader = NULL;
+}
+
+/* Ends it, but where a finalizer asks for that while an event is being used: then
+** the next step does, or collection. */
+static void end_when_idle(struct iterator *it) {
+  if (it->busy) unlist(it);
+  else end(it);
 }
 
 void iterator_end_all(struct store_handle *store) {
   while (store->iterators) {
     store->iterators->store_closed = 1;
-    end(store->iterators);
+    end_when_idle(store->iterators);
   }
 }
 
 int iterator_close(lua_State *L) {
+  end_when_idle(luaL_checkudata(L, 1, ITERATOR_HANDLE));
+  return 0;
+}
+
+static int iterator_gc(lua_State *L) {
   end(luaL_checkudata(L, 1, ITERATOR_HANDLE));
   return 0;
+}
+
+void iterator_use(lua_State *L, int index, int busy) {
+  struct iterator *it = luaL_checkudata(L, index, ITERATOR_HANDLE);
+  it->busy = busy;
 }
 
 static int iterator_tostring(lua_State *L) {
@@ -42,10 +65,16 @@ static int iterator_step(lua_State *L) {
   struct iterator *it = lua_touserdata(L, lua_upvalueindex(1));
   rille_event event;
   rille_error e;
-  if (it->store_closed) return luaL_error(L, "the store is closed");
+  it->busy = 0; /* also where the last step was left by an error */
+  if (it->store_closed) {
+    end(it);
+    return luaL_error(L, "the store is closed");
+  }
   int result = it->reader ? rille_reader_next(it->reader, &event, &e) : 0;
   if (result == 1) {
+    it->busy = 1;
     event_push(L, &event);
+    it->busy = 0;
     return 1;
   }
   end(it);
@@ -114,7 +143,7 @@ int store_all(lua_State *L) {
 }
 
 void iterator_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {{"__gc", iterator_close},
+  static const luaL_Reg methods[] = {{"__gc", iterator_gc},
                                      {"__close", iterator_close},
                                      {"__tostring", iterator_tostring},
                                      {NULL, NULL}};

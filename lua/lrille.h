@@ -21,13 +21,14 @@
 
 struct iterator;
 
-/* A store as Lua holds it, with the room in which an append is put together. */
+/* A store as Lua holds it. */
 struct store_handle {
   rille_store *store;                    /* NULL: closed */
   struct iterator *iterators;            /* those that read it; closing ends them */
   int clock;                             /* reference of the function clock, or LUA_NOREF */
   int load;                              /* ... of the function load */
-  struct buffer bytes, events, parts, tags, versions;
+  int users;                             /* calls within which Lua runs and it must not go */
+  rille_store *leaving;                  /* closed by such a call, gone after it */
 };
 
 /* ---- lerror.c: failures ---- */
@@ -73,6 +74,8 @@ INTERNAL void iterator_end_all(struct store_handle *store);
 INTERNAL rille_reader *iterator_push(lua_State *L, int store_index, const rille_query *q,
                                      rille_error *e);
 INTERNAL int iterator_close(lua_State *L);
+/* While an iterator is busy, closing it or its store leaves the reader alive. */
+INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
 INTERNAL int store_append(lua_State *L);            /* store:append */
 

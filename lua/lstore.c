@@ -15,12 +15,21 @@ static int close_handle(lua_State *L, struct store_handle *s) {
   rille_store *store = s->store;
   s->store = NULL;
   iterator_end_all(s);
+  if (s->users) {
+    if (store) s->leaving = store;
+    return 0;
+  }
   luaL_unref(L, LUA_REGISTRYINDEX, s->clock);
   luaL_unref(L, LUA_REGISTRYINDEX, s->load);
   s->clock = s->load = LUA_NOREF;
-  struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
-  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(buffers[i]);
   return rille_store_close(store);
+}
+
+/* The end of a call within which Lua ran, and may have closed the store. */
+static void leave(struct store_handle *s) {
+  if (--s->users || !s->leaving) return;
+  rille_store_close(s->leaving);
+  s->leaving = NULL;
 }
 
 static int store_close(lua_State *L) {
@@ -46,11 +55,8 @@ static int store_tostring(lua_State *L) {
 }
 
 static struct store_handle *push_handle(lua_State *L) {
-  struct store_handle *s = lua_newuserdatauv(L, sizeof *s, 0);
-  struct memory memory = memory_default();
+  struct store_handle *s = lua_newuserdatauv(L, sizeof *s, 1); /* 1: the room of lappend.c */
   *s = (struct store_handle){.clock = LUA_NOREF, .load = LUA_NOREF};
-  struct buffer *buffers[] = {&s->bytes, &s->events, &s->parts, &s->tags, &s->versions};
-  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_init(buffers[i], &memory);
   luaL_setmetatable(L, STORE_HANDLE);
   return s;
 }
@@ -232,7 +238,9 @@ static int store_verify(lua_State *L) {
                           .context = &c};
   rille_verified result;
   rille_error e;
+  s->users++;
   int failed = rille_store_verify(s->store, &options, &result, &e);
+  leave(s);
   if (c.failed) return lua_error(L);
   if (failed < 0) return error_push(L, &e);
   lua_createtable(L, 0, 5);

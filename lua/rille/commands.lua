@@ -140,10 +140,10 @@ end
 function commands.fold(options)
   check_name("stream", options.stream)
   local store <close> = open_to_read(options.store)
-  local state, position, version, detail = store:fold(options.reducer, {
+  local state, position, version = store:fold(options.reducer, {
     stream = options.stream, key = options.key, at = options.at, version = options.version,
     params = params_of(options.param) })
-  if state == nil and type(position) == "string" then screen.fail(position, 1, detail) end
+  if state == nil and type(position) == "string" then screen.fail(position) end -- a message
   if state == nil then state = rille.null end
   if options.json then
     screen.json { state = state, position = position, version = version, key = options.key }

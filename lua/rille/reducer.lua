@@ -77,7 +77,11 @@ end
 local function fresh_state(definition)
   local initial = definition.initial
   if type(initial) == "function" then
-    return function(key) return sandbox.call(initial, key) end
+    return function(key)
+      local ok, state = sandbox.call(initial, key)
+      if not ok then error(state, 0) end
+      return state
+    end
   end
   local bytes, message = rille.encode(initial)
   if not bytes then error(("%s: initial can't be a state: %s"):format(definition.name, message), 0) end
@@ -171,22 +175,27 @@ function reducer.fold(store, name, options)
   options = options or {}
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
-  local definition, message = reducer.load(name, core.loader(store), options.params)
+  local head, message, code = store:head()
+  if not head then return fail(message, code) end
+  local definition
+  definition, message = reducer.load(name, core.loader(store), options.params)
   if not definition then return fail(message) end
   local pass
   pass, message = plan(definition, options)
   if not pass then return fail(message, "invalid") end
-  local position, why, code = set_bounds(store, pass, options)
-  if not position then return fail(why, code) end
+  local position
+  position, message, code = set_bounds(store, pass, options)
+  if not position then return fail(message, code) end
   local state, make = first_state(definition, pass.key)
   if state == nil then return fail(make) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
   pass.state, pass.fresh = state, make
   local result, version, failure, detail = core.fold_run(store, pass)
   if failure then return nil, version, failure, detail end
-  local tree, refusal = result == nil or rille.encode(result)
-  if not tree then
-    return fail(("%s: the state can't be kept: %s"):format(name, refusal:gsub("^value", "state")))
+  local bytes, refusal = rille.encode(result == nil and rille.null or result)
+  if not bytes then
+    refusal = refusal:gsub("^value", "state")
+    return fail(("%s: the state can't be kept: %s"):format(name, refusal))
   end
   return result, position, pass.stream and version or nil
 end

@@ -28,7 +28,11 @@ function screen.message_of(problem)
   return text:find "interrupted!$" and "interrupted" or text
 end
 
-function screen.say(message) io.stderr:write("rille: ", message, "\n") end
+---Says something on standard error. A message may quote names, data and scripts.
+function screen.say(message)
+  if terminal.is(STDERR) then message = message:gsub("[^\n]+", screen.visible) end
+  io.stderr:write("rille: ", message, "\n")
+end
 
 ---Opens a file that was named, "-" for standard input.
 function screen.input(name)

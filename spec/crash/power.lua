@@ -1,0 +1,216 @@
+-- power.lua: power cuts. What trap.c wrote down is done again in memory, up to some
+-- call; then the disk keeps what was flushed, and of the rest what chance wants:
+-- of each sector and each length any version since the last flush, of the names in a
+-- folder any number of the first changes since its last flush.
+--
+-- The model of a disk is harsher than most: sectors of one write arrive in any order,
+-- but each wholly.
+local power = {}
+
+local SECTOR = 512
+
+-- Reading a record ------------------------------------------------------------------
+
+local parsers = {
+  C = function(line) return line:match "^C (%d+) (%S+) (%d+)" end,
+  R = function(line) return line:match "^R (%d+) (%S+) (%d+) (%S+)" end,
+  U = function(line) return line:match "^U (%d+) (%S+)" end,
+  W = function(line) return line:match "^W (%d+) (%d+) (%d+)" end,
+  T = function(line) return line:match "^T (%d+) (%d+)" end,
+  S = function(line) return line:match "^S (%d+)" end,
+  A = function(line) return line:match "^A (.*)" end,
+}
+
+---The calls in a file that trap.c wrote, in order: { kind, ... }; the bytes of a write
+---are last.
+function power.read(path)
+  local file = assert(io.open(path, "rb"))
+  local calls = {}
+  for line in file:lines() do
+    local kind = line:sub(1, 1)
+    local folder = kind == "D"
+    if folder then line = "C" .. line:sub(2) end
+    local call = { kind, parsers[folder and "C" or kind](line) }
+    assert(#call > 1, line)
+    if kind == "W" then call[5] = file:read(math.tointeger(tonumber(call[4]))) or "" end
+    calls[#calls + 1] = call
+  end
+  file:close()
+  return calls
+end
+
+-- Files and folders in memory -------------------------------------------------------
+
+-- A file: what is in the kernel's memory, what is on the disk, and the versions that
+-- sectors and the length have had since the last flush.
+local function new_file() return { kind = "file", cache = "", disk = "", sectors = {}, sizes = {} } end
+
+-- A folder: names that are on the disk, and changes since.
+local function new_folder() return { kind = "folder", names = {}, changes = {} } end
+
+local function node(world, inode)
+  local n = world.nodes[inode]
+  if not n then -- the folder in which all happens was there before
+    n = new_folder()
+    world.nodes[inode] = n
+    world.root = world.root or n
+  end
+  return n
+end
+
+local function splice(bytes, at, new)
+  if #bytes < at then bytes = bytes .. ("\0"):rep(at - #bytes) end
+  return bytes:sub(1, at) .. new .. bytes:sub(at + #new + 1)
+end
+
+local function note_sectors(file, from, to)
+  for s = from // SECTOR, (to - 1) // SECTOR do
+    local versions = file.sectors[s] or {}
+    file.sectors[s] = versions
+    versions[#versions + 1] = file.cache:sub(s * SECTOR + 1, (s + 1) * SECTOR)
+  end
+end
+
+local function change(folder, name, inode)
+  folder.changes[#folder.changes + 1] = { name, inode }
+end
+
+local function find(folder, name)
+  for i = #folder.changes, 1, -1 do
+    if folder.changes[i][1] == name then return folder.changes[i][2] end
+  end
+  return folder.names[name]
+end
+
+local steps = {
+  C = function(world, folder, name, inode)
+    local into = node(world, folder)
+    world.nodes[inode] = new_file()
+    change(into, name, inode)
+  end,
+  D = function(world, folder, name, inode)
+    local into = node(world, folder)
+    world.nodes[inode] = new_folder()
+    change(into, name, inode)
+  end,
+  R = function(world, from, old, to, new)
+    assert(from == to, "a rename into another folder is not modelled")
+    local folder = node(world, from)
+    local inode = assert(find(folder, old))
+    folder.changes[#folder.changes + 1] = { old, false, new, inode } -- both or none
+  end,
+  U = function(world, folder, name) change(node(world, folder), name, false) end,
+  W = function(world, inode, at, _, bytes)
+    local file = world.nodes[inode]
+    at = math.tointeger(tonumber(at))
+    local size = #file.cache
+    file.cache = splice(file.cache, at, bytes)
+    if #file.cache > size then file.sizes[#file.sizes + 1] = #file.cache end
+    note_sectors(file, math.min(at, size), at + #bytes)
+  end,
+  T = function(world, inode, size)
+    local file = world.nodes[inode]
+    size = math.tointeger(tonumber(size))
+    local old = #file.cache
+    file.cache = size < old and file.cache:sub(1, size) or splice(file.cache, size, "")
+    file.sizes[#file.sizes + 1] = size
+    if size ~= old then note_sectors(file, math.min(size, old), math.max(size, old)) end
+  end,
+  S = function(world, inode)
+    local it = world.nodes[inode]
+    if it.kind == "file" then
+      it.disk, it.sectors, it.sizes = it.cache, {}, {}
+    else
+      for _, c in ipairs(it.changes) do
+        it.names[c[1]] = c[2] or nil
+        if c[3] then it.names[c[3]] = c[4] end
+      end
+      it.changes = {}
+    end
+  end,
+  A = function(world, text) world.notes[#world.notes + 1] = text end,
+}
+
+---A world in which nothing has happened yet.
+function power.world() return { nodes = {}, notes = {}, at = 0 } end
+
+---Does the calls up to number `to`.
+function power.play(world, calls, to)
+  for i = world.at + 1, to do
+    local call = calls[i]
+    steps[call[1]](world, table.unpack(call, 2))
+  end
+  world.at = to
+end
+
+-- What is left after a cut ----------------------------------------------------------
+
+-- How many of n unflushed versions arrived: all kinds of disk, from none to all.
+local function chosen(style, n)
+  if style == 1 then return math.random(0, n) end
+  if style == 2 then return math.random(2) == 1 and n or 0 end
+  if style == 3 then return math.random(8) == 1 and 0 or n end
+  return math.random(8) == 1 and n or 0
+end
+
+local function file_after(file, style)
+  local parts, size = {}, #file.disk
+  local k = chosen(style, #file.sizes)
+  if k > 0 then size = file.sizes[k] end
+  local bytes = file.disk
+  local order = {}
+  for s in pairs(file.sectors) do order[#order + 1] = s end
+  table.sort(order)
+  local at = 0
+  for _, s in ipairs(order) do
+    local versions = file.sectors[s]
+    local v = chosen(style, #versions)
+    if v > 0 then
+      local start = s * SECTOR
+      local between = bytes:sub(at + 1, start)
+      parts[#parts + 1] = between .. ("\0"):rep(start - at - #between)
+      parts[#parts + 1] = versions[v] .. ("\0"):rep(SECTOR - #versions[v])
+      at = start + SECTOR
+    end
+  end
+  parts[#parts + 1] = bytes:sub(at + 1)
+  local all = table.concat(parts)
+  return all:sub(1, size) .. ("\0"):rep(size - #all)
+end
+
+local function names_after(folder, style)
+  local names = {}
+  for name, inode in pairs(folder.names) do names[name] = inode end
+  for i = 1, chosen(style, #folder.changes) do
+    local c = folder.changes[i]
+    names[c[1]] = c[2] or nil
+    if c[3] then names[c[3]] = c[4] end
+  end
+  return names
+end
+
+local function collect(world, folder, prefix, style, files, folders)
+  local names = names_after(folder, style)
+  local sorted = {}
+  for name in pairs(names) do sorted[#sorted + 1] = name end
+  table.sort(sorted)
+  for _, name in ipairs(sorted) do
+    local it = world.nodes[names[name]]
+    if it.kind == "file" then
+      files[prefix .. name] = file_after(it, style)
+    else
+      folders[#folders + 1] = prefix .. name
+      collect(world, it, prefix .. name .. "/", style, files, folders)
+    end
+  end
+end
+
+---What the disk holds after a power cut at this moment: files by path, and folders,
+---outer ones first. The world goes on as if nothing had been.
+function power.cut(world)
+  local files, folders = {}, {}
+  if world.root then collect(world, world.root, "", math.random(4), files, folders) end
+  return files, folders
+end
+
+return power

@@ -1,0 +1,120 @@
+-- worker.lua: what a process does that will be killed, or whose disk is full.
+--
+--    RILLE_MODULE=build/rille.so lua5.4 spec/crash/worker.lua JOB PATH ...
+--
+-- It tells each step in a line of its own, unbuffered, after the step.
+local rille = assert(package.loadlib(os.getenv "RILLE_MODULE", "luaopen_rille"))()
+local work = require "spec.crash.work"
+
+io.stdout:setvbuf "no"
+
+local function say(...)
+  io.stdout:write(table.concat({ ... }, " ") .. "\n")
+end
+
+-- What failed, so that the reader can tell it from a crash.
+local function check(result, message, code)
+  if result then return result, message, code end
+  say("failed", code or "?", message)
+  os.exit(3)
+end
+
+local jobs = {}
+
+---Appends number `from`, `from` + 1, ... and tells each when it has been acknowledged.
+function jobs.append(path, from, sync, segment_bytes, size)
+  local store, remark = check(rille.open(path, { sync = sync, segment_bytes = tonumber(segment_bytes) }))
+  say("open", remark or "")
+  for i = tonumber(from), math.maxinteger do
+    local stream, events = work.append(i, tonumber(size))
+    local done = check(store:append(stream, events))
+    say("done", i, done.first, done.last)
+  end
+end
+
+---Makes a store, or opens it, and puts one event into it.
+function jobs.create(path)
+  say "go"
+  local store = check(rille.open(path))
+  say "made"
+  check(store:append("s", { type = "Made" }))
+  check(store:close())
+  say "closed"
+end
+
+---A store's life, for power.lua: appends, and closings in between. What is acknowledged
+---is told to trap.c, which puts it into the record at its place.
+function jobs.record(path, sync, appends, size, segment_bytes)
+  local store
+  for i = 1, tonumber(appends) do
+    store = store or check(rille.open(path, { sync = sync, segment_bytes = tonumber(segment_bytes) }))
+    local stream, events = work.append(i, tonumber(size))
+    local done = check(store:append(stream, events))
+    os.rename(("ack:%d %d %d"):format(i, done.first, done.last), "")
+    if i % 25 == 0 then
+      check(store:close())
+      store = nil
+    end
+  end
+  if store then check(store:close()) end
+end
+
+---Folds a store by closing it. The mark is made when that begins.
+function jobs.fold(path, mark)
+  local store = check(rille.open(path, { sync = "never" }))
+  io.open(mark, "w"):close()
+  say "closing"
+  check(store:close())
+  say "closed"
+end
+
+---Appends until that fails, then tells what is left of the store.
+function jobs.fill(path, size)
+  local store = check(rille.open(path))
+  local n, done, message, code = 0, nil, nil, nil
+  repeat
+    local stream, events = work.append(n + 1, tonumber(size))
+    done, message, code = store:append(stream, events)
+    n = done and n + 1 or n
+  until not done
+  say("stopped", n, code, message)
+  local verified = check(store:verify())
+  say("verified", tostring(verified.ok), verified.events, store:head(), store:durable())
+  say("closed", select(3, store:close()) or "ok")
+end
+
+---Opens, appends and closes, and goes on after each failure: some call to the system
+---is going to fail.
+function jobs.stumble(path, appends, segment_bytes)
+  local store, message, code = rille.open(path, { segment_bytes = tonumber(segment_bytes) })
+  if not store then return say("refused", code, message) end
+  for i = 1, tonumber(appends) do
+    local stream, events = work.append(i, 6000)
+    local done
+    done, message, code = store:append(stream, events)
+    if done then say("done", i, done.first, done.last) else say("failed", i, code, message) end
+  end
+  local closed
+  closed, message, code = store:close()
+  say("closed", closed and "ok" or code, message or "")
+end
+
+---Answers all questions; what the answers are, as one number; and whether verify finds
+---everything in order. Where it may, it also appends, and folds that.
+function jobs.answer(path, readonly)
+  local store, message, code = rille.open(path, { readonly = readonly == "readonly" })
+  if not store then return say("refused", code, message) end
+  say("open", message or "")
+  local ok, answers = pcall(work.answers, store)
+  if ok then say("answers", work.digest(answers)) else say("raised", answers) end
+  local verified, why = store:verify()
+  say("verified", tostring(verified and verified.ok), verified and #verified.problems or why)
+  if readonly ~= "readonly" then
+    local done, failed = pcall(work.fill, store, 300)
+    say("appended", done and "" or failed)
+  end
+  say("closed", select(3, store:close()) or "ok")
+end
+
+local job = table.remove(arg, 1)
+jobs[job](table.unpack(arg))

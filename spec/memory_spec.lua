@@ -1,0 +1,171 @@
+-- memory_spec.lua: Lua's 1st, 2nd, 3rd ... allocation fails, and all that follow, until
+-- a task passes untouched. The only error is "not enough memory"; afterwards the state
+-- and its handles go on as if nothing had been, and closing gives back everything.
+-- (The core's own allocations fail in c/memory_test.c.)
+local rille = require "rille"
+local process = require "spec.support.process"
+local scratch = require "spec.support.scratch"
+
+local ALLOCATIONS_MOST = 20000
+local LUA = os.getenv "RILLE_LUA" or "lua5.4"
+
+---Builds the module failing_alloc; nil and why where that can't be.
+local function build()
+  local path = scratch.folder .. "/failing_alloc.so"
+  local flags = "$(pkg-config --cflags lua5.4 2>/dev/null || pkg-config --cflags lua-5.4 2>/dev/null)"
+  local shared = "-shared"
+  if process.run "uname -s":find "Darwin" then shared = "-bundle -undefined dynamic_lookup" end
+  local output, status = process.run(("${CC:-cc} -std=c11 -O1 -Wall -Wextra -fPIC %s %s -o '%s' %s")
+    :format(flags, shared, path, "spec/c/failing_alloc.c"))
+  if status ~= 0 then return nil, output end
+  local open = package.loadlib(path, "luaopen_failing_alloc")
+  return open and open(), open and "" or LUA .. " does not give its symbols to modules"
+end
+
+local run, why = build()
+local path
+
+local SETUP = [[
+  package.cpath = %q
+  rille = require "rille"
+  REDUCER = "local params = ... return { initial = { n = 0, list = {} }, key = 'stream', on = { " ..
+    "A = function(s, e) s.n = s.n + e.data.n s.list[#s.list + 1] = e.type .. e.tags[1] end } }"
+  function open()
+    return assert(rille.open(%q, { sync = "never", load = function() return REDUCER end }))
+  end
+  function some_events(n)
+    local list = {}
+    for i = 1, n do
+      list[i] = { type = "A", data = { n = i, text = ("x"):rep(20 * i), list = { 1, { 2 } } },
+        tags = { "t" .. i, "u" }, meta = { by = "me" } }
+    end
+    return list
+  end
+]]
+
+---Runs a task with ever more memory. Each part is Lua text.
+local function outlives(setup, task, after)
+  local prepared = SETUP:format(package.cpath, path) .. (setup or "")
+  local n = 0
+  repeat
+    n = n + 1
+    local reached, done, message, leaked = run(n, prepared, task, after or "")
+    assert.equal(0, leaked)
+    if not done then
+      assert(reached, "it failed though there was memory: " .. tostring(message))
+      if not tostring(message):find "not enough memory" then
+        error(("allocation %d: the error is %s"):format(n, tostring(message)))
+      end
+    end
+    assert(n < ALLOCATIONS_MOST, "too many allocations")
+  until not reached
+  assert(n > 3, "the task allocates nothing: it is no test")
+end
+
+local USE_AND_CLOSE = [[
+  if store then
+    assert(store:append("after", { type = "A" }))
+    for e in store:read("after", { reverse = true, limit = 2 }) do assert(e.type == "A") end
+    assert(store:close())
+  end
+]]
+
+describe("without memory", function()
+  if not run then
+    pending("(the helper can't be built: " .. why .. ")")
+    return
+  end
+
+  before_each(function()
+    path = scratch.path()
+    local store = assert(rille.open(path, { sync = "never" }))
+    for i = 1, 5 do assert(store:append("s", { type = "A", data = { n = i }, tags = { "t" } })) end
+    store:close()
+  end)
+
+  after_each(function()
+    local store = assert(rille.open(path))
+    assert.is_true(store:verify().ok)
+    store:close()
+    local elsewhere = process.lua([[
+      local store = assert(require "rille".open(arg[1], { create = false }))
+      print(store:verify().ok)]], path)
+    assert.equal("true\n", elsewhere) -- nobody in this process has kept it open
+    scratch.remove(path)
+  end)
+
+  it("the module loads, or does not", function()
+    local cpath = ("package.cpath = %q"):format(package.cpath)
+    local n = 0
+    repeat
+      n = n + 1
+      local reached, done, message, leaked = run(n, cpath, "require 'rille'", "require 'rille'")
+      assert.equal(0, leaked)
+      assert(done or tostring(message):find "not enough memory", message)
+    until not reached
+    assert(n > 100)
+  end)
+
+  it("a store is opened and closed", function()
+    outlives("", "store = open() store:close()", "if store then assert(store:close()) end")
+  end)
+
+  it("a store that is only opened is collected", function()
+    outlives("", "store = open()", USE_AND_CLOSE)
+    outlives("", "open()", "collectgarbage()")
+  end)
+
+  it("an append is whole or nothing", function()
+    outlives("store = open() events = some_events(3) before = store:head()", [[
+      assert(store:append("s", events))
+      assert(store:append({ { stream = "a", events = events, expect = "any" }, { stream = "b" } }))
+      assert(not store:append("s", events, { expect = "none" }))
+      assert(not store:append("s", { type = "A", data = print }))
+    ]], [[ local wrote = store:head() - before
+      assert(wrote == 0 or wrote == 3 or wrote == 6, wrote)
+    ]] .. USE_AND_CLOSE)
+  end)
+
+  it("a wide map is appended", function()
+    outlives([[store = open() wide = {} for i = 1, 50 do wide["key" .. i] = { i } end]],
+      [[assert(store:append("s", { type = "A", data = wide, meta = wide }))]], USE_AND_CLOSE)
+  end)
+
+  it("events are read", function()
+    outlives("store = open() assert(store:append('s', some_events(4)))", [[
+      for e in store:read "s" do seen = e.data end
+      for e in store:all { { types = { "A" }, tags = { "u" } }, { category = "s" }, reverse = true, limit = 4 } do
+        seen = e
+      end
+      for e in store:read("s", { after = 1 }) do break end
+      version = store:version "s"
+    ]], USE_AND_CLOSE)
+  end)
+
+  it("an iterator that was cut short ends with its store", function()
+    outlives("store = open() assert(store:append('s', some_events(4))) step = store:all()",
+      "for i = 1, 8 do step() end", "pcall(step)" .. USE_AND_CLOSE .. "pcall(step)")
+  end)
+
+  it("a reducer is loaded and run", function()
+    outlives("store = open() assert(store:append('s', some_events(4)))", [[
+      local state, position, version = store:fold("x.lua", { stream = "s", params = { a = { 1 } } })
+      if not state then error(position, 0) end
+    ]], [[assert(store:fold("x.lua", { stream = "s" }))]] .. USE_AND_CLOSE)
+  end)
+
+  it("a store is verified and measured", function()
+    outlives("store = open()", [[
+      assert(store:verify { progress = function() end }.ok)
+      assert(store:stats().head >= 5)
+      tostring(store)
+    ]], USE_AND_CLOSE)
+  end)
+
+  it("values are encoded and decoded", function()
+    outlives("value = some_events(3)", [[
+      assert(rille.decode(assert(rille.encode(value))))
+      assert(rille.json.decode(assert(rille.json.encode(value))))
+    ]], "assert(rille.decode(rille.encode(value)))")
+  end)
+end)

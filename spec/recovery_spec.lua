@@ -1,0 +1,423 @@
+-- recovery_spec.lua: what is left after the process or the power has ended in the midst
+-- of it: everything acknowledged, at the positions told; the append that was under way,
+-- wholly or not at all; and a store that goes on.
+--
+-- RILLE_SOAK=n makes the loops n times as long.
+local rille = require "rille"
+local child = require "spec.crash.child"
+local image = require "spec.crash.image"
+local oracle = require "spec.crash.oracle"
+local power = require "spec.crash.power"
+local scratch = require "spec.support.scratch"
+local stores = require "spec.support.stores"
+local trap = require "spec.crash.trap"
+local values = require "spec.support.values"
+local work = require "spec.crash.work"
+
+values.seed("recovery_spec")
+
+local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
+local KILLED = 128 + 9
+local SMALLEST_SEGMENT = 65536
+
+local function rounds(n) return math.floor(n * SOAK) end
+
+-- Killing -----------------------------------------------------------------------
+
+local function note_done(line, acknowledged)
+  local i, first, last = line:match "^done (%d+) (%d+) (%d+)$"
+  if not i then error("the child says: " .. line) end
+  acknowledged[tonumber(i)] = { tonumber(first), tonumber(last) }
+  return tonumber(i)
+end
+
+-- Lets a child append from number `from`, and kills it about when it has told `most`.
+local function append_and_kill(path, from, most, how, acknowledged)
+  local c = child.start("append", { path, from, how.sync, how.segment_bytes or "", how.size })
+  local opened = c:line() or "nothing"
+  if not opened:find "^open" then error("the child says: " .. opened) end
+  local told = 0
+  for _ = 1, most do told = note_done(assert(c:line()), acknowledged) end
+  c:kill()
+  local lines, status = c:wait()
+  assert.equal(KILLED, status)
+  for _, line in ipairs(lines) do told = note_done(line, acknowledged) end
+  return told
+end
+
+-- Opens after a kill: all is there, and another append succeeds. What is there now
+-- counts as acknowledged from then on.
+local function check_after_kill(path, how, acknowledged, told)
+  local store, remark, code = assert(rille.open(path, { sync = how.sync }))
+  assert(not remark or code == "remark", remark)
+  local highest = oracle.check_appends(store, acknowledged)
+  assert(highest == told or highest == told + 1, "append " .. highest .. " was never begun")
+  oracle.check_verified(store)
+  local stream, events = work.append(highest + 1, how.size)
+  assert(store:append(stream, events))
+  local there = oracle.appends(store)
+  assert(store:close())
+  return there, highest + 2
+end
+
+local function kill_loop(n, how)
+  local path, acknowledged, from = scratch.path(), {}, 1
+  for _ = 1, rounds(n) do
+    local told = append_and_kill(path, from, math.random(how.most), how, acknowledged)
+    for i = from, told do assert(acknowledged[i], i) end
+    if math.random(3) > 1 then
+      acknowledged, from = check_after_kill(path, how, acknowledged, told)
+    else -- the next child recovers; number told + 1 may be there already
+      from = told + 2
+    end
+  end
+  scratch.remove(path)
+end
+
+describe("a process killed while it appends", function()
+  it("has lost nothing acknowledged", function()
+    kill_loop(16, { sync = "always", size = 20, most = 60 })
+  end)
+
+  it("has lost nothing that was written, without a flush either", function()
+    kill_loop(16, { sync = "never", size = 20, most = 400 })
+  end)
+
+  it("has lost nothing over many segments", function()
+    kill_loop(10, { sync = "always", size = 3000, most = 40, segment_bytes = SMALLEST_SEGMENT })
+    kill_loop(6, { sync = "never", size = 3000, most = 120, segment_bytes = SMALLEST_SEGMENT })
+  end)
+
+  it("has lost nothing of large appends", function()
+    kill_loop(5, { sync = "always", size = 1000000, most = 5 })
+    kill_loop(4, { sync = "never", size = 2000000, most = 5 })
+  end)
+end)
+
+describe("a process killed while it makes a store", function()
+  local function check_made(path, status, lines)
+    if status == 0 then return end
+    assert.equal(KILLED, status)
+    local there = io.open(path .. "/store")
+    if there then there:close() end
+    local store = assert(rille.open(path, { create = not there }))
+    assert(store:head() <= 1)
+    if lines[#lines] == "closed" then assert.equal(1, store:head()) end
+    assert(store:append("s", { type = "After" }))
+    oracle.check_verified(store)
+    assert(store:close())
+  end
+
+  it("leaves none, or a good one, whenever it ends", function()
+    for _ = 1, rounds(30) do
+      local path = scratch.path()
+      local c = child.start("create", { path }, "(sleep " .. math.random() * 0.02 ..
+        "; exec kill -9 $$) >/dev/null 2>&1 &")
+      local lines, status = c:wait()
+      check_made(path, status, lines)
+      scratch.shell("rm -rf '%s'*", path)
+    end
+  end)
+
+  it("leaves none, or a good one, at each call that changes a file", function()
+    if not trap.works() then return pending "calls are counted on Linux, with a C compiler" end
+    local n, status, lines = 0, KILLED, nil
+    while status == KILLED do
+      local path = scratch.path()
+      n = n + 1
+      lines, status = trap.run({ under = path, kill = n }, "create", { path })
+      check_made(path, status, lines)
+      scratch.shell("rm -rf '%s'*", path)
+    end
+    assert.equal(0, status)
+    assert(n > 25, n)
+  end)
+end)
+
+describe("a process killed while it folds", function()
+  local STREAMS = 20000 -- more than two of the chunks in which heads are committed
+
+  local function answers(path)
+    local store = assert(rille.open(path))
+    local digest = work.digest(work.answers(store))
+    assert(store:close())
+    return digest
+  end
+
+  -- A store of which nothing is folded, and what it answers.
+  local function unfolded_store()
+    local store, path = stores.new()
+    work.fill(store, STREAMS)
+    local files = image.take(path)
+    local expected = work.digest(work.answers(store))
+    store:close()
+    scratch.remove(path)
+    return image.put(files, scratch.path()), expected
+  end
+
+  it("leaves an index that fits its log, at each call of the fold", function()
+    if not trap.works() then return pending "calls are counted on Linux, with a C compiler" end
+    local original, expected = unfolded_store()
+    local n, status, lines = 0, KILLED, nil
+    while status == KILLED do
+      local path, mark = scratch.path(), scratch.path "mark"
+      scratch.shell("cp -r '%s' '%s'", original, path)
+      n = n + 1
+      lines, status = trap.run({ under = path, kill = n, mark = mark }, "fold", { path, mark })
+      assert.equal("closing", lines[1])
+      local store = assert(rille.open(path))
+      assert.equal(STREAMS + STREAMS // 1000, store:head())
+      oracle.check_verified(store)
+      assert(store:close())
+      if n % 4 == 2 then assert.equal(expected, answers(path)) end
+      scratch.remove(path)
+    end
+    assert.equal("closed", lines[2])
+    assert(n > 8, n)
+  end)
+end)
+
+-- Tails made by hand -------------------------------------------------------------
+
+-- A store of six appends as it is when its process ends at once: nothing folded.
+local function unfolded(sync)
+  local store, path = stores.new { sync = sync or "always" }
+  for i = 1, 6 do
+    local stream, events = work.append(i, 10 + i)
+    assert(store:append(stream, events))
+  end
+  local files, sound = image.take(path), oracle.sound(store)
+  store:close()
+  scratch.remove(path)
+  local frames = image.frames(files)
+  assert.equal(6, #frames)
+  return files, sound, frames
+end
+
+-- Opens a store whose log is these bytes; n events must be there, and it must go on.
+local function check_tail(files, log, sound, n)
+  local path = image.put(image.with(files, { [image.first_segment] = log }), scratch.path())
+  local store, remark, code = assert(rille.open(path))
+  assert(not remark or code == "remark")
+  local got = work.texts(rille, store.all, store)
+  assert.equal(n, #got)
+  for i = 1, n do assert(got[i] == sound.all[i]) end
+  assert.equal(n + 1, assert(store:append("after", { type = "After" })).first)
+  oracle.check_verified(store)
+  store:close()
+  store = assert(rille.open(path))
+  assert.equal(n + 1, store:head())
+  oracle.check_verified(store)
+  store:close()
+  local torn = image.take(path)
+  scratch.remove(path)
+  return remark, torn
+end
+
+-- The same, for reading only.
+local function look_at_tail(path, log, sound, n)
+  image.write(path .. "/" .. image.first_segment, log)
+  local store, remark, code = assert(rille.open(path, { readonly = true }))
+  assert(not remark or code == "remark")
+  local got = work.texts(rille, store.all, store)
+  assert.equal(n, #got)
+  for i = 1, n do assert(got[i] == sound.all[i]) end
+  store:close()
+  return remark
+end
+
+local function cut_at(frame)
+  return ("cut at byte %d, behind position %d"):format(frame.start, frame.first - 1)
+end
+
+describe("a torn tail", function()
+  -- Reading is tried at each byte, mending at some.
+  local function each_byte(last, from, to, check)
+    for n = from, to do
+      check(n, false)
+      if n == from or n == to or math.random(last.length) <= rounds(12) then check(n, true) end
+    end
+  end
+
+  it("is cut, wherever the file ends inside of the last frame", function()
+    local files, sound, frames = unfolded()
+    local log, last = files[image.first_segment], frames[6]
+    local path = image.put(files, scratch.path())
+    each_byte(last, last.start, last.stop, function(size, mend)
+      local whole, remark = size == last.stop, nil
+      local n = whole and last.last or last.first - 1
+      if mend then remark = check_tail(files, log:sub(1, size), sound, n)
+      else remark = look_at_tail(path, log:sub(1, size), sound, n) end
+      if size == last.start or whole then assert.is_nil(remark)
+      else stores.contains(remark, cut_at(last)) end
+    end)
+  end)
+
+  it("is cut, however many of its last bytes are zeros", function()
+    local files, sound, frames = unfolded()
+    local log, last = files[image.first_segment], frames[6]
+    local path = image.put(files, scratch.path())
+    each_byte(last, 1, last.length, function(n, mend)
+      local zeroed, remark = image.patch(log, last.stop - n, n, ("\0"):rep(n)), nil
+      local there = zeroed == log and last.last or last.first - 1
+      if mend then remark = check_tail(files, zeroed, sound, there)
+      else remark = look_at_tail(path, zeroed, sound, there) end
+      if zeroed == log or n == last.length then assert.is_nil(remark)
+      else stores.contains(remark, cut_at(last)) end
+    end)
+  end)
+
+  it("is cut where garbage stands behind the end", function()
+    local files, sound, frames = unfolded()
+    local log, last = files[image.first_segment], frames[6]
+    for _ = 1, rounds(12) do
+      local n = math.random(600)
+      local garbage = {}
+      for i = 1, n do garbage[i] = string.char(math.random(1, 255)) end
+      local bytes = table.concat(garbage)
+      local in_zeros = image.patch(log, last.stop, n, bytes)
+      local remark = check_tail(files, in_zeros, sound, last.last)
+      stores.contains(remark, ("cut at byte %d, behind position %d"):format(last.stop, last.last))
+      check_tail(files, log:sub(1, last.stop) .. bytes, sound, last.last)
+    end
+  end)
+
+  it("is cut where an old frame stands behind the end, and at any place", function()
+    local files, sound, frames = unfolded()
+    local log, last = files[image.first_segment], frames[6]
+    for _, frame in ipairs(frames) do
+      local old = log:sub(frame.start + 1, frame.stop)
+      local remark = check_tail(files, image.patch(log, last.stop, #old, old), sound, last.last)
+      stores.contains(remark, "cut at byte " .. last.stop)
+      check_tail(files, image.patch(log, last.stop + 8 * math.random(50), #old, old), sound, last.last)
+    end
+  end)
+
+  it("is cut at a hole before whole frames that were never flushed, which are kept aside", function()
+    local files, sound, frames = unfolded "never"
+    local hole, last = frames[4], frames[6]
+    local zeros = ("\0"):rep(hole.length)
+    local log = image.patch(files[image.first_segment], hole.start, hole.length, zeros)
+    local remark, left = check_tail(files, log, sound, hole.first - 1)
+    stores.contains(remark, cut_at(hole))
+    stores.contains(remark, "kept beside it")
+    local kept = left[image.segment_name(hole.start):gsub("seg$", "torn")]
+    assert(kept, "no copy of what was cut")
+    assert.equal(log:sub(hole.start + 1, last.stop), kept:sub(1, last.stop - hole.start))
+  end)
+
+  it("is damage where what stands behind the hole knows of a flush", function()
+    local files, sound, frames = unfolded()
+    local hole = frames[4]
+    local log = image.patch(files[image.first_segment], hole.start, hole.length, ("\0"):rep(hole.length))
+    local damaged = image.with(files, { [image.first_segment] = log })
+    local path = image.put(damaged, scratch.path())
+    local message, code, detail = stores.failure(rille.open(path))
+    oracle.check_refusal(message, code, detail, oracle.damage(frames, hole.start), #log)
+    local after = image.take(path)
+    for name, bytes in pairs(damaged) do
+      if name:find "^log/" then assert(after[name] == bytes, name .. " was changed") end
+    end
+    local store, remark = assert(rille.open(path, { readonly = true }))
+    local got = work.texts(rille, store.all, store)
+    assert.equal(hole.first - 1, #got)
+    assert(got[#got] == sound.all[#got])
+    stores.contains(remark, "Readable up to position " .. hole.first - 1)
+    store:close()
+  end)
+
+  it("that survived does not come back behind new appends", function()
+    local files, _, frames = unfolded "never"
+    local hole, last = frames[5], frames[6]
+    local log = image.patch(files[image.first_segment], hole.start, hole.length, ("\0"):rep(hole.length))
+    local path = image.put(image.with(files, { [image.first_segment] = log }), scratch.path())
+    local store = assert(rille.open(path, { sync = "never" }))
+    local stream, events = work.append(5, 15) -- as long as what stood in the hole
+    assert.equal(hole.first, assert(store:append(stream, events)).first)
+    local now = image.take(path)
+    assert.equal(hole.stop, image.frames(now)[5].stop)
+    store:close()
+    store = assert(rille.open(path))
+    assert.equal(last.first - 1, store:head())
+    oracle.check_verified(store)
+    store:close()
+  end)
+end)
+
+-- Power cuts ---------------------------------------------------------------------
+
+local function put_world(files, folders, folder)
+  scratch.shell("mkdir '%s'", folder)
+  for _, name in ipairs(folders) do scratch.shell("mkdir '%s/%s'", folder, name) end
+  for name, bytes in pairs(files) do image.write(folder .. "/" .. name, bytes) end
+end
+
+local function told_so_far(world)
+  local acknowledged, n = {}, 0
+  for _, text in ipairs(world.notes) do
+    local i, first, last = text:match "^(%d+) (%d+) (%d+)$"
+    acknowledged[tonumber(i)] = { tonumber(first), tonumber(last) }
+    n = n + 1
+  end
+  return acknowledged, n
+end
+
+-- What the store must be after a cut; with `durable_only` acknowledged is not durable.
+local function check_after_cut(folder, world, sync, expected_remarks)
+  local acknowledged, told = told_so_far(world)
+  local path = folder .. "/a.rille"
+  local there = io.open(path .. "/store")
+  if not there then
+    assert(told == 0 or sync == "never", "the store is gone")
+    return
+  end
+  there:close()
+  local store, remark, code = rille.open(path)
+  if not store then error(("refused: %s (%s)"):format(remark, code)) end
+  if remark then expected_remarks[#expected_remarks + 1] = remark end
+  local highest, unknown = oracle.check_appends(store, sync == "always" and acknowledged or {})
+  if sync == "always" then assert(unknown <= 1 and highest <= told + 1) end
+  local found, list = oracle.appends(store)
+  for i, number in ipairs(list) do assert(number == i and found[i], "a hole in the log") end
+  local stream, events = work.append(highest + 1, 10)
+  assert(store:append(stream, events))
+  oracle.check_verified(store)
+  assert(store:close())
+  store = assert(rille.open(path, { readonly = true }))
+  assert.equal(highest + 1, #select(2, oracle.appends(store)))
+  store:close()
+end
+
+local function power_loop(cuts, sync, appends, size)
+  local base = scratch.path "power"
+  scratch.shell("mkdir '%s'", base)
+  local record = trap.count({ under = base }, "record",
+    { base .. "/a.rille", sync, appends, size, SMALLEST_SEGMENT })
+  local calls = power.read(record)
+  local places = {}
+  for i = 1, cuts do places[i] = math.random(0, #calls) end
+  table.sort(places)
+  local world, remarks = power.world(), {}
+  for _, place in ipairs(places) do
+    power.play(world, calls, place)
+    local files, folders = power.cut(world)
+    local folder = scratch.path "after"
+    put_world(files, folders, folder)
+    local ok, message = pcall(check_after_cut, folder, world, sync, remarks)
+    if not ok then error(("cut at call %d of %d: %s"):format(place, #calls, message), 0) end
+    scratch.remove(folder)
+  end
+  return #remarks
+end
+
+describe("a power cut", function()
+  it("takes nothing acknowledged, and no half of anything", function()
+    if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
+    assert(power_loop(rounds(90), "always", 60, 700) > 0, "no cut tore anything")
+  end)
+
+  it("takes only the last appends where nothing was flushed", function()
+    if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
+    assert(power_loop(rounds(90), "never", 120, 2000) > 0, "no cut tore anything")
+  end)
+end)
