@@ -1,5 +1,5 @@
 std = "lua54"
-max_line_length = 100
+max_line_length = 120 -- C has 100; specs and messages hold sentences
 cache = false
 
 files["spec"] = { std = "+busted" }

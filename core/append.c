@@ -125,6 +125,7 @@ static int conflict(const rille_part *part, uint64_t version, rille_error *e) {
   if (!e) return code;
   e->version = version;
   memcpy(e->stream, part->stream.bytes, part->stream.length);
+  e->stream_length = part->stream.length;
   return code;
 }
 
@@ -277,7 +278,11 @@ static int write_events(struct log *l, const rille_append *append, rille_error *
   failed = build(&b, append, e);
   if (!failed) failed = write_frame(l, &b, e);
   if (!failed) return 0;
-  return log_reload(l, NULL) < 0 ? RILLE_IO : failed;
+  if (log_reload(l, NULL) == 0) return failed;
+  return error_set(e, RILLE_IO,
+                   "an append failed and could not be undone in memory, so the store "
+                   "must be closed: %s",
+                   l->why);
 }
 
 /* The entries of the parts' streams, fetched before anything is written, because

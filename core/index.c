@@ -5,14 +5,17 @@
 #include <lmdb.h>
 #include <stdio.h>
 
+#include "checksum.h"
 #include "error.h"
 #include "system.h"
 
 #define TABLES_MOST 32
+#define LOCK_FILE_BYTES 8192u /* what LMDB needs for its 126 readers */
 #define HEAD_FIXED_BYTES 16u
-#define HEAD_BYTES_MOST (HEAD_FIXED_BYTES + 8u * CHAIN_LEVELS)
-#define PLACE_BYTES 16u
-#define STATE_BYTES 64u
+#define SEAL_BYTES 4u
+#define HEAD_BYTES_MOST (HEAD_FIXED_BYTES + 8u * CHAIN_LEVELS + SEAL_BYTES)
+#define PLACE_BYTES (16u + SEAL_BYTES)
+#define STATE_BYTES (64u + SEAL_BYTES)
 #define STATE_KEY "state"
 
 /* The state: format, uuid, and the end of the log that was folded. */
@@ -46,6 +49,31 @@ static int lmdb_error(rille_error *e, int code, const char *what) {
                    mdb_strerror(code));
 }
 
+/* ---- Values and their seals ---- */
+
+static uint32_t seal_of(const MDB_val *key, const uint8_t *value, size_t n) {
+  return checksum(checksum(0, key->mv_data, key->mv_size), value, n);
+}
+
+/* Stores a value whose last bytes are room for its seal. */
+static int put_sealed(MDB_txn *txn, MDB_dbi table, MDB_val *key, uint8_t *value, size_t n) {
+  MDB_val v = {n, value};
+  put32(value + n - SEAL_BYTES, seal_of(key, value, n - SEAL_BYTES));
+  return mdb_put(txn, table, key, &v, 0);
+}
+
+static bool is_sealed(const MDB_val *key, const MDB_val *value) {
+  const uint8_t *b = value->mv_data;
+  size_t n = value->mv_size;
+  return n >= SEAL_BYTES && get32(b + n - SEAL_BYTES) == seal_of(key, b, n - SEAL_BYTES);
+}
+
+static int damaged(const char *what, rille_error *e) {
+  return error_set(e, RILLE_CORRUPT,
+                   "index: %s is damaged; deleting the folder index/ is safe, it is made again",
+                   what);
+}
+
 /* ---- Opening ---- */
 
 static int open_tables(struct index *x, MDB_txn *txn) {
@@ -67,8 +95,8 @@ static int put_state(struct index *x, MDB_txn *txn, const struct log_end *end) {
   put64(b + S_TIME, (uint64_t)end->time_us);
   put64(b + S_FRAME, end->last_frame);
   put32(b + S_CHECKSUM, end->last_checksum);
-  MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY}, value = {sizeof b, b};
-  return mdb_put(txn, x->meta, &key, &value, 0);
+  MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY};
+  return put_sealed(txn, x->meta, &key, b, sizeof b);
 }
 
 /* MDB_INVALID where there is a state of another format, MDB_INCOMPATIBLE where it is
@@ -78,7 +106,9 @@ static int get_state(struct index *x, MDB_txn *txn) {
   int code = mdb_get(txn, x->meta, &key, &value);
   if (code) return code;
   const uint8_t *b = value.mv_data;
-  if (value.mv_size != STATE_BYTES || get32(b + S_FORMAT) != INDEX_FORMAT) return MDB_INVALID;
+  if (value.mv_size != STATE_BYTES || get32(b + S_FORMAT) != INDEX_FORMAT ||
+      !is_sealed(&key, &value))
+    return MDB_INVALID;
   if (memcmp(b + S_UUID, x->uuid, 16) != 0) return MDB_INCOMPATIBLE;
   x->end = (struct log_end){get64(b + S_ADDRESS), get64(b + S_POSITION), (int64_t)get64(b + S_TIME),
                             get64(b + S_FRAME), get32(b + S_CHECKSUM)};
@@ -122,12 +152,32 @@ static int begin_life(struct index *x) {
   return code;
 }
 
+/* LMDB makes its lock file by truncation and maps it: on a full disk, touching such
+** a hole would end in a signal. So its blocks are written before. */
+static int fill_lock_file(const char *folder) {
+  static const uint8_t zeros[LOCK_FILE_BYTES];
+  char path[SYSTEM_PATH_BYTES];
+  uint64_t bytes = 0;
+  size_t put;
+  int fd;
+  if (!system_join(path, sizeof path, folder, "lock.mdb")) return ENAMETOOLONG;
+  int number = system_open(path, SYSTEM_WRITE, &fd);
+  if (number == ENOENT) number = system_open(path, SYSTEM_CREATE, &fd);
+  if (number) return number;
+  number = system_size(fd, &bytes);
+  if (!number && bytes < sizeof zeros)
+    number = system_write(fd, bytes, zeros, sizeof zeros - (size_t)bytes, NULL, 0, &put);
+  system_close(fd);
+  return number;
+}
+
 static int open_env(struct index *x, const char *folder) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
   unsigned flags = MDB_NOTLS | MDB_NOMETASYNC;
   if (x->readonly) flags = MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK;
-  int code = mdb_env_create(&x->env);
+  int code = x->readonly ? 0 : fill_lock_file(folder);
+  if (!code) code = mdb_env_create(&x->env);
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
   if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
@@ -240,27 +290,27 @@ void index_end(struct index *x) {
   x->reading = false;
 }
 
-static int parse_head(const MDB_val *v, struct chain_head *head, rille_error *e) {
+static int parse_head(const MDB_val *key, const MDB_val *v, struct chain_head *head,
+                      rille_error *e) {
   const uint8_t *b = v->mv_data;
-  if (v->mv_size >= HEAD_FIXED_BYTES) {
+  if (v->mv_size >= HEAD_FIXED_BYTES + SEAL_BYTES && is_sealed(key, v)) {
     head->count = get64(b);
     head->touched = get64(b + 8);
     unsigned levels = chain_levels(head->count);
-    if (head->count && levels <= CHAIN_LEVELS && v->mv_size == HEAD_FIXED_BYTES + 8 * levels) {
+    if (head->count && levels <= CHAIN_LEVELS &&
+        v->mv_size == HEAD_FIXED_BYTES + 8 * levels + SEAL_BYTES) {
       for (unsigned k = 0; k < levels; k++) head->tower[k] = get64(b + HEAD_FIXED_BYTES + 8 * k);
       return 0;
     }
   }
-  return error_set(
-      e, RILLE_CORRUPT,
-      "index: a head is damaged; deleting the folder index/ is safe, it is made again");
+  return damaged("a head", e);
 }
 
 int index_head(struct index *x, enum chain_kind kind, rille_text name, struct chain_head *head,
                rille_error *e) {
   MDB_val key = {name.length, (void *)(uintptr_t)name.bytes}, value;
   int code = mdb_get(x->read, x->heads[kind], &key, &value);
-  if (code == 0) return parse_head(&value, head, e);
+  if (code == 0) return parse_head(&key, &value, head, e);
   head->count = head->touched = 0;
   return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't read a head");
 }
@@ -277,8 +327,8 @@ static uint64_t get_key(const uint8_t *key) {
 
 static int parse_place(const MDB_val *key, const MDB_val *value, struct place *place,
                        rille_error *e) {
-  if (value->mv_size != PLACE_BYTES || key->mv_size != 8)
-    return lmdb_error(e, MDB_CORRUPTED, "a place is damaged");
+  if (value->mv_size != PLACE_BYTES || key->mv_size != 8 || !is_sealed(key, value))
+    return damaged("a place", e);
   const uint8_t *v = value->mv_data;
   *place = (struct place){get_key(key->mv_data), get64(v), get64(v + 8)};
   return 0;
@@ -316,7 +366,7 @@ static int walk_table(struct index *x, enum chain_kind kind, index_each_head eac
   int result = 0, code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
   if (code) return lmdb_error(e, code, "can't be walked");
   while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-    result = parse_head(&value, &head, e);
+    result = parse_head(&key, &value, &head, e);
     if (!result) result = each(context, kind, (rille_text){key.mv_data, key.mv_size}, &head);
   }
   mdb_cursor_close(cursor);
@@ -363,8 +413,8 @@ static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) 
   put64(b + 8, h->touched);
   for (unsigned k = 0; k < levels; k++) put64(b + HEAD_FIXED_BYTES + 8 * k, h->tower[k]);
   MDB_val key = {h->name.length, (void *)(uintptr_t)h->name.bytes};
-  MDB_val value = {HEAD_FIXED_BYTES + 8 * levels, b};
-  return mdb_put(txn, x->heads[h->kind], &key, &value, 0);
+  size_t n = HEAD_FIXED_BYTES + 8 * levels + SEAL_BYTES;
+  return put_sealed(txn, x->heads[h->kind], &key, b, n);
 }
 
 static int put_place(struct index *x, MDB_txn *txn, const struct place *p) {
@@ -372,8 +422,8 @@ static int put_place(struct index *x, MDB_txn *txn, const struct place *p) {
   put_key(k, p->position);
   put64(v, p->frame);
   put64(v + 8, p->record);
-  MDB_val key = {sizeof k, k}, value = {sizeof v, v};
-  return mdb_put(txn, x->places, &key, &value, 0);
+  MDB_val key = {sizeof k, k};
+  return put_sealed(txn, x->places, &key, v, sizeof v);
 }
 
 /* Heads [from, to) in one commit; with the last of them the places and A. */

@@ -4,7 +4,8 @@
 ** of its own: the heads of chains by name (one table a kind), places (position
 ** -> address, one for every 64 KiB of log), and what it is a fold of:
 ** the store's uuid and A, the folded address, with the checksum of the frame
-** that ends there.
+** that ends there. Each value ends with a checksum of its key and itself, because
+** LMDB has none: a wrong bit in a head would be written on into the log.
 **
 ** Invariants:
 ** L5  everything here can be made again from the log.
@@ -20,7 +21,7 @@
 #include "chain.h"
 #include "repair.h"
 
-#define INDEX_FORMAT 1
+#define INDEX_FORMAT 2
 #define INDEX_CHUNK_HEADS 8192u            /* heads a commit */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
 #define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */

@@ -137,6 +137,7 @@ int log_fold(struct log *l, rille_error *e) {
 
 int log_fold_if_due(struct log *l, rille_error *e) {
   uint64_t unfolded = l->written.address - l->overlay.start;
+  if (l->options.readonly && !l->scratch) return 0; /* open.c has seen that it is little */
   if (l->overlay.bytes < OVERLAY_BYTES_MOST && unfolded < LOG_UNFOLDED_BYTES_MOST) return 0;
   return log_fold(l, e);
 }

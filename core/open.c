@@ -132,7 +132,9 @@ static int make_scratch_index(struct log *l, rille_error *e) {
 
 static int provide_index(struct opening *o, rille_error *e) {
   struct log *l = o->log;
-  if (l->index && o->fits) return 0;
+  bool near = o->found.end.address - (l->index ? index_folded(l->index).address : 0) <
+              LOG_UNFOLDED_BYTES_MOST;
+  if (l->index && o->fits && (near || !l->options.readonly)) return 0;
   index_close(l->index);
   l->index = NULL;
   return l->options.readonly

@@ -114,7 +114,8 @@ typedef struct rille_error {
   uint64_t address;       /* RILLE_CORRUPT: byte of the log */
   uint64_t position;      /* the event concerned; RILLE_CORRUPT: readable up to here */
   uint64_t version;       /* RILLE_CONFLICT: the version that `stream` has */
-  char stream[256];       /* RILLE_CONFLICT: the stream, NUL-terminated */
+  char stream[256];       /* RILLE_CONFLICT: the stream, of these bytes and a NUL */
+  size_t stream_length;
   char message[768];      /* what, where, and what to do; one line */
 } rille_error;
 

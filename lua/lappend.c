@@ -133,8 +133,13 @@ static int read_event(struct appending *a, int index) {
   return 1;
 }
 
-/* An event has string keys, a list has none. */
+/* An event has a type, or else some other name; a list has no names. */
 static int is_event(lua_State *L, int index) {
+  get_raw(L, index, "type");
+  int typed = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  if (typed) return 1;
+  if (lua_rawlen(L, index)) return 0;
   lua_pushnil(L);
   if (!lua_next(L, index)) return 0;
   int string = lua_type(L, -2) == LUA_TSTRING;
@@ -153,6 +158,7 @@ static int read_events(struct appending *a, int index, rille_part *part) {
     part->event_count = 1;
     return read_event(a, index);
   }
+  options_check(L, index, no_options, 1, "field of a list of events");
   part->event_count = lua_rawlen(L, index);
   for (size_t i = 1; i <= part->event_count; i++) {
     a->event++;
@@ -336,6 +342,8 @@ int store_append(lua_State *L) {
   struct store_handle *handle = store_check(L, 1);
   int several = lua_istable(L, 2);
   if (!several) luaL_checktype(L, 2, LUA_TSTRING);
+  if (several && !lua_isnoneornil(L, 3))
+    luaL_error(L, "an append to several streams is one table: expect stands in its parts");
   if (!handle->store) return error_push_closed(L, "store");
   lua_settop(L, 4);
   int64_t now_us = ask_clock(L, handle);

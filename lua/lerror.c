@@ -14,7 +14,7 @@ static void push_detail(lua_State *L, const rille_error *e) {
   if (e->system) set_integer(L, "errno", (uint64_t)e->system);
   switch (e->code) {
     case RILLE_CONFLICT:
-      lua_pushstring(L, e->stream);
+      lua_pushlstring(L, e->stream, e->stream_length);
       lua_setfield(L, -2, "stream");
       set_integer(L, "version", e->version);
       break;

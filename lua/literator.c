@@ -61,21 +61,34 @@ static int iterator_tostring(lua_State *L) {
   return 1;
 }
 
+static int push_event(lua_State *L) {
+  event_push(L, lua_touserdata(L, 1));
+  return 1;
+}
+
+/* Protected, because memory may run out; and a finalizer may run meanwhile that
+** closes or steps this iterator. */
+static int give_event(lua_State *L, struct iterator *it, rille_event *event) {
+  lua_pushcfunction(L, push_event);
+  lua_pushlightuserdata(L, event);
+  it->busy = 1;
+  int status = lua_pcall(L, 1, 1, 0);
+  it->busy = 0;
+  return status == LUA_OK ? 1 : lua_error(L);
+}
+
 static int iterator_step(lua_State *L) {
   struct iterator *it = lua_touserdata(L, lua_upvalueindex(1));
   rille_event event;
   rille_error e;
-  it->busy = 0; /* also where the last step was left by an error */
+  if (it->busy) return luaL_error(L, "the iterator is in the midst of a step");
   if (it->store_closed) {
     end(it);
     return luaL_error(L, "the store is closed");
   }
   int result = it->reader ? rille_reader_next(it->reader, &event, &e) : 0;
   if (result == 1) {
-    it->busy = 1;
-    event_push(L, &event);
-    it->busy = 0;
-    return 1;
+    return give_event(L, it, &event);
   }
   end(it);
   if (result == 0) return 0;

@@ -43,6 +43,18 @@ static size_t read_texts(lua_State *L, int index, const char *name, rille_text *
   return n;
 }
 
+/* In C 0 stands for "none given"; who writes it in Lua means it. */
+static int is_zero(lua_State *L, int index, const char *name) {
+  lua_Integer value;
+  return options_integer(L, index, name, &value) && value == 0;
+}
+
+/* A name that must not be empty: in C that stands for "any". */
+static void read_name(lua_State *L, int index, const char *field, rille_text *name) {
+  if (options_text(L, index, field, name) && name->length == 0)
+    luaL_error(L, "%s is empty: it needs 1 to 255 bytes", field);
+}
+
 static uint64_t check_position(lua_State *L, int index, const char *name) {
   lua_Integer value = 0;
   if (options_integer(L, index, name, &value) && value < 0)
@@ -58,8 +70,8 @@ static void read_item(lua_State *L, int index, rille_item *item, rille_text **na
   item->tags = *names;
   item->tag_count = read_texts(L, index, "tags", *names);
   *names += item->tag_count;
-  options_text(L, index, "stream", &item->stream);
-  options_text(L, index, "category", &item->category);
+  read_name(L, index, "stream", &item->stream);
+  read_name(L, index, "category", &item->category);
 }
 
 static int is_item(const rille_item *i) {
@@ -92,6 +104,7 @@ void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
   q->after = check_position(L, index, "after");
   q->before = check_position(L, index, "before");
   q->limit = check_position(L, index, "limit");
+  if (is_zero(L, index, "limit") || is_zero(L, index, "before")) q->before = 1; /* nothing */
   options_boolean(L, index, "reverse", &reverse);
   q->reverse = reverse;
   rille_item *items =

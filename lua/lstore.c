@@ -98,9 +98,14 @@ static int read_options(lua_State *L, rille_options *o) {
 }
 
 int store_open_handle(lua_State *L) {
+  size_t length;
   luaL_checktype(L, 1, LUA_TSTRING);
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = lua_tolstring(L, 1, &length);
   rille_options o = {.size = sizeof o};
+  if (strlen(path) != length) {
+    lua_pushliteral(L, "the path holds a NUL");
+    return error_push_message(L, "invalid");
+  }
   if (!read_options(L, &o)) return error_push_message(L, "invalid");
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");

@@ -23,8 +23,10 @@ local function small_appends(store)
   assert(store:append("a-1", { type = "Empty" }))
   assert(store:append("a-1", { { type = "Opened", data = { n = 1, text = "some text" } },
     { type = "Tagged", tags = { "red", "blue" }, data = 7 } }))
-  assert(store:append { { stream = "a-1", events = { { type = "Opened", id = "given", data = "x" } } },
-    { stream = "b-2", events = { { type = "Opened", meta = { by = "me" }, data = { 1, 2, 3 } } } } })
+  local given = { type = "Opened", id = "given", data = "x" }
+  local meta = { type = "Opened", meta = { by = "me" }, data = { 1, 2, 3 } }
+  assert(store:append { { stream = "a-1", events = { given } },
+    { stream = "b-2", events = { meta } } })
   assert(store:append("b-2", { type = "Tagged", tags = { "red" }, data = ("long"):rep(30) }))
   assert(store:append("a-1", { { type = "Last" }, { type = "Last", data = { n = 2 } } }))
 end
@@ -125,7 +127,8 @@ end
 
 local function flip_and_write(made, address, bit)
   local name, first = segment_of(made.files, address)
-  local files = image.with(made.files, { [name] = image.flip(made.files[name], address - first, bit) })
+  local bytes = image.flip(made.files[name], address - first, bit)
+  local files = image.with(made.files, { [name] = bytes })
   return flipping(address, bit, open_to_write, made, files, oracle.damage(made.frames, address))
 end
 
@@ -169,7 +172,7 @@ describe("a flipped bit", function()
       assert(#image.segments(made.files) > 4)
       for _ = 1, 100 * SOAK do
         local frame = frames[math.random(#frames)]
-        local inside = math.random(2) == 1 and math.random(0, 300) or math.random(0, frame.length - 1)
+        local inside = math.random(0, math.random(2) == 1 and 300 or frame.length - 1)
         count(outcomes, flip_and_look(made, frame.start + inside, math.random(0, 7)))
       end
       for _ = 1, 8 * SOAK do
@@ -189,7 +192,8 @@ describe("a flipped bit", function()
     for _, offset in ipairs { 4, 20, 60, frame.length // 2 } do
       local bytes = image.flip(made.files[name], frame.offset + offset, 3)
       local files = image.without_index(image.with(made.files, { [name] = bytes }))
-      assert.equal("refused", open_to_write(made, files, oracle.damage(made.frames, frame.start + offset)))
+      local damage = oracle.damage(made.frames, frame.start + offset)
+      assert.equal("refused", open_to_write(made, files, damage))
     end
   end)
 end)
@@ -294,7 +298,8 @@ describe("a segment that", function()
   it("is the first one and missing is named", function()
     local made = many()
     for _, readonly in ipairs { false, true } do
-      local path = image.put(image.with(made.files, { [image.first_segment] = false }), scratch.path())
+      local files = image.with(made.files, { [image.first_segment] = false })
+      local path = image.put(files, scratch.path())
       local message, code, detail = stores.failure(rille.open(path, { readonly = readonly }))
       assert.equal("corrupt", code)
       assert.equal(0, detail.position)
@@ -371,7 +376,8 @@ describe("the file `store`", function()
 
   it("is refused when cut short, empty or of something else", function()
     local made = make(small_appends)
-    for _, bytes in ipairs { "", "x", made.files.store:sub(1, 63), ("\0"):rep(64), ("x"):rep(64) } do
+    local short = made.files.store:sub(1, 63)
+    for _, bytes in ipairs { "", "x", short, ("\0"):rep(64), ("x"):rep(64) } do
       local _, code = open_with(made, bytes)
       assert(code == "invalid" or code == "corrupt", code)
     end
@@ -401,8 +407,8 @@ describe("damage that verify is asked about", function()
     local bytes = made.files[image.first_segment]
     local hurt = { made.frames[2], made.frames[4] }
     for _, frame in ipairs(hurt) do bytes = image.flip(bytes, frame.offset + 60, 1) end
-    local path = image.put(image.with(made.files, { [image.first_segment] = bytes }), scratch.path())
-    local store = assert(rille.open(path))
+    local files = image.with(made.files, { [image.first_segment] = bytes })
+    local store = assert(rille.open(image.put(files, scratch.path())))
     local verified = assert(store:verify())
     assert.is_false(verified.ok)
     assert.equal(hurt[1].first - 1, verified.readable)

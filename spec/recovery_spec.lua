@@ -76,11 +76,11 @@ end
 
 describe("a process killed while it appends", function()
   it("has lost nothing acknowledged", function()
-    kill_loop(16, { sync = "always", size = 20, most = 60 })
+    kill_loop(12, { sync = "always", size = 20, most = 60 })
   end)
 
   it("has lost nothing that was written, without a flush either", function()
-    kill_loop(16, { sync = "never", size = 20, most = 400 })
+    kill_loop(12, { sync = "never", size = 20, most = 400 })
   end)
 
   it("has lost nothing over many segments", function()
@@ -109,7 +109,7 @@ describe("a process killed while it makes a store", function()
   end
 
   it("leaves none, or a good one, whenever it ends", function()
-    for _ = 1, rounds(30) do
+    for _ = 1, rounds(20) do
       local path = scratch.path()
       local c = child.start("create", { path }, "(sleep " .. math.random() * 0.02 ..
         "; exec kill -9 $$) >/dev/null 2>&1 &")
@@ -121,9 +121,10 @@ describe("a process killed while it makes a store", function()
 
   it("leaves none, or a good one, at each call that changes a file", function()
     if not trap.works() then return pending "calls are counted on Linux, with a C compiler" end
-    local n, status, lines = 0, KILLED, nil
+    local n, status = 0, KILLED
     while status == KILLED do
       local path = scratch.path()
+      local lines
       n = n + 1
       lines, status = trap.run({ under = path, kill = n }, "create", { path })
       check_made(path, status, lines)
@@ -226,8 +227,13 @@ local function look_at_tail(path, log, sound, n)
   return remark
 end
 
+local function try_tail(path, files, log, sound, n, mend)
+  if mend then return (check_tail(files, log, sound, n)) end
+  return look_at_tail(path, log, sound, n)
+end
+
 local function cut_at(frame)
-  return ("cut at byte %d, behind position %d"):format(frame.start, frame.first - 1)
+  return ("at byte %d, behind position %d"):format(frame.start, frame.first - 1)
 end
 
 describe("a torn tail", function()
@@ -235,7 +241,7 @@ describe("a torn tail", function()
   local function each_byte(last, from, to, check)
     for n = from, to do
       check(n, false)
-      if n == from or n == to or math.random(last.length) <= rounds(12) then check(n, true) end
+      if n == from or n == to or math.random(last.length) <= rounds(8) then check(n, true) end
     end
   end
 
@@ -244,10 +250,9 @@ describe("a torn tail", function()
     local log, last = files[image.first_segment], frames[6]
     local path = image.put(files, scratch.path())
     each_byte(last, last.start, last.stop, function(size, mend)
-      local whole, remark = size == last.stop, nil
+      local whole, bytes = size == last.stop, log:sub(1, size)
       local n = whole and last.last or last.first - 1
-      if mend then remark = check_tail(files, log:sub(1, size), sound, n)
-      else remark = look_at_tail(path, log:sub(1, size), sound, n) end
+      local remark = try_tail(path, files, bytes, sound, n, mend)
       if size == last.start or whole then assert.is_nil(remark)
       else stores.contains(remark, cut_at(last)) end
     end)
@@ -258,10 +263,9 @@ describe("a torn tail", function()
     local log, last = files[image.first_segment], frames[6]
     local path = image.put(files, scratch.path())
     each_byte(last, 1, last.length, function(n, mend)
-      local zeroed, remark = image.patch(log, last.stop - n, n, ("\0"):rep(n)), nil
+      local zeroed = image.zero(log, last.stop - n, n)
       local there = zeroed == log and last.last or last.first - 1
-      if mend then remark = check_tail(files, zeroed, sound, there)
-      else remark = look_at_tail(path, zeroed, sound, there) end
+      local remark = try_tail(path, files, zeroed, sound, there, mend)
       if zeroed == log or n == last.length then assert.is_nil(remark)
       else stores.contains(remark, cut_at(last)) end
     end)
@@ -289,15 +293,15 @@ describe("a torn tail", function()
       local old = log:sub(frame.start + 1, frame.stop)
       local remark = check_tail(files, image.patch(log, last.stop, #old, old), sound, last.last)
       stores.contains(remark, "cut at byte " .. last.stop)
-      check_tail(files, image.patch(log, last.stop + 8 * math.random(50), #old, old), sound, last.last)
+      local at = last.stop + 8 * math.random(50)
+      check_tail(files, image.patch(log, at, #old, old), sound, last.last)
     end
   end)
 
-  it("is cut at a hole before whole frames that were never flushed, which are kept aside", function()
+  it("is cut at a hole before whole frames that were never flushed; they are kept", function()
     local files, sound, frames = unfolded "never"
     local hole, last = frames[4], frames[6]
-    local zeros = ("\0"):rep(hole.length)
-    local log = image.patch(files[image.first_segment], hole.start, hole.length, zeros)
+    local log = image.zero(files[image.first_segment], hole.start, hole.length)
     local remark, left = check_tail(files, log, sound, hole.first - 1)
     stores.contains(remark, cut_at(hole))
     stores.contains(remark, "kept beside it")
@@ -309,7 +313,7 @@ describe("a torn tail", function()
   it("is damage where what stands behind the hole knows of a flush", function()
     local files, sound, frames = unfolded()
     local hole = frames[4]
-    local log = image.patch(files[image.first_segment], hole.start, hole.length, ("\0"):rep(hole.length))
+    local log = image.zero(files[image.first_segment], hole.start, hole.length)
     local damaged = image.with(files, { [image.first_segment] = log })
     local path = image.put(damaged, scratch.path())
     local message, code, detail = stores.failure(rille.open(path))
@@ -329,7 +333,7 @@ describe("a torn tail", function()
   it("that survived does not come back behind new appends", function()
     local files, _, frames = unfolded "never"
     local hole, last = frames[5], frames[6]
-    local log = image.patch(files[image.first_segment], hole.start, hole.length, ("\0"):rep(hole.length))
+    local log = image.zero(files[image.first_segment], hole.start, hole.length)
     local path = image.put(image.with(files, { [image.first_segment] = log }), scratch.path())
     local store = assert(rille.open(path, { sync = "never" }))
     local stream, events = work.append(5, 15) -- as long as what stood in the hole
@@ -413,11 +417,11 @@ end
 describe("a power cut", function()
   it("takes nothing acknowledged, and no half of anything", function()
     if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
-    assert(power_loop(rounds(90), "always", 60, 700) > 0, "no cut tore anything")
+    assert(power_loop(rounds(50), "always", 60, 700) > 0, "no cut tore anything")
   end)
 
   it("takes only the last appends where nothing was flushed", function()
     if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
-    assert(power_loop(rounds(90), "never", 120, 2000) > 0, "no cut tore anything")
+    assert(power_loop(rounds(50), "never", 120, 2000) > 0, "no cut tore anything")
   end)
 end)

@@ -94,7 +94,7 @@ describe("stats", function()
   it("count segments", function()
     store:close()
     store = assert(rille.open(path, { sync = "never", segment_bytes = 65536 }))
-    for i = 1, 40 do assert(store:append("a", { type = "A", data = ("x"):rep(16 << 10) })) end
+    for _ = 1, 40 do assert(store:append("a", { type = "A", data = ("x"):rep(16 << 10) })) end
     local segments = store:stats().segments
     assert(segments >= 8 and segments <= 11, tostring(segments))
     assert.equal(segments, reopen().segments)

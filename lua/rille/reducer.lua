@@ -167,6 +167,26 @@ local function first_state(definition, key)
   return state, make
 end
 
+---The place at which a table stands that stands elsewhere, too; nil in a tree.
+local function shared_place(value, place, seen)
+  if type(value) ~= "table" then return nil end
+  if seen[value] then return place end
+  seen[value] = true
+  for key, item in next, value do
+    local found = shared_place(item, place .. "." .. tostring(key), seen)
+    if found then return found end
+  end
+end
+
+---Why a state can't be kept, or nil.
+local function state_fault(state)
+  if state == nil then return nil end
+  local bytes, refusal = rille.encode(state)
+  if not bytes then return (refusal:gsub("^value", "state")) end
+  local place = shared_place(state, "state", {})
+  return place and place .. " is a table that stands elsewhere, too: a state is a tree"
+end
+
 ---@param store rille.store
 ---@param name string the script
 ---@param options? { stream: string, key: string|integer, at: integer, version: integer, params: table }
@@ -192,11 +212,8 @@ function reducer.fold(store, name, options)
   pass.state, pass.fresh = state, make
   local result, version, failure, detail = core.fold_run(store, pass)
   if failure then return nil, version, failure, detail end
-  local bytes, refusal = rille.encode(result == nil and rille.null or result)
-  if not bytes then
-    refusal = refusal:gsub("^value", "state")
-    return fail(("%s: the state can't be kept: %s"):format(name, refusal))
-  end
+  local refusal = state_fault(result)
+  if refusal then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end
   return result, position, pass.stream and version or nil
 end
 

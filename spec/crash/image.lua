@@ -78,17 +78,19 @@ function image.segment_name(address) return ("log/%016x.seg"):format(address) en
 
 image.first_segment = FIRST_SEGMENT
 
----Changes n bytes at an offset: `how` is a function of the old bytes, or the new ones.
-function image.patch(bytes, offset, n, how)
-  local new = type(how) == "function" and how(bytes:sub(offset + 1, offset + n)) or how
+---The bytes with n of them, at an offset, exchanged for new ones.
+function image.patch(bytes, offset, n, new)
   assert(#new == n and offset + n <= #bytes)
   return bytes:sub(1, offset) .. new .. bytes:sub(offset + n + 1)
 end
 
 ---The bytes with one bit turned.
 function image.flip(bytes, offset, bit)
-  return image.patch(bytes, offset, 1, function(old) return string.char(old:byte() ~ (1 << bit)) end)
+  return image.patch(bytes, offset, 1, string.char(bytes:byte(offset + 1) ~ (1 << bit)))
 end
+
+---The bytes with n zeros at an offset.
+function image.zero(bytes, offset, n) return image.patch(bytes, offset, n, ("\0"):rep(n)) end
 
 -- Frames ------------------------------------------------------------------------
 

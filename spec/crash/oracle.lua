@@ -86,7 +86,8 @@ local function address_in(message) return tonumber(message:match "byte (%d+)") e
 local function check_address(message, address, damage)
   if not address then fail(3, "no address in: %s", message) end
   if address < damage.start or address > damage.address then
-    fail(3, "%s: the damage is at byte %d, in the frame at %d", message, damage.address, damage.start)
+    fail(3, "%s: the damage is at byte %d, in the frame at %d", message, damage.address,
+      damage.start)
   end
 end
 
@@ -96,7 +97,8 @@ local function check_claims(message, damage, log_bytes)
   if behind and (#behind > 15 or tonumber(behind) > log_bytes) then
     fail(3, "more bytes than there are: %s", message)
   end
-  local readable = message:match "Readable up to position (%d+)" or message:match "behind position (%d+)"
+  local readable = message:match "Readable up to position (%d+)" or
+    message:match "behind position (%d+)"
   if readable and tonumber(readable) ~= damage.before then
     fail(3, "not the last sound position (%d): %s", damage.before, message)
   end
@@ -110,7 +112,9 @@ local function check_backward(store, sound, expected_to)
 end
 
 local function check_streams(store, sound)
-  for name, right in pairs(sound.streams) do check_prefix(work.texts(rille, store.read, store, name), right, 3) end
+  for name, right in pairs(sound.streams) do
+    check_prefix(work.texts(rille, store.read, store, name), right, 3)
+  end
 end
 
 local function check_problem(store, damage)

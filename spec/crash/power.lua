@@ -43,7 +43,9 @@ end
 
 -- A file: what is in the kernel's memory, what is on the disk, and the versions that
 -- sectors and the length have had since the last flush.
-local function new_file() return { kind = "file", cache = "", disk = "", sectors = {}, sizes = {} } end
+local function new_file()
+  return { kind = "file", cache = "", disk = "", sectors = {}, sizes = {} }
+end
 
 -- A folder: names that are on the disk, and changes since.
 local function new_folder() return { kind = "folder", names = {}, changes = {} } end

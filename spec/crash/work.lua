@@ -20,7 +20,8 @@ end
 function work.fill(store, streams)
   local parts = {}
   for i = 1, streams do
-    parts[#parts + 1] = { stream = "many-" .. i, events = { { type = "Filled", data = { n = i } } } }
+    parts[#parts + 1] = { stream = "many-" .. i,
+                          events = { { type = "Filled", data = { n = i } } } }
     if i % FILL_EVENTS == 0 or i == streams then
       parts[#parts + 1] = { stream = "few", events = { { type = "Part", tags = { "t" .. i } } } }
       assert(store:append(parts))

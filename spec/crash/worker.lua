@@ -23,7 +23,8 @@ local jobs = {}
 
 ---Appends number `from`, `from` + 1, ... and tells each when it has been acknowledged.
 function jobs.append(path, from, sync, segment_bytes, size)
-  local store, remark = check(rille.open(path, { sync = sync, segment_bytes = tonumber(segment_bytes) }))
+  local options = { sync = sync, segment_bytes = tonumber(segment_bytes) }
+  local store, remark = check(rille.open(path, options))
   say("open", remark or "")
   for i = tonumber(from), math.maxinteger do
     local stream, events = work.append(i, tonumber(size))
@@ -46,8 +47,9 @@ end
 ---is told to trap.c, which puts it into the record at its place.
 function jobs.record(path, sync, appends, size, segment_bytes)
   local store
+  local options = { sync = sync, segment_bytes = tonumber(segment_bytes) }
   for i = 1, tonumber(appends) do
-    store = store or check(rille.open(path, { sync = sync, segment_bytes = tonumber(segment_bytes) }))
+    store = store or check(rille.open(path, options))
     local stream, events = work.append(i, tonumber(size))
     local done = check(store:append(stream, events))
     os.rename(("ack:%d %d %d"):format(i, done.first, done.last), "")
@@ -71,13 +73,16 @@ end
 ---Appends until that fails, then tells what is left of the store.
 function jobs.fill(path, size)
   local store = check(rille.open(path))
-  local n, done, message, code = 0, nil, nil, nil
-  repeat
+  local n = 0
+  while true do
     local stream, events = work.append(n + 1, tonumber(size))
-    done, message, code = store:append(stream, events)
-    n = done and n + 1 or n
-  until not done
-  say("stopped", n, code, message)
+    local done, message, code = store:append(stream, events)
+    if not done then
+      say("stopped", n, code, message)
+      break
+    end
+    n = n + 1
+  end
   local verified = check(store:verify())
   say("verified", tostring(verified.ok), verified.events, store:head(), store:durable())
   say("closed", select(3, store:close()) or "ok")

@@ -1,0 +1,331 @@
+-- house_spec.lua: the rules of this code that a machine can check.
+local process = require "spec.support.process"
+local scratch = require "spec.support.scratch"
+
+local BUILD = os.getenv "RILLE_BUILD" or "build"
+local LUA = os.getenv "RILLE_LUA" or "lua5.4"
+local FUNCTION_LINES = 70
+local FILE_LINES = 700
+local C_COLUMNS = 100
+local LUA_COLUMNS = 120
+local GENERATED = { ["lua/scripts.h"] = true, ["core/checksum_table.h"] = true }
+
+---What each file of the core may include, besides rille.h, base.h and its own header.
+---A name stands for the header; order is from the ground up: everything named in a
+---row stands above that row. checksum_table.h is a part of checksum.c.
+local ORDER = {
+  { "base" },
+  { "system", uses = "" },
+  { "error", uses = "system" }, -- the system's words for errno
+  { "buffer", uses = "error" },
+  { "checksum", uses = "checksum_table" },
+  { "chain", uses = "error buffer" },
+  { "frame", uses = "error buffer checksum" },
+  { "scan", uses = "error buffer checksum frame" },
+  { "repair", uses = "error buffer scan" },
+  { "segment", uses = "error buffer repair system" }, -- repair: it is the disk that is mended
+  { "control", uses = "error buffer checksum system" },
+  { "index", uses = "error buffer chain repair system" }, -- repair: struct log_end
+  { "overlay", uses = "error buffer chain" },
+  { "query", uses = "error buffer frame" },
+  { "log", uses = "error checksum system control index overlay segment" },
+  { "append", uses = "error checksum log" },
+  { "open", uses = "error checksum log system" },
+  { "reader", uses = "error log query" },
+  { "store", uses = "error log reader system" },
+  { "verify", uses = "error store" },
+}
+
+local function lines_of(path)
+  local list = {}
+  for line in io.lines(path) do list[#list + 1] = line end
+  return list
+end
+
+local function text_of(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function paths(command)
+  local list = {}
+  for path in process.run(command):gmatch "[^\n]+" do list[#list + 1] = path end
+  return list
+end
+
+local C_FILES = paths "ls core/*.c core/*.h lua/*.c lua/*.h spec/c/*.c spec/c/*.h bench/*.c bench/*.h"
+local LUA_FILES = paths "find lua spec examples bench -name '*.lua' | LC_ALL=C sort"
+local TEXT_FILES = paths([[find . \( -path ./.git -o -path ./build -o -path ./bench-scratch \) -prune -o -type f ]] ..
+  [[\( -name '*.[ch]' -o -name '*.lua' -o -name '*.md' -o -name Makefile -o -name '*.yml' -o -name '*.rockspec' ]] ..
+  [[-o -path './.ci/*' -o -name .luacheckrc \) -print | LC_ALL=C sort]])
+
+---Runs a check on each file; all complaints make one failure.
+local function none(files, check)
+  local found = {}
+  for _, path in ipairs(files) do
+    check(path, function(...) found[#found + 1] = (...):format(select(2, ...)) end)
+  end
+  if #found > 0 then error(#found .. " places:\n" .. table.concat(found, "\n"), 2) end
+end
+
+describe("includes", function()
+  it("of lmdb.h are in core/index.c alone", function()
+    local found = {}
+    for _, path in ipairs(C_FILES) do
+      if not path:find "^bench/" and text_of(path):find "#include%s*[<\"]lmdb%.h" then found[#found + 1] = path end
+    end
+    assert.same({ "core/index.c" }, found)
+  end)
+
+  it("of Lua are under lua/ alone, but for the helper of memory_spec", function()
+    none(C_FILES, function(path, complain)
+      if path:find "^lua/" or path == "spec/c/failing_alloc.c" then return end
+      if text_of(path):find "#include%s*[<\"]l[ua][ua][^\n]*%.h" then complain("%s includes Lua", path) end
+    end)
+  end)
+
+  it("of the core point down, and not at peers", function()
+    local may, seen = {}, {}
+    for _, row in ipairs(ORDER) do
+      local allowed = { rille = true, base = true, [row[1]] = true }
+      for name in (row.uses or ""):gmatch "%S+" do
+        assert(seen[name] or name == "checksum_table", row[1] .. " uses " .. name .. ", which is not below it")
+        allowed[name] = true
+      end
+      seen[row[1]], may[row[1]] = true, allowed
+    end
+    none(C_FILES, function(path, complain)
+      local name = path:match "^core/([%w_]+)%.[ch]$"
+      if not name or name == "rille" or name == "checksum_table" then return end
+      if not may[name] then return complain("%s has no place in the order of this spec", path) end
+      for included in text_of(path):gmatch '#include "([%w_/.]+)%.h"' do
+        if not may[name][included] then complain("%s includes %s.h", path, included) end
+      end
+    end)
+  end)
+
+  it("in lua/ reach the core by its pure parts alone", function()
+    none(C_FILES, function(path, complain)
+      if not path:find "^lua/" then return end
+      for included in text_of(path):gmatch '#include "%.%./core/([%w_]+)%.h"' do
+        if not ({ rille = 1, base = 1, buffer = 1, error = 1 })[included] then
+          complain("%s includes core/%s.h", path, included)
+        end
+      end
+    end)
+  end)
+end)
+
+describe("sizes", function()
+  it(("of functions are at most %d lines"):format(FUNCTION_LINES), function()
+    local functions = 0
+    none(C_FILES, function(path, complain)
+      if path:find "^bench/" or GENERATED[path] then return end
+      local start
+      for number, line in ipairs(lines_of(path)) do
+        if line:find "^[%a].*{$" and not line:find "^struct [%w_]+ {" and not line:find "^typedef"
+          and not line:find "^enum" and not line:find "^extern" and not line:find "= {$" then
+          start, functions = number, functions + 1
+        elseif line == "}" and start then
+          if number - start + 1 > FUNCTION_LINES then
+            complain("%s:%d: %d lines", path, start, number - start + 1)
+          end
+          start = nil
+        end
+      end
+    end)
+    assert(functions > 300, "the functions were not found: " .. functions)
+  end)
+
+  it(("of files in core/ and lua/ are at most %d lines"):format(FILE_LINES), function()
+    local files = { table.unpack(C_FILES) }
+    for _, path in ipairs(LUA_FILES) do files[#files + 1] = path end
+    none(files, function(path, complain)
+      if not (path:find "^core/" or path:find "^lua/") or GENERATED[path] then return end
+      local n = #lines_of(path)
+      if n > FILE_LINES then complain("%s: %d lines", path, n) end
+    end)
+  end)
+
+  it(("of lines are at most %d columns in C, %d in Lua"):format(C_COLUMNS, LUA_COLUMNS), function()
+    local function check(most)
+      return function(path, complain)
+        if GENERATED[path] then return end
+        for number, line in ipairs(lines_of(path)) do
+          local n = utf8.len(line) or #line
+          if n > most then complain("%s:%d: %d columns", path, number, n) end
+        end
+      end
+    end
+    none(C_FILES, check(C_COLUMNS))
+    none(LUA_FILES, check(LUA_COLUMNS))
+  end)
+end)
+
+describe("each file", function()
+  it("opens with a comment that names it", function()
+    none(C_FILES, function(path, complain)
+      local name = path:match "[^/]+$"
+      local first = text_of(path):match "^/%* ([%w_.]+):"
+      if first ~= name and not GENERATED[path] then complain("%s does not begin with /* %s:", path, name) end
+    end)
+    none(LUA_FILES, function(path, complain)
+      local name = path:match "[^/]+$"
+      if not path:find "^lua/" and not path:find "^spec/[^/]+%.lua$" and not path:find "^spec/support/" then
+        return
+      end
+      local text = text_of(path):gsub("^#![^\n]*\n", "")
+      if not text:find("^%-%- " .. name:gsub("%p", "%%%0") .. ":") then
+        complain("%s does not begin with -- %s:", path, name)
+      end
+    end)
+    none(LUA_FILES, function(path, complain)
+      if not text_of(path):find "^%-%-" then complain("%s does not begin with a comment", path) end
+    end)
+  end)
+
+  it("has no tabs, but in the Makefile and in output shown, and no spaces at a line's end", function()
+    none(TEXT_FILES, function(path, complain)
+      if GENERATED[path:sub(3)] then return end
+      for number, line in ipairs(lines_of(path)) do
+        if line:find "\t" and path ~= "./Makefile" and not path:find "%.md$" then complain("%s:%d: a tab", path, number) end
+        if line:find "%s$" then complain("%s:%d: a space at the end", path, number) end
+      end
+    end)
+  end)
+
+  it("is finished, and speaks of no machine", function()
+    -- Each is put together, so that this file does not hold it.
+    local words = { "TO" .. "DO", "FIX" .. "ME", "XX" .. "X:", "HA" .. "CK", "/wo" .. "rk/", "/ro" .. "ot/",
+      "/ho" .. "me/" }
+    none(TEXT_FILES, function(path, complain)
+      for number, line in ipairs(lines_of(path)) do
+        for _, word in ipairs(words) do
+          if line:find(word, 1, true) then complain("%s:%d: %s", path, number, word) end
+        end
+      end
+    end)
+  end)
+end)
+
+describe("what is made of other files", function()
+  it("is up to date: lua/scripts.h", function()
+    local made, status = process.run("'" .. LUA .. "' lua/embed.lua $(LC_ALL=C ls lua/rille/*.lua)")
+    assert.equal(0, status)
+    -- A text that fits is enough: make's order of files may differ.
+    local function sorted(text)
+      local parts = {}
+      for part in text:gmatch '    {"rille%.[%w_]+",\n.-\n     , %d+},' do parts[#parts + 1] = part end
+      table.sort(parts)
+      assert(#parts > 1, "no scripts found")
+      return table.concat(parts, "\n")
+    end
+    assert(sorted(made) == sorted(text_of "lua/scripts.h"), "lua/scripts.h is old: run make")
+  end)
+end)
+
+describe("rille.h", function()
+  it("declares what is defined, and nothing else", function()
+    local sources = {}
+    for _, path in ipairs(C_FILES) do
+      if path:find "^core/.*%.c$" then sources[#sources + 1] = text_of(path) end
+    end
+    local all, count = "\n" .. table.concat(sources, "\n"), 0
+    for name in text_of "core/rille.h":gmatch "\nRILLE_API [^\n;(]-([%w_]+)%(" do
+      count = count + 1
+      assert(all:find("\n[%a][%w_ ]-[ %*]" .. name .. "%([^;]-%)%s*{"), name .. " is not defined")
+    end
+    assert(count > 15, "the functions were not found: " .. count)
+    for line in all:gmatch "\n([%a][^\n]- %*?rille_[%w_]+%([^\n]*)" do
+      local name = line:match "[ %*](rille_[%w_]+)%("
+      if not line:find "^static" and line:find "[%a_] %*?rille_" then
+        assert(text_of "core/rille.h":find(name .. "(", 1, true), name .. " is public, but not in rille.h")
+      end
+    end
+  end)
+
+  it("can be included alone, in C11 and in C++", function()
+    local compiler = process.run "command -v cc >/dev/null && echo yes"
+    if compiler ~= "yes\n" then return pending "there is no C compiler here" end
+    local c = scratch.file("alone.c", '#include "rille.h"\nint main(void) { return RILLE_OK; }\n')
+    local output, status = process.run("cc -std=c11 -pedantic -Wall -Wextra -Werror -Icore -fsyntax-only " .. c)
+    assert(status == 0, output)
+    if process.run "command -v c++ >/dev/null && echo yes" ~= "yes\n" then return end
+    output, status = process.run("c++ -x c++ -std=c++11 -Wall -Wextra -Werror -Icore -fsyntax-only " .. c)
+    assert(status == 0, output)
+  end)
+
+  it("is what the library gives, and nothing else", function()
+    local symbols, status = process.run("nm -D --defined-only '" .. BUILD .. "/rille.so'")
+    if status ~= 0 then return pending "there is no nm that takes -D here" end
+    local header = text_of "core/rille.h"
+    local found = 0
+    for name in symbols:gmatch " [TDBRVW] ([%w_]+)" do
+      if name == "luaopen_rille" or header:find(name .. "(", 1, true) then found = found + 1
+      elseif not name:find "^_" and not name:find "asan" and not name:find "odr" then
+        error(name .. " is visible, but not public")
+      end
+    end
+    assert(found > 15, symbols)
+  end)
+end)
+
+describe("luacheck", function()
+  it("finds nothing", function()
+    if process.run "command -v luacheck >/dev/null && echo yes" ~= "yes\n" then
+      return pending "luacheck is not installed"
+    end
+    local output, status = process.run "luacheck --no-color --codes -q lua spec examples bench"
+    if status ~= 0 then error(output) end
+  end)
+end)
+
+describe("README.md", function()
+  local readme = io.open "README.md"
+  if not readme then
+    pending "is not there"
+    return
+  end
+  local text = readme:read "a"
+  readme:close()
+
+  local root = process.run "pwd":match "[^\n]+"
+  local build = BUILD:find "^/" and BUILD or root .. "/" .. BUILD
+
+  ---Runs a program in a folder in which examples/ is to be found.
+  local function run(program)
+    local folder = scratch.path "readme"
+    scratch.shell("mkdir '%s' && ln -s '%s/examples' '%s/examples'", folder, root, folder)
+    local file = assert(io.open(folder .. "/program.lua", "w"))
+    file:write(program)
+    file:close()
+    local pipe = assert(io.popen(("cd '%s' && LUA_CPATH='%s/?.so;;' exec '%s' program.lua 2>&1")
+      :format(folder, build, LUA)))
+    local output = pipe:read "a"
+    local ok = pipe:close()
+    return output, ok
+  end
+
+  it("shows programs that run, and what they print", function()
+    local shown = 0
+    for program, output in text:gmatch "\n```lua\n([^`]*)```\n+```text\n([^`]*)```" do
+      shown = shown + 1
+      assert.same({ output, true }, { run(program) })
+    end
+    assert(shown > 0, "README.md has no ```lua block followed by a ```text block")
+  end)
+
+  it("shows scripts as they are", function()
+    for name, script in text:gmatch "%]%(([%w_/]+%.lua)%):\n+```lua\n([^`]*)```" do
+      assert(text_of(name):find(script, 1, true), name .. " is not what README.md shows")
+    end
+  end)
+
+  it("links to what is there", function()
+    for name in text:gmatch "%]%(([%w_./-]+)%)" do
+      assert(process.run("test -e '" .. name .. "' && echo yes") == "yes\n", name .. " is not there")
+    end
+  end)
+end)
