@@ -94,6 +94,8 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 lint: setup-test
 	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
 	@luacheck --quiet lua spec examples bench
+	@if command -v clang-format >/dev/null; then \
+	  clang-format --dry-run --Werror core/*.c lua/l*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
 	  --enable=warning,portability -Icore -DINTERNAL= core; fi
 

@@ -41,7 +41,7 @@ local REDUCERS = {
 local clock_store
 local function now()
   local done = assert(clock_store:append("clock", { type = "Tick" }))
-  for event in clock_store:all { after = done.first - 1 } do return event.time end
+  return clock_store:all { after = done.first - 1 }().time
 end
 
 local function run(command)

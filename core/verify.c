@@ -226,7 +226,7 @@ static void check_end(struct verifying *v, uint64_t end) {
 int rille_store_verify(rille_store *h, const rille_verify *options, rille_verified *result,
                        rille_error *e) {
   static const rille_verify nothing;
-  rille_verified ignored;
+  rille_verified ignored = {0};
   struct verifying v = {.log = &h->shared->log,
                         .options = options ? options : &nothing,
                         .result = result ? result : &ignored};

@@ -174,13 +174,15 @@ int fold_run(lua_State *L) {
   f.reader = iterator_push(L, 1, &q, &f.error);
   if (!f.reader) return error_push(L, &f.error);
   int iterator = lua_gettop(L);
+  f.view = event_push_view(L); /* kept below the call, which an error empties */
+  int view = lua_gettop(L);
   lua_pushcfunction(L, sandbox_message);
   int handler = lua_gettop(L);
   lua_pushcfunction(L, fold_loop);
   lua_pushlightuserdata(L, &f);
   static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
-  f.view = event_push_view(L);
+  lua_pushvalue(L, view);
   luaL_checkstack(L, SANDBOX_SWITCH_SLOTS, NULL);
   iterator_use(L, iterator, 1);
   int before = sandbox_switch(L, 1);

@@ -6,11 +6,9 @@
 ** that they can be made to fail (on Linux, where a descriptor tells its path). */
 #include "store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "checksum.h"
@@ -103,18 +101,16 @@ static bool calls_can_fail(void) {
 
 /* ---- Stores ---- */
 
+static void remove_folder(void) { system_remove_tree(folder); }
+
 static void make_folder(void) {
   const char *base = getenv("TMPDIR");
   if (folder[0]) return;
   snprintf(folder, sizeof folder, "%s/rille-log-XXXXXX", base && *base ? base : "/tmp");
-  if (!mkdtemp(folder)) {
+  if (!mkdtemp(folder) || atexit(remove_folder) != 0) {
     perror(folder);
     exit(EXIT_FAILURE);
   }
-}
-
-static void remove_folder(void) {
-  if (folder[0]) system_remove_tree(folder);
 }
 
 static void remove_store(const char *path) { system_remove_tree(path); }
@@ -157,7 +153,8 @@ static int append(rille_store *store, const char *prefix, unsigned first, unsign
     snprintf(names[i], sizeof names[i], "%s-%u", prefix, first + i);
     events[i] = (rille_event_input){.type = rille_text_of(i % 2 ? "Odd" : "Even"),
                                     .data = {bytes, data}};
-    parts[i] = (rille_part){.stream = rille_text_of(names[i]), .events = &events[i], .event_count = 1};
+    parts[i] = (rille_part){
+        .stream = rille_text_of(names[i]), .events = &events[i], .event_count = 1};
   }
   rille_append a = {.size = sizeof a, .parts = parts, .part_count = n};
   int result = rille_store_append(store, &a, NULL, e);
@@ -596,8 +593,4 @@ static const struct test tests[] = {
     TEST(a_frame_that_need_not_be_known_is_passed_over),
 };
 
-int main(int argc, char **argv) {
-  int result = test_main(argc, argv, tests, sizeof tests / sizeof *tests);
-  remove_folder();
-  return result;
-}
+TEST_MAIN(tests)

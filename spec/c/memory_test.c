@@ -205,7 +205,8 @@ static void readonly_without_an_index(void) {
   CHECK(system(command) == 0);
   unsigned n = 0;
   do {
-    f = (struct failing){.at = ++n, .from_now_on = n % 2 == 0};
+    n++;
+    f = (struct failing){.at = n, .from_now_on = n % 2 == 0};
     live(&f, true);
     CHECK(f.live == 0);
   } while (f.reached && n < RUNS_MOST && test_failures < TEST_SHOWN_MOST);

@@ -5,7 +5,6 @@
 local rille = require "rille"
 local image = require "spec.crash.image"
 local oracle = require "spec.crash.oracle"
-local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 
 local DATA = "index/data.mdb"

@@ -33,8 +33,9 @@ return function(options)
     for _, report in ipairs(handler.failures) do show("failed", report) end
     for _, report in ipairs(handler.errors) do show("error", report) end
     for _, report in ipairs(handler.pendings) do
-      io.write(("%s: skipped: %s"):format(where(report), report.name))
-      io.write(report.message and ": " .. text(report.message) or "", "\n")
+      local place = report.element.trace or {}
+      io.write(("%s:%d: skipped: %s"):format(place.short_src or "?", place.currentline or 0, report.name))
+      io.write(report.message and ": " .. text(report.message):gsub("^%S+:%d+: ", "") or "", "\n")
     end
     io.write(("%d passed, %d failed, %d skipped\n"):format(handler.successesCount,
       handler.failuresCount + handler.errorsCount, handler.pendingsCount))
