@@ -7,6 +7,7 @@
 
 #include "checksum.h"
 #include "error.h"
+#include "sum.h"
 #include "system.h"
 
 #define TABLES_MOST 32
@@ -171,12 +172,30 @@ static int fill_lock_file(const char *folder) {
   return number;
 }
 
+static bool sum_paths(char *data, char *sum, const char *folder) {
+  return system_join(data, SYSTEM_PATH_BYTES, folder, "data.mdb") &&
+         system_join(sum, SYSTEM_PATH_BYTES, folder, "sum");
+}
+
+/* MDB_CORRUPTED where the file is not what it was when it was closed. The sum goes
+** before the file may change. */
+static int check_sum(const struct index *x, const char *folder) {
+  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
+  enum sum_result result;
+  if (!sum_paths(data, sum, folder)) return ENAMETOOLONG;
+  int number = sum_check(data, sum, &result);
+  if (number || result == SUM_ABSENT) return number;
+  if (result == SUM_WRONG) return MDB_CORRUPTED;
+  return x->readonly ? 0 : system_remove(sum);
+}
+
 static int open_env(struct index *x, const char *folder) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
   unsigned flags = MDB_NOTLS | MDB_NOMETASYNC;
   if (x->readonly) flags = MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK;
-  int code = x->readonly ? 0 : fill_lock_file(folder);
+  int code = check_sum(x, folder);
+  if (!code && !x->readonly) code = fill_lock_file(folder);
   if (!code) code = mdb_env_create(&x->env);
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
@@ -266,9 +285,20 @@ int index_make(struct index **index, const char *folder, const uint8_t uuid[16],
   return failed;
 }
 
+/* Closes the environment and leaves the sum of its file. */
+static void close_with_sum(struct index *x) {
+  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
+  const char *folder;
+  bool known = mdb_env_sync(x->env, 1) == 0 && mdb_env_get_path(x->env, &folder) == 0 &&
+               sum_paths(data, sum, folder);
+  close_env(x);
+  if (known) sum_leave(data, sum);
+}
+
 void index_close(struct index *x) {
   if (!x) return;
   struct memory memory = x->memory;
+  if (x->env && x->read && !x->readonly) close_with_sum(x);
   close_env(x);
   memory_free(&memory, x, sizeof *x);
 }

@@ -38,6 +38,7 @@ build = {
         "core/scan.c",
         "core/segment.c",
         "core/store.c",
+        "core/sum.c",
         "core/system.c",
         "core/verify.c",
         "lua/lappend.c",

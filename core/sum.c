@@ -1,0 +1,54 @@
+/* sum.c: the checksum of a closed file, in a file beside it. */
+#include "sum.h"
+
+#include <errno.h>
+
+#include "checksum.h"
+#include "system.h"
+
+#define SUM_BYTES 16u
+#define READ_BYTES ((size_t)64 << 10)
+
+enum { SUM_LENGTH = 0, SUM_CONTENT = 8, SUM_SELF = 12 };
+
+static int sum_of(const char *path, uint8_t sum[SUM_BYTES]) {
+  uint8_t bytes[READ_BYTES];
+  uint64_t at = 0;
+  uint32_t c = 0;
+  size_t got = 0;
+  int fd, number = system_open(path, SYSTEM_READ, &fd);
+  if (number) return number;
+  while ((number = system_read(fd, at, bytes, sizeof bytes, &got)) == 0 && got) {
+    c = checksum(c, bytes, got);
+    at += got;
+  }
+  system_close(fd);
+  put64(sum + SUM_LENGTH, at);
+  put32(sum + SUM_CONTENT, c);
+  put32(sum + SUM_SELF, checksum(0, sum, SUM_SELF));
+  return number;
+}
+
+int sum_check(const char *path, const char *sum_path, enum sum_result *result) {
+  uint8_t kept[SUM_BYTES + 1], sum[SUM_BYTES];
+  size_t got = 0;
+  int fd, number = system_open(sum_path, SYSTEM_READ, &fd);
+  *result = SUM_ABSENT;
+  if (number) return number == ENOENT ? 0 : number;
+  number = system_read(fd, 0, kept, sizeof kept, &got);
+  system_close(fd);
+  if (!number) number = sum_of(path, sum);
+  if (number) return number;
+  *result = got == SUM_BYTES && memcmp(kept, sum, SUM_BYTES) == 0 ? SUM_RIGHT : SUM_WRONG;
+  return 0;
+}
+
+void sum_leave(const char *path, const char *sum_path) {
+  uint8_t sum[SUM_BYTES];
+  size_t put = 0;
+  int fd;
+  if (sum_of(path, sum) != 0 || system_open(sum_path, SYSTEM_CREATE, &fd) != 0) return;
+  int number = system_write(fd, 0, sum, sizeof sum, NULL, 0, &put);
+  system_close(fd);
+  if (number) system_remove(sum_path);
+}

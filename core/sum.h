@@ -1,0 +1,21 @@
+/* sum.h: whether a file is still what it was when it was closed.
+**
+** LMDB's pages have no checksums: a damaged one hides names, or ends the process.
+** So who closes the index leaves the checksum of its file beside it, and who opens
+** it compares. While it is open to be written, and after a crash, there is none,
+** and the file is believed. Losing a sum loses nothing.
+**
+**    0 length of the file    8 its CRC32C    12 checksum of bytes 0 to 11 */
+#ifndef RILLE_SUM_H
+#define RILLE_SUM_H
+
+#include "base.h"
+
+enum sum_result { SUM_RIGHT, SUM_ABSENT, SUM_WRONG };
+
+/* Compares the file with the sum in `sum_path`. 0 with *result, or an errno. */
+INTERNAL int sum_check(const char *path, const char *sum_path, enum sum_result *result);
+/* Leaves the sum of the file, which nobody may be changing. */
+INTERNAL void sum_leave(const char *path, const char *sum_path);
+
+#endif
