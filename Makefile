@@ -65,7 +65,7 @@ $B/spec/%: spec/c/%.c $(wildcard spec/c/*.h) $B/librille.a
 
 c-tests: $(C_TESTS)
 
-setup-%:
+setup-build setup-test setup-bench: setup-%:
 	@sh .ci/setup $*
 
 demo: setup-build
