@@ -3,6 +3,7 @@
 # make test     the same set-up, then every test; the last line counts them
 # make bench    the tables of the README, side by side with peers
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
+# make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long
 # make asan     every test again under AddressSanitizer and UBSan
 # make clean
 #
@@ -33,7 +34,7 @@ BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench lint asan clean setup-build setup-test setup-bench c-tests
+.PHONY: all demo test bench soak lint asan clean setup-build setup-test setup-bench c-tests
 
 all: $B/librille.a $B/rille.so $B/bin/rille
 
@@ -75,6 +76,14 @@ demo: setup-build
 test: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests
 	@RILLE_BUILD=$B $(LUA) spec/run.lua
+
+SECONDS ?= 600
+soak: setup-test
+	@$(MAKE) --no-print-directory -s all c-tests
+	@end=$$(($$(date +%s) + $(SECONDS))); SECONDS=$$(($(SECONDS) / 4)) $B/spec/repair_test && \
+	while [ $$(date +%s) -lt $$end ]; do RILLE_BUILD=$B SEED=$$(date +%s) $(LUA) spec/run.lua \
+	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
+	  spec/index_spec.lua spec/full_spec.lua || exit 1; done
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \

@@ -198,22 +198,12 @@ static int check_index(struct verifying *v) {
 
 /* ---- Both ---- */
 
-/* What was appended meanwhile, and the index, with nobody appending. */
-static int finish(struct verifying *v) {
-  struct log *l = v->log;
-  pthread_mutex_lock(&l->lock);
-  int failed = v->damaged ? 0 : walk_all(v, l->written.address);
-  if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
-  pthread_mutex_unlock(&l->lock);
-  return failed;
-}
-
 /* Damage that opening met already lies behind what this handle sees. */
 static void check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
   if (v->damaged || (last.last && end == l->segments.frontier)) return;
-  struct repair_finding f = {.end = log_visible(l, false), .evidence = 0};
+  struct repair_finding f = {.end = l->written, .evidence = 0};
   if (repair_look(&l->source, &l->memory, &last, &f, &v->error) < 0) return;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
     v->error.address = end;
@@ -221,6 +211,17 @@ static void check_end(struct verifying *v, uint64_t end) {
     first_damage(v, f.end.next_position - 1);
     tell_error(v, f.verdict == REPAIR_CORRUPT ? "L7" : "L4", f.end.next_position);
   }
+}
+
+/* What was appended meanwhile, and the index, with nobody appending. */
+static int finish(struct verifying *v) {
+  struct log *l = v->log;
+  pthread_mutex_lock(&l->lock);
+  int failed = v->damaged ? 0 : walk_all(v, l->written.address);
+  if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
+  if (!failed && !v->stopped) check_end(v, v->scan.address);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
 }
 
 int rille_store_verify(rille_store *h, const rille_verify *options, rille_verified *result,
@@ -236,7 +237,6 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
   scan_init(&v.scan, &v.log->source, &h->shared->memory, 0, 1, end.address);
   int failed = walk_all(&v, end.address);
   if (!failed) failed = finish(&v);
-  if (!failed && !v.stopped) check_end(&v, v.scan.address);
   if (!v.damaged) v.result->readable = v.result->events;
   overlay_release(&v.heads);
   scan_release(&v.scan);
