@@ -184,9 +184,11 @@ static int check_sum(const struct index *x, const char *folder) {
   enum sum_result result;
   if (!sum_paths(data, sum, folder)) return ENAMETOOLONG;
   int number = sum_check(data, sum, &result);
-  if (number || result == SUM_ABSENT) return number;
+  if (number) return number;
   if (result == SUM_WRONG) return MDB_CORRUPTED;
-  return x->readonly ? 0 : system_remove(sum);
+  if (x->readonly) return 0;
+  number = system_remove(sum);
+  return number == ENOENT ? 0 : number;
 }
 
 static int open_env(struct index *x, const char *folder) {

@@ -250,10 +250,11 @@ static int finish_flush(struct log *l, const struct log_end *target, int failed,
                         const rille_error *why, rille_error *e) {
   pthread_mutex_lock(&l->lock);
   if (failed) log_fail(l, RILLE_IO, why->message);
+  else if (l->failed) failed = l->failed; /* another one's flush: the kernel told it alone */
   else if (l->durable.address < target->address) l->durable = *target;
   l->flushes++;
   pthread_mutex_unlock(&l->lock);
-  return failed ? error_set(e, RILLE_UNKNOWN, "%s", why->message) : 0;
+  return failed ? error_set(e, RILLE_UNKNOWN, "%s", l->why) : 0;
 }
 
 int log_flush(struct log *l, uint64_t address, rille_error *e) {

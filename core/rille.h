@@ -14,7 +14,7 @@
 **     rille_event_input opened = {.type = rille_text_of("Opened")};
 **     rille_part part = {.stream = rille_text_of("account-1"),
 **                        .expect = RILLE_EXPECT_NONE, .events = &opened, .event_count = 1};
-**     rille_append append = {.parts = &part, .part_count = 1};
+**     rille_append append = {.size = sizeof append, .parts = &part, .part_count = 1};
 **     rille_appended done;
 **     int result = rille_store_append(store, &append, &done, &error);
 **     rille_store_close(store);
@@ -82,7 +82,7 @@ extern "C" {
   X(RILLE_BUSY, -3, "busy", "another process holds the store")                  \
   X(RILLE_DUPLICATE, -4, "duplicate", "this id has been used before")           \
   X(RILLE_ABORTED, -5, "aborted", "the transaction did not happen")             \
-  X(RILLE_UNKNOWN, -6, "unknown", "may have happened: ask, or repeat with the same ids") \
+  X(RILLE_UNKNOWN, -6, "unknown", "may have happened: open the store again and look") \
   X(RILLE_REFUSED, -7, "refused", "a decider said no")                          \
   X(RILLE_INVALID, -8, "invalid", "a value can't be accepted")                  \
   X(RILLE_NOTFOUND, -9, "notfound", "there is no such thing")                   \
@@ -156,7 +156,8 @@ typedef struct rille_options {
 ** position up to which `readonly` can still read), RILLE_UNSUPPORTED (newer
 ** format; a network file system), RILLE_FULL, RILLE_IO, RILLE_MEMORY.
 ** Where the path is open in this process already, that store is shared: its
-** first opener's options hold, but for sync, which each handle has of its own. */
+** first opener's options hold, but for sync, which each handle has of its own; its
+** alloc_context and clock_context must outlive every handle and reader of the store. */
 RILLE_API int rille_store_open(const char *path, const rille_options *options,
                                rille_store **store, rille_error *error);
 
@@ -170,8 +171,8 @@ RILLE_API int rille_store_close(rille_store *store);
 typedef struct rille_event_input {
   rille_text type;
   rille_text data, meta;     /* MessagePack by convention; empty: none */
-  rille_text id;             /* empty: rille makes one */
-  const rille_text *tags;    /* repeated tags count once */
+  rille_text id;             /* empty: rille makes one; kept as given, not compared */
+  const rille_text *tags;    /* at most RILLE_TAGS; repeated ones are stored once */
   size_t tag_count;
   int64_t time_us;           /* microseconds since 1970; 0: now */
 } rille_event_input;
@@ -305,7 +306,7 @@ typedef struct rille_problem {
 
 typedef struct rille_verify {
   size_t size;               /* sizeof(rille_verify) */
-  int (*problem)(void *context, const rille_problem *problem);  /* not 0: stop */
+  int (*problem)(void *context, const rille_problem *problem);  /* not 0: tell no more */
   void (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
   void *context;
 } rille_verify;

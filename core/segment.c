@@ -120,6 +120,10 @@ int segments_open(struct segments *s, const char *folder, bool readonly,
                   const struct memory *memory, rille_error *e) {
   *s = (struct segments){.memory = *memory, .readonly = readonly};
   if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
+  if (pthread_mutex_init(&s->flushing, NULL) != 0) {
+    pthread_rwlock_destroy(&s->lock);
+    return error_memory(e);
+  }
   s->live = true;
   s->folder = memory_copy_text(memory, folder);
   s->zeros = memory_get_zeroed(memory, SEGMENT_ZERO_AHEAD_BYTES);
@@ -135,6 +139,7 @@ void segments_close(struct segments *s) {
   memory_free(&s->memory, s->list, s->capacity * sizeof *s->list);
   memory_free(&s->memory, s->zeros, SEGMENT_ZERO_AHEAD_BYTES);
   memory_free_text(&s->memory, s->folder);
+  pthread_mutex_destroy(&s->flushing);
   pthread_rwlock_destroy(&s->lock);
   *s = (struct segments){0};
 }
@@ -259,25 +264,35 @@ void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
 }
 
 int segments_flush(struct segments *s, rille_error *e) {
+  pthread_mutex_lock(&s->flushing);
   pthread_rwlock_rdlock(&s->lock);
-  int number = system_flush(last_fd(s));
+  uint64_t first = segments_last_first(s);
+  if (!s->flush_failed) s->flush_failed = system_flush(last_fd(s));
+  int number = s->flush_failed;
   pthread_rwlock_unlock(&s->lock);
+  pthread_mutex_unlock(&s->flushing);
   return number ? error_system(e, number,
                                "can't flush %016llx.seg: the disk may have lost what "
                                "was written last; close the store and open it again to repair it",
-                               (unsigned long long)segments_last_first(s))
+                               (unsigned long long)first)
                 : 0;
 }
 
 /* ---- The disk that repair works on ---- */
+
+/* A store must open on a full disk; what is cut makes room. */
+static int forgive_full(int failed) { return failed == RILLE_FULL ? 0 : failed; }
 
 static int disk_write(void *context, uint64_t address, const void *bytes, size_t n,
                       rille_error *e) {
   struct segments *s = context;
   size_t put;
   int number = system_write(last_fd(s), address - segments_last_first(s), bytes, n, NULL, 0, &put);
+  bool in_file = address + put >= s->frontier; /* all that was there before is written */
   s->frontier = max_u64(s->frontier, address + put);
-  return number ? error_system(e, number, "can't rewrite the tail of the log") : 0;
+  if (number == 0) return 0;
+  int failed = error_system(e, number, "can't rewrite the tail of the log");
+  return in_file ? forgive_full(failed) : failed;
 }
 
 static int disk_flush(void *context, rille_error *e) { return segments_flush(context, e); }
@@ -311,10 +326,10 @@ static int save_tail(struct segments *s, uint64_t address, rille_error *e) {
   if (!path_of(path, s->folder, address, ".torn")) return too_long(s->folder, e);
   system_remove(path);
   int number = system_open(path, SYSTEM_CREATE, &to);
-  if (number) return error_system(e, number, "can't create %s", path);
+  if (number) return forgive_full(error_system(e, number, "can't create %s", path));
   int failed = copy_tail(s, address, to, e);
   system_close(to);
-  if (failed == RILLE_FULL) { /* what is cut makes room; a store must open on a full disk */
+  if (failed == RILLE_FULL) {
     system_remove(path);
     return 0;
   }

@@ -38,6 +38,8 @@ struct segments {
   uint64_t frontier;    /* where the last file ends */
   uint64_t clock;
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
+  pthread_mutex_t flushing; /* one flush at a time, whoever asks for it */
+  int flush_failed;     /* errno of a flush that failed: final, the kernel tells it once */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
   bool live;            /* lock and all are made */
 };

@@ -41,6 +41,12 @@ static int flush_parent(const char *path, rille_error *e) {
   return number ? error_system(e, number, "can't flush the folder above %s", path) : 0;
 }
 
+static int refuse_network(const char *path, rille_error *e) {
+  return error_set(e, RILLE_UNSUPPORTED,
+                   "%s lies on a network file system, whose locks and flushes can't be trusted",
+                   path);
+}
+
 static int make_store(const char *path, rille_error *e) {
   char fresh[SYSTEM_PATH_BYTES];
   uint32_t nonce;
@@ -51,7 +57,7 @@ static int make_store(const char *path, rille_error *e) {
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", path);
   if ((number = system_make_folder(fresh)) != 0)
     return error_system(e, number, "can't make a store at %s", path);
-  int failed = fill_new(fresh, e);
+  int failed = system_is_network(fresh) ? refuse_network(path, e) : fill_new(fresh, e);
   if (!failed && (number = system_rename(fresh, path)) != 0) {
     system_remove_tree(fresh);
     if (number == ENOTEMPTY || number == EEXIST) return 0; /* another process was faster */
@@ -138,8 +144,12 @@ static int open_shared(const char *path, const rille_options *o, struct shared *
   if (!s) return error_memory(e);
   s->memory = memory;
   s->holders = 1;
-  s->folder = memory_copy_text(&memory, path);
-  int result = s->folder ? open_log(s, o, e) : error_memory(e);
+  char absolute[SYSTEM_PATH_BYTES]; /* the host may change its working directory */
+  int number = system_absolute(path, absolute);
+  s->folder = number ? NULL : memory_copy_text(&memory, absolute);
+  int result = s->folder ? open_log(s, o, e)
+               : number  ? error_system(e, number, "can't find out where %s is", path)
+                         : error_memory(e);
   if (result < 0) free_shared(s);
   else *shared = s;
   return result;
@@ -188,10 +198,7 @@ int rille_store_open(const char *given_path, const rille_options *given, rille_s
   if (!failed) failed = trim_path(given_path, path, e);
   if (!failed) failed = find_or_make(path, &o, e);
   if (failed) return failed;
-  if (!o.readonly && system_is_network(path))
-    return error_set(e, RILLE_UNSUPPORTED,
-                     "%s lies on a network file system, whose locks and flushes can't be trusted",
-                     path);
+  if (!o.readonly && system_is_network(path)) return refuse_network(path, e);
   struct memory memory = memory_of(&o);
   rille_store *h = memory_get_zeroed(&memory, sizeof *h);
   if (!h) return error_memory(e);
@@ -243,11 +250,17 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   rille_appended ignored;
   uint64_t end;
   struct log *l = &h->shared->log;
-  if (append->size < sizeof *append)
-    return error_set(e, RILLE_INVALID, "append.size is too small: set it to sizeof append");
-  int failed = log_append(l, append, done ? done : &ignored, &end, e);
-  if (failed || h->sync != RILLE_SYNC_ALWAYS) return failed;
-  return log_flush(l, end, e); /* also for a pure check: its answer rests on what is written */
+  rille_append known = {0};
+  if (append->size == 0)
+    return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
+  memcpy(&known, append, append->size < sizeof known ? append->size : sizeof known);
+  int failed = log_append(l, &known, done ? done : &ignored, &end, e);
+  if (h->sync != RILLE_SYNC_ALWAYS || (failed && failed != RILLE_CONFLICT)) return failed;
+  /* Also for a pure check, and for a conflict: who reads again must see the cause. */
+  rille_error why = {0};
+  int unsure = log_flush(l, end, &why);
+  if (unsure && e) *e = why;
+  return unsure ? unsure : failed;
 }
 
 int rille_store_sync(rille_store *h, rille_error *e) {

@@ -260,3 +260,12 @@ bool system_join(char *room, size_t n, const char *folder, const char *name) {
   int used = snprintf(room, n, "%s/%s", folder, name);
   return used >= 0 && (size_t)used < n;
 }
+
+int system_absolute(const char *path, char room[SYSTEM_PATH_BYTES]) {
+  char *p = realpath(path, NULL);
+  if (!p) return errno;
+  size_t n = strlen(p);
+  if (n < SYSTEM_PATH_BYTES) memcpy(room, p, n + 1);
+  free(p);
+  return n < SYSTEM_PATH_BYTES ? 0 : ENAMETOOLONG;
+}

@@ -65,4 +65,7 @@ INTERNAL const char *system_error_text(int number, char *room, size_t n);
 /* Joins two names by "/"; false where the result would not fit. */
 INTERNAL bool system_join(char *room, size_t n, const char *folder, const char *name);
 
+/* The path without links, from the root. */
+INTERNAL int system_absolute(const char *path, char room[SYSTEM_PATH_BYTES]);
+
 #endif

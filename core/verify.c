@@ -8,6 +8,7 @@
 #include "store.h"
 
 #define PROGRESS_BYTES ((uint64_t)16 << 20)
+#define KEPT_MOST 10000u /* problems found under the lock that are told; all are counted */
 
 struct verifying {
   struct log *log;
@@ -16,15 +17,40 @@ struct verifying {
   struct overlay heads; /* our own fold of the log */
   struct scan scan;
   bool damaged, stopped;
-  uint64_t told;     /* progress has been told up to here */
-  rille_error error; /* of the last step that failed */
+  bool locked;        /* nobody may be called: they might use the store */
+  struct buffer kept; /* struct kept_problem: what is to be told afterwards */
+  uint64_t told;      /* progress has been told up to here */
+  rille_error error;  /* of the last step that failed */
 };
+
+struct kept_problem {
+  rille_problem problem;
+  char message[256];
+};
+
+static void keep(struct verifying *v, const rille_problem *p) {
+  struct kept_problem k = {.problem = *p};
+  if (v->kept.length >= KEPT_MOST * sizeof k) return;
+  size_t n = strlen(p->message);
+  memcpy(k.message, p->message, n < sizeof k.message ? n : sizeof k.message - 1);
+  if (!buffer_add(&v->kept, &k, sizeof k)) v->stopped = true;
+}
+
+static void tell_kept(struct verifying *v) {
+  for (size_t at = 0; at < v->kept.length && !v->stopped; at += sizeof(struct kept_problem)) {
+    struct kept_problem k;
+    memcpy(&k, v->kept.bytes + at, sizeof k);
+    k.problem.message = k.message;
+    if (v->options->problem(v->options->context, &k.problem)) v->stopped = true;
+  }
+}
 
 static void tell(struct verifying *v, const char *invariant, uint64_t address, uint64_t position,
                  const char *message) {
   rille_problem p = {invariant, address, position, message};
   v->result->problems++;
-  if (v->options->problem && v->options->problem(v->options->context, &p)) v->stopped = true;
+  if (v->locked && v->options->problem) keep(v, &p);
+  else if (v->options->problem && v->options->problem(v->options->context, &p)) v->stopped = true;
 }
 
 static void tell_error(struct verifying *v, const char *invariant, uint64_t position) {
@@ -76,7 +102,7 @@ static int check_chains(struct verifying *v, const struct record *r) {
 }
 
 static void progress(struct verifying *v, uint64_t all) {
-  if (!v->options->progress || v->scan.address - v->told < PROGRESS_BYTES) return;
+  if (!v->options->progress || v->locked || v->scan.address - v->told < PROGRESS_BYTES) return;
   v->told = v->scan.address;
   v->options->progress(v->options->context, v->scan.address, all);
 }
@@ -217,10 +243,13 @@ static void check_end(struct verifying *v, uint64_t end) {
 static int finish(struct verifying *v) {
   struct log *l = v->log;
   pthread_mutex_lock(&l->lock);
+  v->locked = true;
   int failed = v->damaged ? 0 : walk_all(v, l->written.address);
   if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
   if (!failed && !v->stopped) check_end(v, v->scan.address);
   pthread_mutex_unlock(&l->lock);
+  v->locked = false;
+  tell_kept(v);
   return failed;
 }
 
@@ -233,12 +262,14 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
                         .result = result ? result : &ignored};
   *v.result = (rille_verified){0};
   struct log_end end = log_visible(v.log, false);
+  buffer_init(&v.kept, &h->shared->memory);
   overlay_init(&v.heads, &h->shared->memory, v.log->identity.salt);
   scan_init(&v.scan, &v.log->source, &h->shared->memory, 0, 1, end.address);
   int failed = walk_all(&v, end.address);
   if (!failed) failed = finish(&v);
   if (!v.damaged) v.result->readable = v.result->events;
   overlay_release(&v.heads);
+  buffer_release(&v.kept);
   scan_release(&v.scan);
   if (failed) return error_set(e, failed, "%s", v.error.message);
   return v.result->problems ? error_set(e, RILLE_REMARK, "%llu problems were found",

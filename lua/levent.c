@@ -30,8 +30,8 @@ static void push_value(lua_State *L, rille_text bytes, const rille_event *event,
     return;
   }
   if (value_decode(L, bytes.bytes, bytes.length)) return;
-  luaL_error(L, "the %s of the event at position %d can't be read: %s", field, (int)event->position,
-             lua_tostring(L, -1));
+  luaL_error(L, "the %s of the event at position %I can't be read: %s", field,
+             (LUAI_UACINT)event->position, lua_tostring(L, -1));
 }
 
 static void push_time(lua_State *L, const rille_event *event) {
@@ -107,7 +107,7 @@ static int view_tostring(lua_State *L) {
   struct event_view *v = luaL_checkudata(L, 1, EVENT_HANDLE);
   if (!v->event) lua_pushliteral(L, "event (over)");
   else
-    lua_pushfstring(L, "event %d %s", (int)v->event->position,
+    lua_pushfstring(L, "event %I %s", (LUAI_UACINT)v->event->position,
                     lua_pushlstring(L, v->event->type.bytes, v->event->type.length));
   return 1;
 }

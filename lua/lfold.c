@@ -125,8 +125,9 @@ static int push_failure(lua_State *L, const struct folding *f) {
   char name[ERROR_NAME_BYTES], type[ERROR_NAME_BYTES];
   const rille_event *e = &f->event;
   if (e->position)
-    lua_pushfstring(L, "%s (at position %d: %s in stream %s)", lua_tostring(L, -1),
-                    (int)e->position, error_name(e->type, type), error_name(e->stream, name));
+    lua_pushfstring(L, "%s (at position %I: %s in stream %s)", lua_tostring(L, -1),
+                    (LUAI_UACINT)e->position, error_name(e->type, type),
+                    error_name(e->stream, name));
   lua_pushnil(L);
   lua_insert(L, -2);
   lua_pushstring(L, "script");

@@ -50,7 +50,7 @@ static int store_gc(lua_State *L) {
 static int store_tostring(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
   if (!s->store) lua_pushliteral(L, "rille store (closed)");
-  else lua_pushfstring(L, "rille store (head %d)", (int)rille_store_head(s->store));
+  else lua_pushfstring(L, "rille store (head %I)", (LUAI_UACINT)rille_store_head(s->store));
   return 1;
 }
 
