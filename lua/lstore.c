@@ -83,6 +83,10 @@ static int read_options(lua_State *L, rille_options *o) {
   options_boolean(L, 2, "readonly", &o->readonly);
   if (options_boolean(L, 2, "create", &create)) o->no_create = !create;
   options_boolean(L, 2, "background", &background);
+  if (background) {
+    lua_pushliteral(L, "background must be false: appends and closing do all the work here");
+    return 0;
+  }
   if (options_integer(L, 2, "segment_bytes", &bytes)) {
     o->segment_bytes = (uint64_t)bytes;
     if (bytes < (lua_Integer)RILLE_SEGMENT_BYTES_LEAST) {

@@ -153,6 +153,13 @@ describe("options", function()
     assert.is_false(exists(path))
   end)
 
+  it("background can only be false", function()
+    local message, code = stores.failure(rille.open(path, { background = true }))
+    assert.equal("invalid", code)
+    stores.contains(message, "background")
+    assert(rille.open(path, { background = false })):close()
+  end)
+
   it("segment_bytes is 65536 at least", function()
     local why, code = failure(rille.open(path, { segment_bytes = SEGMENT_BYTES_LEAST - 1 }))
     assert.equal("invalid", code)
