@@ -154,9 +154,9 @@ describe("options", function()
   end)
 
   it("background can only be false", function()
-    local message, code = stores.failure(rille.open(path, { background = true }))
+    local why, code = stores.failure(rille.open(path, { background = true }))
     assert.equal("invalid", code)
-    stores.contains(message, "background")
+    stores.contains(why, "background")
     assert(rille.open(path, { background = false })):close()
   end)
 
