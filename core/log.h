@@ -41,7 +41,7 @@ struct log {
   char *scratch;                /* folder of an index of our own, when readonly; or NULL */
   struct source source;
 
-  pthread_mutex_t flushing;     /* one flush at a time; taken before `lock` */
+  pthread_mutex_t flushing;     /* who waits here may find it done; taken before `lock` */
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
   struct overlay overlay;

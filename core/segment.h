@@ -7,7 +7,7 @@
 **                                       ^end   ^frontier: zeros are written up to here
 **
 ** Space is zero-filled 256 KiB ahead of small frames, in the write that carries
-** the frame: a flush that need not record a new file length costs half.
+** the frame: the flush then has no new length of the file to record.
 **
 ** Invariant (R1): before a successor's name exists, the file is cut at its end
 ** and flushed. Files are only ever read by system_read, never mapped: a damaged
