@@ -285,13 +285,7 @@ describe("luacheck", function()
 end)
 
 describe("README.md", function()
-  local readme = io.open "README.md"
-  if not readme then
-    pending "is not there"
-    return
-  end
-  local text = readme:read "a"
-  readme:close()
+  local text = text_of "README.md"
 
   local root = process.run "pwd":match "[^\n]+"
   local build = BUILD:find "^/" and BUILD or root .. "/" .. BUILD
@@ -299,7 +293,8 @@ describe("README.md", function()
   ---Runs a program in a folder in which examples/ is to be found.
   local function run(program)
     local folder = scratch.path "readme"
-    scratch.shell("mkdir '%s' && ln -s '%s/examples' '%s/examples'", folder, root, folder)
+    scratch.shell("mkdir '%s' && ln -s '%s/examples' '%s/examples' && ln -s '%s' '%s/build'",
+      folder, root, folder, build, folder)
     local file = assert(io.open(folder .. "/program.lua", "w"))
     file:write(program)
     file:close()
@@ -307,16 +302,27 @@ describe("README.md", function()
       :format(folder, build, LUA)))
     local output = pipe:read "a"
     local ok = pipe:close()
-    return output, ok
+    return output, ok, folder
   end
 
   it("shows programs that run, and what they print", function()
     local shown = 0
     for program, output in text:gmatch "\n```lua\n([^`]*)```\n+```text\n([^`]*)```" do
       shown = shown + 1
-      assert.same({ output, true }, { run(program) })
+      local printed, ok = run(program)
+      assert.same({ output, true }, { printed, ok })
     end
     assert(shown > 0, "README.md has no ```lua block followed by a ```text block")
+  end)
+
+  it("shows commands that run on the store of its program", function()
+    local _, _, folder = run(assert(text:match "\n```lua\n([^`]*)```\n+```text"))
+    local commands = assert(text:match "\n## The same from the shell\n+```sh\n([^`]*)```")
+    local said, status = process.run(("cd '%s' && (set -e\n%s)"):format(folder, commands))
+    assert.equal(0, status, said)
+    local balance = process.run(("cd '%s' && build/bin/rille fold bank.rille "
+      .. "examples/reducers/account.lua --stream account-1 --json"):format(folder))
+    assert.truthy(balance:find('"balance":75', 1, true), balance)
   end)
 
   it("shows scripts as they are", function()
