@@ -170,7 +170,7 @@ static int plan_stream(rille_reader *r, const rille_query *q, rille_error *e) {
   memcpy(copy, q->stream.bytes, q->stream.length);
   r->stream = (rille_text){copy, q->stream.length};
   int failed = cursor_init(&stream, r->log, &r->window, CHAIN_STREAM, r->stream, e);
-  if (!failed) failed = cursor_bound(&stream, 0, r->end.address, e);
+  if (!failed) failed = cursor_bound(&stream, 0, r->end.address, UINT64_MAX, e);
   if (!failed) failed = set_range(r, q, stream.high, "version of the stream", e);
   if (failed) return failed;
   stream.low = r->first <= r->last ? r->first : 1;
