@@ -211,8 +211,7 @@ static void read_unless(struct appending *a, int index) {
   query_check(L, query, 0, &a->unless);
   for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
     get_raw(L, query, without[i]);
-    if (!lua_isnil(L, -1))
-      luaL_error(L, "unless has no '%s': it has items and after", without[i]);
+    if (!lua_isnil(L, -1)) luaL_error(L, "unless has no '%s': it has items and after", without[i]);
     lua_pop(L, 1);
   }
   a->has_unless = 1;

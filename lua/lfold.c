@@ -22,12 +22,12 @@ enum {
 struct folding {
   rille_reader *reader;
   struct event_view *view;
-  size_t types;      /* items below this number have a handler of their own */
-  int every;         /* the item after them has one, too */
-  uint64_t at;       /* the last position that counts */
+  size_t types;          /* items below this number have a handler of their own */
+  int every;             /* the item after them has one, too */
+  uint64_t at;           /* the last position that counts */
   uint64_t last_version; /* the last version that counts, of a stream */
-  rille_event event; /* the one being handled; position 0: none yet */
-  uint64_t version;  /* of the last event that counted */
+  rille_event event;     /* the one being handled; position 0: none yet */
+  uint64_t version;      /* of the last event that counted */
   int failed;
   rille_error error;
 };

@@ -1,9 +1,9 @@
 /* lstore.c: rille.open and the methods of a store. */
 #include "lrille.h"
 
-static const char *const open_options[] = {
-    "readonly", "create", "sync",          "sync_interval_ms", "background",
-    "rebuild",  "load",   "segment_bytes", "clock",            NULL};
+static const char *const open_options[] = {"readonly",   "create",  "sync", "sync_interval_ms",
+                                           "background", "rebuild", "load", "segment_bytes",
+                                           "clock",      NULL};
 
 /* ---- The handle ---- */
 
@@ -253,13 +253,23 @@ static int store_loader(lua_State *L) {
 }
 
 void store_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"append", store_append},     {"read", store_read},       {"all", store_all},
-      {"version", store_version},   {"head", store_head},       {"durable", store_durable},
-      {"wait", store_wait},         {"sync", store_sync},       {"poll", store_poll},
-      {"truncate", store_truncate}, {"delete", store_delete},   {"mark", store_mark},
-      {"stats", store_stats},       {"verify", store_verify},   {"backup", store_backup},
-      {"close", store_close},       {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"append", store_append},
+                                     {"read", store_read},
+                                     {"all", store_all},
+                                     {"version", store_version},
+                                     {"head", store_head},
+                                     {"durable", store_durable},
+                                     {"wait", store_wait},
+                                     {"sync", store_sync},
+                                     {"poll", store_poll},
+                                     {"truncate", store_truncate},
+                                     {"delete", store_delete},
+                                     {"mark", store_mark},
+                                     {"stats", store_stats},
+                                     {"verify", store_verify},
+                                     {"backup", store_backup},
+                                     {"close", store_close},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", store_gc}, {"__close", store_gc}, {"__tostring", store_tostring}, {NULL, NULL}};
   luaL_newmetatable(L, STORE_HANDLE);
