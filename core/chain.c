@@ -90,23 +90,20 @@ static void learn(struct block *b, uint64_t number, uint64_t address) {
 }
 
 /* The block's end, and what the tower knows inside it. */
-static int learn_start(struct block *b, rille_error *e) {
+static void learn_start(struct block *b, uint64_t high_address) {
   const struct chain_head *h = b->chain->head;
-  uint64_t address;
-  int failed = chain_seek(b->chain, b->high, &address, e);
-  if (failed) return failed;
-  learn(b, b->high, address);
+  learn(b, b->high, high_address);
   for (unsigned k = 0; k < chain_levels(h->count); k++)
     learn(b, last_multiple(h->count, k), h->tower[k]);
-  return 0;
 }
 
-int chain_block(const struct chain *c, uint64_t low, uint64_t high, uint64_t *addresses,
-                rille_error *e) {
+int chain_block_at(const struct chain *c, uint64_t low, uint64_t high, uint64_t high_address,
+                   uint64_t *addresses, rille_error *e) {
   assert(low >= 1 && low <= high && high - low < CHAIN_BLOCK);
   struct block b = {.chain = c, .low = low, .high = high, .addresses = addresses};
   memset(addresses, 0, (size_t)(high - low + 1) * sizeof *addresses);
-  int failed = learn_start(&b, e);
+  learn_start(&b, high_address);
+  int failed = 0;
   for (size_t done = 0; !failed && done < b.queued; done++) {
     uint64_t links[LINKS_MOST], number = b.queue[done];
     failed = follow(c, number, addresses[number - low], links, e);
@@ -115,4 +112,11 @@ int chain_block(const struct chain *c, uint64_t low, uint64_t high, uint64_t *ad
       learn(&b, number - ((uint64_t)1 << k), links[k]);
   }
   return failed;
+}
+
+int chain_block(const struct chain *c, uint64_t low, uint64_t high, uint64_t *addresses,
+                rille_error *e) {
+  uint64_t address;
+  int failed = chain_seek(c, high, &address, e);
+  return failed ? failed : chain_block_at(c, low, high, address, addresses, e);
 }

@@ -68,4 +68,9 @@ INTERNAL int chain_count_below(const struct chain *chain, uint64_t end, uint64_t
 INTERNAL int chain_block(const struct chain *chain, uint64_t low, uint64_t high,
                          uint64_t *addresses, rille_error *error);
 
+/* The same, where the address of record `high` is known: who goes backward has
+** it from the block before, whose first record links to it. */
+INTERNAL int chain_block_at(const struct chain *chain, uint64_t low, uint64_t high,
+                            uint64_t high_address, uint64_t *addresses, rille_error *error);
+
 #endif

@@ -139,7 +139,7 @@ static size_t item_of_type(const struct query *q, rille_text type) {
 
 ptrdiff_t query_match(const struct query *q, const struct record *r) {
   if (q->count == 0) return 0;
-  size_t found = item_of_type(q, r->type);
+  size_t found = q->other_count < q->count ? item_of_type(q, r->type) : SIZE_MAX;
   for (size_t i = 0; i < q->other_count && q->others[i] < found; i++)
     if (matches(&q->items[q->others[i]], r)) return (ptrdiff_t)q->others[i];
   return found == SIZE_MAX ? -1 : (ptrdiff_t)found;

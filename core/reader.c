@@ -7,6 +7,16 @@
 
 #define BACK_WINDOW_BYTES ((size_t)1 << 20)
 
+/* Whether the reader wants the record: *item is set then. */
+static bool is_wanted(const rille_reader *r, const struct record *record, size_t *item) {
+  uint64_t number = r->stream.length ? record->version : record->position;
+  if (number < r->first || number > r->last) return false;
+  if (r->stream.length && !text_equal(record->stream, r->stream)) return false;
+  ptrdiff_t found = query_match(&r->query, record);
+  *item = (size_t)found;
+  return found >= 0;
+}
+
 /* ---- Along the log, forward ---- */
 
 /* Puts a scan where `position` is, or a little before. */
@@ -30,9 +40,7 @@ static int next_in_scan(rille_reader *r, rille_error *e) {
     int result = r->scan.next_position <= r->high ? scan_next(&r->scan, record, e) : 0;
     if (result <= 0) return result;
     if (record->position > r->high) return 0;
-    ptrdiff_t item = query_match(&r->query, record);
-    if (item < 0 || record->position < r->low) continue;
-    r->item = (size_t)item;
+    if (!is_wanted(r, record, &r->item)) continue;
     result = window_check_body(&r->scan.window, record, e);
     return result < 0 ? result : 1;
   }
@@ -55,14 +63,13 @@ static bool note_found(rille_reader *r, uint64_t address) {
 
 static int collect(rille_reader *r, struct scan *s, uint64_t *lowest, rille_error *e) {
   struct record record;
+  size_t item;
   int result = 0;
   *lowest = 0;
   while (s->next_position <= r->high && (result = scan_next(s, &record, e)) == 1) {
     if (record.position > r->high) break;
     if (!*lowest) *lowest = record.position;
-    if (record.position >= r->low && query_match(&r->query, &record) >= 0 &&
-        !note_found(r, record.address))
-      return error_memory(e);
+    if (is_wanted(r, &record, &item) && !note_found(r, record.address)) return error_memory(e);
   }
   return result < 0 ? result : 0;
 }
@@ -102,201 +109,138 @@ static int next_back(rille_reader *r, rille_error *e) {
   int failed = window_record(&r->window, r->found[--r->found_count], record, e);
   if (!failed) failed = window_check_body(&r->window, record, e);
   if (failed) return failed;
-  r->item = (size_t)query_match(&r->query, record);
+  (void)is_wanted(r, record, &r->item); /* it is: which item? */
   return 1;
 }
 
-/* ---- Along a stream's chain, in blocks ---- */
+/* ---- Along chains ---- */
 
-static int wrong_record(uint64_t address, rille_error *e) {
-  return error_corrupt(e, address,
-                       "the record at byte %llu of the log is not the one that its chain names: "
-                       "delete the folder index/, it is made again",
-                       (unsigned long long)address);
+static int begin_merge(rille_reader *r, rille_error *e) {
+  plan_begin(&r->plan, r->backward);
+  r->merging = true;
+  return merge_init(&r->merge, r->plan.cursors, r->plan.count, r->backward, &r->memory, e);
 }
 
-/* Reads a record's head into a slot, with as much of its body as fits. */
-static int fill_slot(rille_reader *r, struct reader_slot *slot, uint64_t number, uint64_t address,
-                     rille_error *e) {
-  struct log *l = r->log;
-  int failed = 0;
-  if (slot->got == 0)
-    failed = segments_read(&l->segments, address, slot->bytes, READER_SLOT_BYTES, &slot->got, e);
-  if (failed) return failed;
-  enum record_result result =
-      record_get(slot->bytes, slot->got, address, l->identity.salt, &slot->record);
-  if (result != RECORD_OK) { /* a long head, or damage: the window tells */
-    slot->got = 0;
-    failed = window_record(&r->window, address, &slot->record, e);
-    if (failed) return failed;
-  }
-  if (slot->record.version != number || !text_equal(slot->record.stream, r->stream))
-    return wrong_record(address, e);
-  return 0;
+/* Chains are bounded by places, so that they may have members beyond the range. */
+static bool is_beyond(const rille_reader *r, const struct record *record) {
+  if (r->stream.length) return false;
+  return r->backward ? record->position < r->first : record->position > r->last;
 }
 
-/* The number's slot, or the spare one for those outside of the block. */
-static struct reader_slot *slot_of(rille_reader *r, uint64_t number) {
-  uint64_t i = number - r->block_low;
-  if (number >= r->block_low && i < r->block_count) return &r->slots[i];
-  r->spare->got = 0;
-  return r->spare;
-}
-
-static int stream_links(void *context, uint64_t number, uint64_t address, uint64_t *links,
-                        rille_error *e) {
-  rille_reader *r = context;
-  struct reader_slot *slot = slot_of(r, number);
-  int failed = fill_slot(r, slot, number, address, e);
-  if (!failed) record_links(&slot->record, RECORD_STREAM, links);
-  return failed;
-}
-
-/* What is in memory goes into its slot at once, by one call for each record. */
-static void want(void *context, uint64_t number, uint64_t address) {
-  rille_reader *r = context;
-  struct reader_slot *slot = slot_of(r, number);
-  slot->got = segments_want(&r->log->segments, address, slot->bytes, READER_SLOT_BYTES);
-}
-
-static struct chain stream_chain(rille_reader *r) {
-  return (struct chain){&r->head, stream_links, want, r};
-}
-
-static bool make_slots(rille_reader *r, size_t n) {
-  if (n <= r->slot_count) return true;
-  memory_free(&r->memory, r->slots, r->slot_count * sizeof *r->slots);
-  r->slot_count = 0;
-  r->slots = memory_get(&r->memory, n * sizeof *r->slots);
-  if (r->slots) r->slot_count = n;
-  return r->slots != NULL;
-}
-
-/* The next versions to come, resolved: r->slots holds them. */
-static int next_block(rille_reader *r, rille_error *e) {
-  uint64_t addresses[CHAIN_BLOCK], n = min_u64(r->high - r->low + 1, CHAIN_BLOCK);
-  if (r->query.count == 0) n = min_u64(n, r->left);
-  if (!make_slots(r, (size_t)n)) return error_memory(e);
-  r->block_low = r->way == READER_CHAIN ? r->low : r->high - n + 1;
-  r->block_count = (size_t)n;
-  r->block_at = 0;
-  if (r->way == READER_CHAIN) r->low += n;
-  else r->high -= n;
-  for (size_t i = 0; i < r->block_count; i++) r->slots[i].got = 0;
-  struct chain chain = stream_chain(r);
-  return chain_block(&chain, r->block_low, r->block_low + n - 1, addresses, e);
-}
-
-/* The slot's record, with its body, as the current one. */
-static int take_slot(rille_reader *r, const struct reader_slot *slot, rille_error *e) {
+static int next_in_chains(rille_reader *r, rille_error *e) {
   struct record *record = &r->current.record;
-  *record = slot->record;
-  if (slot->got < record_bytes(record)) {
-    int failed = window_record(&r->window, slot->record.address, record, e);
-    if (failed) return failed;
+  int result = r->merging ? 0 : begin_merge(r, e);
+  while (result == 0) {
+    struct cursor *c;
+    if ((result = merge_next(&r->merge, &c, e)) <= 0) return result;
+    if ((result = cursor_record(c, record, e)) < 0) return result;
+    if (is_beyond(r, record)) return 0;
+    if (!is_wanted(r, record, &r->item)) continue;
+    result = cursor_body(c, record, e);
+    return result < 0 ? result : 1;
   }
-  int failed = window_check_body(&r->window, record, e);
-  return failed ? failed : 1;
-}
-
-static int next_in_chain(rille_reader *r, rille_error *e) {
-  for (;;) {
-    if (r->block_at == r->block_count) {
-      if (r->low > r->high || r->high == 0) return 0;
-      int failed = next_block(r, e);
-      if (failed) return failed;
-    }
-    size_t i = r->way == READER_CHAIN ? r->block_at : r->block_count - 1 - r->block_at;
-    r->block_at++;
-    const struct reader_slot *slot = &r->slots[i];
-    if (slot->got == 0) { /* its names are in the window no longer: take it again */
-      int failed = take_slot(r, slot, e);
-      if (failed < 0) return failed;
-      ptrdiff_t item = query_match(&r->query, &r->current.record);
-      if (item < 0) continue;
-      r->item = (size_t)item;
-      return 1;
-    }
-    ptrdiff_t item = query_match(&r->query, &slot->record);
-    if (item < 0) continue;
-    r->item = (size_t)item;
-    return take_slot(r, slot, e);
-  }
+  return result;
 }
 
 /* ---- Opening ---- */
 
-static int check_bounds(const rille_query *q, uint64_t last, const char *what, rille_error *e) {
-  if (q->after <= last) return 0;
-  return error_set(e, RILLE_INVALID, "after = %llu is beyond the end: the last %s is %llu",
-                   (unsigned long long)q->after, what, (unsigned long long)last);
-}
-
-static void set_bounds(rille_reader *r, const rille_query *q, uint64_t last) {
-  r->low = q->after + 1;
-  r->high = q->before && q->before <= last ? q->before - 1 : last;
+static int set_range(rille_reader *r, const rille_query *q, uint64_t last, const char *what,
+                     rille_error *e) {
+  if (q->after > last)
+    return error_set(e, RILLE_INVALID, "after = %llu is beyond the end: the last %s is %llu",
+                     (unsigned long long)q->after, what, (unsigned long long)last);
+  r->first = q->after + 1;
+  r->last = q->before && q->before <= last ? q->before - 1 : last;
   r->left = q->limit ? q->limit : UINT64_MAX;
+  r->plan.limit = r->left;
+  return 0;
 }
 
-static int open_scan(rille_reader *r, const rille_query *q, rille_error *e) {
-  uint64_t last = r->end.next_position - 1;
-  int failed = check_bounds(q, last, "position", e);
-  if (failed) return failed;
-  set_bounds(r, q, last);
-  r->way = q->reverse ? READER_SCAN_BACK : READER_SCAN;
-  if (q->reverse) return 0;
-  if (r->low > r->high) {
-    scan_init(&r->scan, &r->log->source, &r->memory, 0, 1, 0);
-    return 0;
-  }
-  return enter_scan(r, &r->scan, r->low, e);
+static int plan_all(rille_reader *r, const rille_query *q, rille_error *e) {
+  int failed = set_range(r, q, r->end.next_position - 1, "position", e);
+  r->plan.low = r->first;
+  r->plan.high = r->last;
+  return failed ? failed : plan_positions(&r->plan, &r->query, e);
 }
 
-static int open_chain(rille_reader *r, const rille_query *q, rille_error *e) {
+static int plan_stream(rille_reader *r, const rille_query *q, rille_error *e) {
+  struct cursor stream;
   char *copy = memory_get(&r->memory, q->stream.length);
   if (!copy) return error_memory(e);
   memcpy(copy, q->stream.bytes, q->stream.length);
   r->stream = (rille_text){copy, q->stream.length};
-  r->spare = memory_get(&r->memory, sizeof *r->spare);
-  if (!r->spare) return error_memory(e);
-  int failed = log_head(r->log, CHAIN_STREAM, r->stream, &r->head, e);
+  int failed = cursor_init(&stream, r->log, &r->window, CHAIN_STREAM, r->stream, e);
+  if (!failed) failed = cursor_bound(&stream, 0, r->end.address, e);
+  if (!failed) failed = set_range(r, q, stream.high, "version of the stream", e);
   if (failed) return failed;
-  uint64_t last;
-  struct chain chain = stream_chain(r);
-  failed = chain_count_below(&chain, r->end.address, &last, e);
-  if (!failed) failed = check_bounds(q, last, "version of the stream", e);
-  if (failed) return failed;
-  set_bounds(r, q, last);
-  r->way = q->reverse ? READER_CHAIN_BACK : READER_CHAIN;
-  return 0;
+  stream.low = r->first <= r->last ? r->first : 1;
+  stream.high = r->first <= r->last ? r->last : 0;
+  return plan_versions(&r->plan, &r->query, &stream, e);
 }
 
-int reader_open(rille_reader **reader, struct log *l, const rille_query *query,
-                const struct log_end *end, rille_error *e) {
+static int start(rille_reader *r, rille_error *e) {
+  r->low = r->plan.low;
+  r->high = r->plan.high;
+  if (!r->plan.scan) r->way = READER_CHAINS;
+  else r->way = r->backward ? READER_SCAN_BACK : READER_SCAN;
+  return r->way == READER_SCAN ? enter_scan(r, &r->scan, r->low, e) : 0;
+}
+
+int reader_open_by(rille_reader **reader, struct log *l, const rille_query *q,
+                   const struct log_end *end, enum plan_choice choice, rille_error *e) {
   rille_reader *r = memory_get_zeroed(&l->memory, sizeof *r);
   if (!r) return error_memory(e);
   r->log = l;
   r->memory = l->memory;
   r->end = *end;
+  r->backward = q->reverse != 0;
   r->current.uuid = l->identity.uuid;
+  r->plan = (struct plan){
+      .log = l, .window = &r->window, .end = *end, .memory = l->memory, .choice = choice};
   window_init(&r->window, &l->source, &r->memory, SCAN_WINDOW_SMALL);
-  int failed = query_init(&r->query, query->items, query->item_count, &r->memory, e);
-  if (!failed) failed = query->stream.length ? open_chain(r, query, e) : open_scan(r, query, e);
+  int failed = query_init(&r->query, q->items, q->item_count, &r->memory, e);
+  if (!failed) failed = q->stream.length ? plan_stream(r, q, e) : plan_all(r, q, e);
+  if (!failed) failed = start(r, e);
   if (failed) reader_close(r);
   else *reader = r;
   return failed;
 }
 
+int reader_open(rille_reader **reader, struct log *l, const rille_query *query,
+                const struct log_end *end, rille_error *e) {
+  return reader_open_by(reader, l, query, end, PLAN_CHEAPEST, e);
+}
+
 void reader_close(rille_reader *r) {
   struct memory memory = r->memory;
   if (r->way == READER_SCAN && r->scan.window.bytes.memory.alloc) scan_release(&r->scan);
+  if (r->merging) merge_release(&r->merge);
+  plan_release(&r->plan);
   window_release(&r->window);
   query_release(&r->query);
   memory_free(&memory, (void *)(uintptr_t)r->stream.bytes, r->stream.length);
-  memory_free(&memory, r->slots, r->slot_count * sizeof *r->slots);
-  memory_free(&memory, r->spare, sizeof *r->spare);
   memory_free(&memory, r->found, r->found_capacity * sizeof *r->found);
   memory_free(&memory, r, sizeof *r);
+}
+
+int reader_last_match(struct log *l, const rille_query *query, const struct log_end *end,
+                      uint64_t *position, rille_error *e) {
+  rille_query q = {.size = sizeof q,
+                   .items = query->items,
+                   .item_count = query->item_count,
+                   .after = query->after,
+                   .limit = 1,
+                   .reverse = 1};
+  rille_reader *reader;
+  rille_event event;
+  *position = 0;
+  if (q.after == end->next_position - 1) return 0;
+  int result = reader_open(&reader, l, &q, end, e);
+  if (result < 0) return result;
+  result = rille_reader_next(reader, &event, e);
+  if (result == 1) *position = event.position;
+  reader_close(reader);
+  return result < 0 ? result : 0;
 }
 
 /* ---- Stepping ---- */
@@ -325,7 +269,7 @@ int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {
   if (r->left) {
     result = r->way == READER_SCAN        ? next_in_scan(r, &r->error)
              : r->way == READER_SCAN_BACK ? next_back(r, &r->error)
-                                          : next_in_chain(r, &r->error);
+                                          : next_in_chains(r, &r->error);
   }
   if (result < 0) {
     r->failed = result;
@@ -340,6 +284,20 @@ int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {
 }
 
 size_t rille_reader_item(const rille_reader *r) { return r->item; }
+
+void rille_reader_explain(const rille_reader *r, rille_explanation *explanation) {
+  *explanation = (rille_explanation){.scan = r->plan.scan,
+                                     .events = r->plan.events,
+                                     .members = r->plan.members,
+                                     .chain_count = r->plan.count};
+}
+
+rille_chain rille_reader_chain(const rille_reader *r, size_t number) {
+  static const char *const kinds[CHAIN_KINDS] = {"stream", "type", "tag"};
+  assert(number < r->plan.count && !r->merging);
+  const struct cursor *c = &r->plan.cursors[number];
+  return (rille_chain){kinds[c->kind], c->name, cursor_count(c)};
+}
 
 /* ---- An event's id and tags ---- */
 

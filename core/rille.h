@@ -332,6 +332,27 @@ RILLE_API int rille_reader_next(rille_reader *reader, rille_event *event, rille_
 /* Which item of the query the last event matched first, from 0. */
 RILLE_API size_t rille_reader_item(const rille_reader *reader);
 
+/* How a reader finds its events: along the log, or along the chains of streams, types and
+** tags that the query names, whichever is cheaper by their counts. */
+typedef struct rille_explanation {
+  int scan;                  /* 1: along the log; 0: along the chains */
+  uint64_t events;           /* in the range of the query: positions, or the stream's versions */
+  uint64_t members;          /* of the chains in that range, or a few more; where the query has
+                                no chains that hold all it asks for: as many as events */
+  size_t chain_count;        /* also where the log was cheaper */
+} rille_explanation;
+
+typedef struct rille_chain {
+  const char *kind;          /* "stream", "type", "tag" */
+  rille_text name;           /* lives until the reader's end */
+  uint64_t count;            /* its members in the range, or a few more */
+} rille_chain;
+
+/* Before the first step. */
+RILLE_API void rille_reader_explain(const rille_reader *reader, rille_explanation *explanation);
+/* Chain 0 .. chain_count - 1. */
+RILLE_API rille_chain rille_reader_chain(const rille_reader *reader, size_t number);
+
 RILLE_API void rille_reader_end(rille_reader *reader);
 
 /* The position of the last event that readers see; 0: none. */

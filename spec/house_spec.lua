@@ -32,7 +32,10 @@ local ORDER = {
   { "log", uses = "error checksum system control index overlay segment" },
   { "append", uses = "error checksum log" },
   { "open", uses = "error checksum log system" },
-  { "reader", uses = "error log query" },
+  { "cursor", uses = "error log" },
+  { "merge", uses = "error cursor" },
+  { "plan", uses = "error merge query" },
+  { "reader", uses = "error plan" },
   { "store", uses = "error log reader system" },
   { "verify", uses = "error store" },
 }
