@@ -70,6 +70,11 @@ struct repair_disk {
   void *context;
 };
 
+/* R4's second write: the same bytes to the same place, so that they are dirty. */
+INTERNAL int repair_rewrite(const struct source *source, const struct repair_disk *disk,
+                            const struct memory *memory, uint64_t from, uint64_t to,
+                            rille_error *error);
+
 /* Cuts what is torn (R3) and makes [durable, X) durable (R4). After success all
 ** below X is; after failure nothing may be appended. May be repeated. */
 INTERNAL int repair_mend(const struct source *source, const struct repair_disk *disk,
