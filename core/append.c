@@ -1,149 +1,31 @@
 /* append.c: appending. Everything is checked before anything changes; then the
 ** frame is built in memory, link by link from the overlay, and written by one
 ** call. If that fails the overlay, which knew the new records already, is built
-** again from the log. */
+** again from the log.
+**
+** On the disk, if the process dies: before the write, nothing; during it, a part of a
+** frame behind `written`, which the next to append zeroes, and the next first opener
+** cuts; between the write and the setting of `written`, the same with a whole frame,
+** which nobody was told of. */
 #include "log.h"
 
 #include <stdio.h>
 
 #include "checksum.h"
+#include "condition.h"
 #include "error.h"
-
-/* ---- Bad input ---- */
-
-/* Where in the input a field is, for messages: "event 2: tags[3]". */
-struct spot {
-  size_t part, event;
-  bool many; /* several parts, so the stream is named */
-  rille_text stream;
-};
-
-static int bad(const struct spot *at, rille_error *e, const char *field, const char *what) {
-  char name[ERROR_NAME_BYTES];
-  if (at->event == 0) return error_set(e, RILLE_INVALID, "%s %s", field, what);
-  if (!at->many) return error_set(e, RILLE_INVALID, "event %zu: %s %s", at->event, field, what);
-  return error_set(e, RILLE_INVALID, "event %zu for stream \"%s\": %s %s", at->event,
-                   error_name(at->stream, name), field, what);
-}
-
-static int check_name(const struct spot *at, const char *field, rille_text name, rille_error *e) {
-  char what[96];
-  if (name.length == 0) return bad(at, e, field, "is empty: it needs 1 to 255 bytes");
-  if (name.length <= RILLE_NAME_BYTES) return 0;
-  snprintf(what, sizeof what, "has %zu bytes: at most %d are allowed", name.length,
-           RILLE_NAME_BYTES);
-  return bad(at, e, field, what);
-}
-
-/* Names of streams and types that begin with "$" belong to rille. */
-static int check_own_name(const struct spot *at, const char *field, rille_text name,
-                          rille_error *e) {
-  int failed = check_name(at, field, name, e);
-  if (failed || name.bytes[0] != '$') return failed;
-  return bad(at, e, field, "begins with \"$\": such names are rille's own");
-}
-
-static int check_tags(const struct spot *at, const rille_event_input *event, rille_error *e) {
-  char field[32], what[64];
-  if (event->tag_count > RILLE_TAGS) {
-    snprintf(what, sizeof what, "has %zu entries: at most %d are allowed", event->tag_count,
-             RILLE_TAGS);
-    return bad(at, e, "tags", what);
-  }
-  for (size_t i = 0; i < event->tag_count; i++) {
-    snprintf(field, sizeof field, "tags[%zu]", i + 1);
-    int failed = check_name(at, field, event->tags[i], e);
-    if (failed) return failed;
-  }
-  return 0;
-}
-
-static int check_event(const struct spot *at, const rille_event_input *event, rille_error *e) {
-  int failed = check_own_name(at, "type", event->type, e);
-  if (!failed && event->id.length) failed = check_name(at, "id", event->id, e);
-  if (!failed) failed = check_tags(at, event, e);
-  if (failed) return failed;
-  if (event->time_us < 0) return bad(at, e, "time", "is before 1970");
-  if (event->data.length > RILLE_EVENT_BYTES ||
-      event->meta.length > RILLE_EVENT_BYTES - event->data.length)
-    return bad(at, e, "data", "and meta have more than 16 MiB");
-  return 0;
-}
-
-/* What an event counts for in the limit of an append: its bytes, and what its
-** record adds to them. */
-static size_t weight(const rille_part *part, const rille_event_input *event) {
-  size_t n = RECORD_FIXED_BYTES + part->stream.length + event->type.length + event->id.length +
-             event->data.length + event->meta.length;
-  for (size_t i = 0; i < event->tag_count; i++) n += 24 + event->tags[i].length;
-  return n;
-}
-
-static int check_part(const rille_part *part, struct spot *at, size_t *total, rille_error *e) {
-  at->event = 0;
-  at->stream = part->stream;
-  int failed = check_own_name(at, "stream", part->stream, e);
-  if (!failed && part->expect < RILLE_EXPECT_EXISTS) failed = bad(at, e, "expect", "is no version");
-  for (size_t i = 0; i < part->event_count && !failed; i++) {
-    at->event = i + 1;
-    failed = check_event(at, &part->events[i], e);
-    if (!failed) *total += weight(part, &part->events[i]);
-    if (!failed && *total > RILLE_APPEND_BYTES)
-      failed = error_set(e, RILLE_INVALID,
-                         "the append has more than 64 MiB: write its events in several appends");
-  }
-  return failed;
-}
-
-static int check_input(const rille_append *append, rille_error *e) {
-  struct spot at = {.many = append->part_count > 1};
-  size_t total = 0;
-  int failed = 0;
-  for (size_t i = 0; i < append->part_count && !failed; i++)
-    failed = check_part(&append->parts[i], &at, &total, e);
-  return failed;
-}
-
-/* ---- Conditions ---- */
-
-static bool holds(int64_t expect, uint64_t version) {
-  switch (expect) {
-    case RILLE_EXPECT_ANY: return true;
-    case RILLE_EXPECT_NONE: return version == 0;
-    case RILLE_EXPECT_EXISTS: return version > 0;
-    default: return version == (uint64_t)expect;
-  }
-}
-
-static int conflict(const rille_part *part, uint64_t version, rille_error *e) {
-  char name[ERROR_NAME_BYTES], expected[40];
-  if (part->expect == RILLE_EXPECT_NONE) snprintf(expected, sizeof expected, "no event");
-  else if (part->expect == RILLE_EXPECT_EXISTS) snprintf(expected, sizeof expected, "an event");
-  else snprintf(expected, sizeof expected, "version %lld", (long long)part->expect);
-  int code = error_set(e, RILLE_CONFLICT, "stream \"%s\" is at version %llu, expected %s",
-                       error_name(part->stream, name), (unsigned long long)version, expected);
-  if (!e) return code;
-  e->version = version;
-  memcpy(e->stream, part->stream.bytes, part->stream.length);
-  e->stream_length = part->stream.length;
-  return code;
-}
-
-static int check_conditions(const rille_append *append, struct overlay_entry *const *streams,
-                            rille_error *e) {
-  for (size_t i = 0; i < append->part_count; i++)
-    if (!holds(append->parts[i].expect, streams[i]->count))
-      return conflict(&append->parts[i], streams[i]->count, e);
-  return 0;
-}
+#include "input.h"
+#include "note.h"
 
 /* ---- Building the frame ---- */
 
 struct building {
   struct log *log;
+  uint16_t kind;
   uint64_t address, position;
   int64_t time_us;
-  uint32_t content;
+  uint32_t prefix, content;
+  struct id_run run;
 };
 
 static size_t distinct(const rille_event_input *event, rille_text tags[RILLE_TAGS]) {
@@ -166,8 +48,8 @@ static int add_link(struct building *b, struct record_writer *w, size_t chain, r
   uint64_t number = entry->count + 1;
   chain_next_links(entry->count, entry->tower, links);
   record_add_chain(w, chain, number, links);
-  return overlay_advance(&b->log->overlay, entry, number, w->address, b->address) ? 0
-                                                                                  : error_memory(e);
+  return overlay_advance(&b->log->fresh, entry, number, w->address, b->address) ? 0
+                                                                                : error_memory(e);
 }
 
 static int add_links(struct building *b, struct record_writer *w, const struct record_fields *f,
@@ -205,78 +87,82 @@ static int build_event(struct building *b, rille_text stream, const rille_event_
   if (l->frame.length > FRAME_BYTES_MOST)
     return error_set(e, RILLE_INVALID, "the append is too large: write it in several");
   failed = log_note_place(l, (struct place){b->position, b->address, address}, e);
+  struct noted_id id = {stream, event->id, address, b->address};
+  if (!failed) failed = note_id(&l->fresh, &l->identity, &b->run, &id, e);
   b->position++;
   return failed;
 }
 
-static int build(struct building *b, const rille_append *append, rille_error *e) {
-  struct log *l = b->log;
+/* A frame with nothing in it, at the end of the log. */
+static int begin_frame(struct building *b, struct log *l, uint16_t kind, int64_t now_us,
+                       rille_error *e) {
+  *b = (struct building){
+      .log = l, .kind = kind, .address = l->seen.address, .position = l->seen.next_position};
+  b->time_us = now_us > l->seen.time_us ? now_us : l->seen.time_us;
+  b->content = checksum_seed(l->identity.salt, b->address);
   buffer_clear(&l->frame, LOG_FRAME_KEEP_BYTES);
-  if (!buffer_add_zeros(&l->frame, FRAME_HEADER_BYTES)) return error_memory(e);
-  for (size_t i = 0; i < append->part_count; i++)
-    for (size_t j = 0; j < append->parts[i].event_count; j++) {
-      int failed = build_event(b, append->parts[i].stream, &append->parts[i].events[j], e);
-      if (failed) return failed;
-    }
-  return 0;
+  return buffer_add_zeros(&l->frame, FRAME_HEADER_BYTES) ? 0 : error_memory(e);
+}
+
+static int add_fact(struct building *b, const struct fact *fact, rille_error *e) {
+  struct log *l = b->log;
+  size_t n = fact_bytes(fact->name);
+  uint8_t *room = buffer_reserve(&l->frame, n);
+  if (!room) return error_memory(e);
+  fact_put(room, fact);
+  b->content = checksum(b->content, room, n);
+  b->prefix += (uint32_t)n;
+  int failed = note_facts(&l->fresh, room, n, b->address, e);
+  l->frame.length += n;
+  return failed;
+}
+
+static int build(struct building *b, const rille_append *append, rille_error *e) {
+  const rille_mark_move *mark = &append->mark;
+  struct fact moved = {FACT_MARK, mark->name, mark->to};
+  int failed = mark->name.length ? add_fact(b, &moved, e) : 0;
+  for (size_t i = 0; i < append->part_count && !failed; i++)
+    for (size_t j = 0; j < append->parts[i].event_count && !failed; j++)
+      failed = build_event(b, append->parts[i].stream, &append->parts[i].events[j], e);
+  return failed;
 }
 
 /* ---- Writing it ---- */
 
 static void start_write_back(struct log *l) {
-  if (l->written.address - l->started < LOG_WRITE_BACK_BYTES) return;
-  segments_start_writing(&l->segments, max_u64(l->started, l->durable.address), l->written.address);
-  l->started = l->written.address;
+  if (l->seen.address - l->started < LOG_WRITE_BACK_BYTES) return;
+  segments_start_writing(&l->segments, max_u64(l->started, log_durable(l).address),
+                         l->seen.address);
+  l->started = l->seen.address;
 }
 
 static int write_frame(struct log *l, const struct building *b, rille_error *e) {
+  struct control_words *w = l->control->words;
   struct frame f = {.address = b->address,
                     .length = (uint32_t)l->frame.length,
-                    .kind = FRAME_EVENTS,
+                    .kind = b->kind,
                     .format = FRAME_FORMAT,
-                    .count = (uint32_t)(b->position - l->written.next_position),
+                    .count = (uint32_t)(b->position - l->seen.next_position),
                     .time_us = b->time_us,
-                    .first_position = l->written.next_position,
-                    .durable = l->durable.address,
+                    .first_position = l->seen.next_position,
+                    .durable = log_durable(l).address,
+                    .prefix = b->prefix,
                     .content_checksum = b->content};
   frame_put_header(l->frame.bytes, &f, l->identity.salt);
+  atomic_store(&w->writing, frame_end(&f));
   int failed = segments_append(&l->segments, b->address, l->frame.bytes, l->frame.length, e);
-  if (failed) return failed;
-  l->written =
-      (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
-  l->appends++;
+  if (failed) return failed; /* `writing` stays: the next one looks after what is left */
+  l->seen = (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
+  shared_end_set(&w->written, &l->seen);
+  atomic_store(&w->writing, 0);
+  atomic_fetch_add(&w->appends, 1);
   start_write_back(l);
   return 0;
 }
 
-static int succeed_if_full(struct log *l, rille_error *e) {
-  uint64_t end = l->written.address;
-  if (end - segments_last_first(&l->segments) < l->options.segment_bytes) return 0;
-  rille_error why = {0};
-  int failed = log_flush_all(l, e); /* R1 */
-  if (failed) return failed;
-  failed = segments_succeed(&l->segments, end, &why);
-  if (failed == RILLE_IO) log_fail(l, failed, why.message);
-  if (failed && e) *e = why;
-  return failed;
-}
-
-static size_t count_events(const rille_append *append) {
-  size_t n = 0;
-  for (size_t i = 0; i < append->part_count; i++) n += append->parts[i].event_count;
-  return n;
-}
-
-static int write_events(struct log *l, const rille_append *append, rille_error *e) {
-  int failed = succeed_if_full(l, e);
-  if (failed) return failed;
-  struct building b = {
-      .log = l, .address = l->written.address, .position = l->written.next_position};
-  int64_t now = append->now_us ? append->now_us : l->options.clock(l->options.clock_context);
-  b.time_us = now > l->written.time_us ? now : l->written.time_us;
-  b.content = checksum_seed(l->identity.salt, b.address);
-  failed = build(&b, append, e);
-  if (!failed) failed = write_frame(l, &b, e);
+/* Ends an append: writes the frame, or undoes what building it has changed. */
+static int finish_frame(struct log *l, const struct building *b, int failed, rille_error *e) {
+  if (!failed) failed = write_frame(l, b, e);
   if (!failed) return 0;
   if (log_reload(l, NULL) == 0) return failed;
   return error_set(e, RILLE_IO,
@@ -285,53 +171,198 @@ static int write_events(struct log *l, const rille_append *append, rille_error *
                    l->why);
 }
 
-/* The entries of the parts' streams, fetched before anything is written, because
-** nothing may fail afterwards. */
-static int find_streams(struct log *l, const rille_append *append, struct overlay_entry **entries,
-                        rille_error *e) {
-  int failed = 0;
-  for (size_t i = 0; i < append->part_count && !failed; i++)
-    failed = log_entry(l, CHAIN_STREAM, append->parts[i].stream, &entries[i], e);
+/* ---- Taking turns ---- */
+
+/* What the last one left who died while it wrote. */
+static int clear_writing(struct log *l, const struct log_end *end, rille_error *e) {
+  uint64_t to = atomic_load(&l->control->words->writing);
+  if (to == 0) return 0;
+  int failed = segments_refresh(&l->segments, e);
+  if (!failed) failed = segments_zero(&l->segments, end->address, to, e);
+  if (!failed) atomic_store(&l->control->words->writing, 0);
   return failed;
 }
 
-static void report(const struct log *l, const rille_append *append,
-                   struct overlay_entry *const *entries, uint64_t before, rille_appended *done) {
-  for (size_t i = 0; i < append->part_count; i++) {
-    done->version = entries[i]->count;
-    if (append->versions) append->versions[i] = entries[i]->count;
+/* Where others have written since, the last file ends elsewhere. */
+static int catch_up_to_append(struct log *l, rille_error *e) {
+  struct log_end end = log_written(l);
+  bool moved = end.address != l->seen.address;
+  int failed = clear_writing(l, &end, e);
+  if (!failed && moved) failed = segments_refresh(&l->segments, e);
+  return failed ? failed : log_catch_up(l, &end, e);
+}
+
+int log_enter_append(struct log *l, rille_error *e) {
+  pthread_mutex_lock(&l->appending);
+  bool taken = control_take(l->control, CONTROL_WRITER, true);
+  pthread_mutex_lock(&l->lock);
+  int failed = log_refuse_failed(l, e);
+  if (!failed && !taken) failed = error_set(e, RILLE_IO, "can't lock the file `store`");
+  if (!failed) failed = catch_up_to_append(l, e);
+  if (failed) log_leave_append(l);
+  return failed;
+}
+
+void log_leave_append(struct log *l) {
+  pthread_mutex_unlock(&l->lock);
+  control_free(l->control, CONTROL_WRITER);
+  pthread_mutex_unlock(&l->appending);
+}
+
+/* ---- Segments ---- */
+
+/* A folder that could not be flushed fails the store for all: nobody can tell whether
+** the successor would outlive a power cut. */
+static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
+  rille_error why = {0};
+  int failed = segments_succeed(&l->segments, end, &why);
+  if (!failed) atomic_store(&l->control->words->segment, end);
+  if (failed == RILLE_IO)
+    atomic_store(&l->control->words->error, why.system ? (uint32_t)why.system : 1);
+  if (failed && e) *e = why;
+  return failed;
+}
+
+static bool is_full(struct log *l, uint64_t beyond) {
+  return l->seen.address - segments_last_first(&l->segments) >= l->options.segment_bytes + beyond;
+}
+
+/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
+int log_succeed(struct log *l, rille_error *e) {
+  if (!is_full(l, 0)) return 0;
+  uint64_t end = l->seen.address;
+  pthread_mutex_unlock(&l->lock);
+  int failed = log_flush(l, end, e);
+  pthread_mutex_lock(&l->lock);
+  return failed ? failed : begin_segment(l, end, e);
+}
+
+/* Who does not want to wait for the disk leaves it to the thread, within bounds. */
+static int succeed_if_full(struct log *l, bool relaxed, rille_error *e) {
+  if (!relaxed || !l->work.started || is_full(l, LOG_UNFOLDED_BYTES_MOST)) return log_succeed(l, e);
+  if (is_full(l, 0)) {
+    l->work.succeed = true;
+    pthread_cond_signal(&l->work.wanted);
   }
-  if (l->written.next_position == before) return;
-  done->first = before;
-  done->last = l->written.next_position - 1;
+  return 0;
 }
 
-static int append_locked(struct log *l, const rille_append *append, struct overlay_entry **entries,
-                         rille_appended *done, rille_error *e) {
-  uint64_t before = l->written.next_position;
-  int failed = log_fold_if_due(l, e);
-  if (!failed) failed = find_streams(l, append, entries, e);
-  if (!failed) failed = check_conditions(append, entries, e);
-  if (!failed && count_events(append)) failed = write_events(l, append, e);
-  if (!failed) report(l, append, entries, before, done);
+/* ---- Appending ---- */
+
+static size_t count_events(const rille_append *append) {
+  size_t n = 0;
+  for (size_t i = 0; i < append->part_count; i++) n += append->parts[i].event_count;
+  return n;
+}
+
+static int write_events(struct log *l, const rille_append *append, uint16_t kind, rille_error *e) {
+  struct building b;
+  int64_t now = append->now_us ? append->now_us : l->options.clock(l->options.clock_context);
+  int failed = begin_frame(&b, l, kind, now, e);
+  if (!failed) failed = build(&b, append, e);
+  return finish_frame(l, &b, failed, e);
+}
+
+static int report(struct log *l, const rille_append *append, uint64_t before, rille_appended *done,
+                  rille_error *e) {
+  int failed = 0;
+  for (size_t i = 0; i < append->part_count && !failed; i++) {
+    struct chain_head head;
+    failed = log_find_head(l, CHAIN_STREAM, append->parts[i].stream, &head, e);
+    done->version = head.count;
+    if (append->versions) append->versions[i] = head.count;
+  }
+  if (l->seen.next_position == before) return failed;
+  done->first = before;
+  done->last = l->seen.next_position - 1;
   return failed;
 }
 
-int log_append(struct log *l, const rille_append *append, rille_appended *done, uint64_t *end,
-               rille_error *e) {
-  struct overlay_entry *few[8], **entries = few;
+static int append_locked(struct log *l, struct condition *c, bool relaxed, rille_appended *done,
+                         bool *again, rille_error *e) {
+  const rille_append *append = c->append;
+  size_t events = count_events(append);
+  bool writes = events || append->mark.name.length;
+  int result = writes ? succeed_if_full(l, relaxed, e) : 0;
+  if (!result) result = condition_check(c, l, done, again, e);
+  if (result || *again) return result;
+  uint64_t before = l->seen.next_position;
+  if (writes) result = write_events(l, append, events ? FRAME_EVENTS : FRAME_MARK, e);
+  return result ? result : report(l, append, before, done, e);
+}
+
+static int append_checked(struct log *l, struct condition *c, bool relaxed, rille_appended *done,
+                          uint64_t *end, rille_error *e) {
+  for (;;) {
+    bool again = false;
+    int result = log_make_room(l, e);
+    if (!result) result = condition_walk(c, l, e);
+    if (!result) result = log_enter_append(l, e);
+    if (result) return result;
+    result = append_locked(l, c, relaxed, done, &again, e);
+    *end = l->seen.address;
+    log_leave_append(l);
+    if (result || !again) return result < 0 ? result : 0;
+  }
+}
+
+int log_append(struct log *l, const rille_append *append, bool relaxed, rille_appended *done,
+               uint64_t *end, rille_error *e) {
+  struct condition c;
   *done = (rille_appended){0};
-  int failed = check_input(append, e);
+  *end = 0;
+  int failed = input_check(append, e);
   if (failed) return failed;
   if (l->options.readonly)
     return error_set(e, RILLE_READONLY, "the store is open for reading only");
-  size_t bytes = append->part_count * sizeof *entries;
-  if (bytes > sizeof few && !(entries = memory_get(&l->memory, bytes))) return error_memory(e);
-  pthread_mutex_lock(&l->lock);
-  failed = log_refuse_failed(l, e);
-  if (!failed) failed = append_locked(l, append, entries, done, e);
-  *end = l->written.address;
-  pthread_mutex_unlock(&l->lock);
-  if (entries != few) memory_free(&l->memory, entries, bytes);
+  if ((failed = condition_init(&c, l, append, e)) < 0) return failed;
+  failed = append_checked(l, &c, relaxed, done, end, e);
+  condition_release(&c);
+  return failed;
+}
+
+/* ---- Truncating ---- */
+
+static int check_cut(struct log *l, rille_text stream, uint64_t *before, rille_error *e) {
+  struct chain_head head;
+  char name[ERROR_NAME_BYTES];
+  int failed = log_find_head(l, CHAIN_STREAM, stream, &head, e);
+  if (failed) return failed;
+  if (head.count == 0)
+    return error_set(e, RILLE_NOTFOUND, "no event was ever written to stream \"%s\"",
+                     error_name(stream, name));
+  if (*before == UINT64_MAX) *before = head.count + 1;
+  if (*before <= head.count + 1) return 0;
+  return error_set(e, RILLE_INVALID,
+                   "before = %llu: stream \"%s\" is at version %llu, so at most %llu can be given",
+                   (unsigned long long)*before, error_name(stream, name),
+                   (unsigned long long)head.count, (unsigned long long)head.count + 1);
+}
+
+static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_error *e) {
+  struct building b;
+  struct fact cut = {FACT_CUT, stream, before};
+  int failed = log_succeed(l, e);
+  if (failed) return failed;
+  failed = begin_frame(&b, l, FRAME_STREAM, l->options.clock(l->options.clock_context), e);
+  if (!failed) failed = add_fact(&b, &cut, e);
+  return finish_frame(l, &b, failed, e);
+}
+
+int log_cut(struct log *l, rille_text stream, uint64_t before, uint64_t *end, rille_error *e) {
+  struct chain_head now;
+  *end = 0;
+  int failed = input_check_stream(stream, e);
+  if (!failed && l->options.readonly)
+    failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
+  if (!failed) failed = log_make_room(l, e);
+  if (!failed) failed = log_enter_append(l, e);
+  if (failed) return failed;
+  failed = check_cut(l, stream, &before, e);
+  if (!failed) failed = log_find_head(l, WORD_CUT, stream, &now, e);
+  bool is_new = !failed && before > 1 && (now.count == 0 || before > now.tower[0]);
+  if (is_new) failed = write_cut(l, stream, before, e);
+  *end = l->seen.address;
+  log_leave_append(l);
   return failed;
 }

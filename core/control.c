@@ -1,169 +1,211 @@
-/* control.c: the files `store` and `control`. */
+/* control.c: byte locks on `store`, and the words in `control`. */
 #include "control.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 
-#include "checksum.h"
 #include "error.h"
-#include "system.h"
 
-#define MAGIC "rille\r\n\032"
-#define ORDER_MARK 0x01020304u
-#define STORE_BYTES 64u
-#define CONTROL_BYTES 4096u
+#define MAGIC "rillectl"
 
-enum {
-  I_MAGIC = 0,
-  I_FORMAT = 8,
-  I_ORDER = 12,
-  I_UUID = 16,
-  I_SALT = 32,
-  I_CREATED = 40,
-  I_CHECKSUM = 60
-};
-enum { C_MAGIC = 0, C_FORMAT = 8, C_PID = 16 };
+_Static_assert(sizeof(struct control_words) <= CONTROL_BYTES, "the words fit their page");
 
-int identity_make(struct identity *id, rille_error *e) {
-  uint8_t b[24];
-  int number = system_entropy(b, sizeof b);
-  if (number) return error_system(e, number, "can't get random bytes");
-  memcpy(id->uuid, b, 16);
-  id->uuid[6] = (uint8_t)((id->uuid[6] & 0x0f) | 0x40); /* RFC 9562, version 4 */
-  id->uuid[8] = (uint8_t)((id->uuid[8] & 0x3f) | 0x80);
-  id->salt = get64(b + 16);
-  id->created_us = system_clock_us();
-  return 0;
-}
+/* ---- The words ---- */
 
-int identity_write(const char *folder, const struct identity *id, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  uint8_t b[STORE_BYTES] = {0};
-  memcpy(b + I_MAGIC, MAGIC, 8);
-  put32(b + I_FORMAT, CONTROL_FORMAT);
-  put32(b + I_ORDER, ORDER_MARK);
-  memcpy(b + I_UUID, id->uuid, 16);
-  put64(b + I_SALT, id->salt);
-  put64(b + I_CREATED, (uint64_t)id->created_us);
-  put32(b + I_CHECKSUM, checksum(0, b, I_CHECKSUM));
-  if (!system_join(path, sizeof path, folder, "store"))
-    return error_set(e, RILLE_INVALID, "the path is too long");
-  int fd, number = system_open(path, SYSTEM_CREATE, &fd);
-  if (number) return error_system(e, number, "can't create %s", path);
+/* The file has its bytes, all of them: a page that a full disk has no room for would
+** end in a signal when it is touched. */
+static int fill_file(int fd) {
+  static const uint8_t zeros[CONTROL_BYTES];
+  uint64_t bytes;
   size_t put;
-  number = system_write(fd, 0, b, sizeof b, NULL, 0, &put);
-  if (!number) number = system_flush(fd);
-  system_close(fd);
-  return number ? error_system(e, number, "can't write %s", path) : 0;
+  int number = system_size(fd, &bytes);
+  if (number || bytes >= CONTROL_BYTES) return number;
+  return system_write(fd, 0, zeros, sizeof zeros, NULL, 0, &put);
 }
 
-void identity_text(const uint8_t uuid[16], char room[37]) {
-  const char *digits = "0123456789abcdef";
-  for (int i = 0; i < 16; i++) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) *room++ = '-';
-    *room++ = digits[uuid[i] >> 4];
-    *room++ = digits[uuid[i] & 15];
-  }
-  *room = '\0';
+static int open_words(const struct control *c, char *path, int *fd) {
+  if (!system_join(path, SYSTEM_PATH_BYTES, c->folder, "control")) return ENAMETOOLONG;
+  if (c->readonly) return system_open(path, SYSTEM_READ, fd);
+  int number = system_open(path, SYSTEM_WRITE, fd);
+  return number == ENOENT ? system_open(path, SYSTEM_CREATE, fd) : number;
 }
 
-static int parse(const uint8_t *b, size_t n, const char *path, struct identity *id,
-                 rille_error *e) {
-  if (n < STORE_BYTES || memcmp(b + I_MAGIC, MAGIC, 8) != 0)
-    return error_set(e, RILLE_INVALID, "%s is not the identity of a rille store", path);
-  if (get32(b + I_FORMAT) > CONTROL_FORMAT)
-    return error_set(e, RILLE_UNSUPPORTED,
-                     "%s is of format %u, made by a newer rille; this one knows format %u", path,
-                     get32(b + I_FORMAT), CONTROL_FORMAT);
-  if (get32(b + I_CHECKSUM) != checksum(0, b, I_CHECKSUM) || get32(b + I_ORDER) != ORDER_MARK)
-    return error_set(
-        e, RILLE_CORRUPT,
-        "%s is damaged: without its 64 bytes the log can't be read; take them from a backup", path);
-  memcpy(id->uuid, b + I_UUID, 16);
-  id->salt = get64(b + I_SALT);
-  id->created_us = (int64_t)get64(b + I_CREATED);
-  return 0;
-}
-
-/* The pid in `control`, or 0 where it can't be told. */
-static int64_t holder(const char *folder) {
-  char path[SYSTEM_PATH_BYTES];
-  uint8_t b[C_PID + 8];
-  size_t got = 0;
-  int fd;
-  if (!system_join(path, sizeof path, folder, "control")) return 0;
-  if (system_open(path, SYSTEM_READ, &fd) != 0) return 0;
-  int number = system_read(fd, 0, b, sizeof b, &got);
-  system_close(fd);
-  return number == 0 && got == sizeof b && memcmp(b, MAGIC, 8) == 0 ? (int64_t)get64(b + C_PID) : 0;
-}
-
-/* Losing this file loses nothing, so it is not flushed. */
-static int announce(const char *folder, int64_t pid, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  uint8_t b[CONTROL_BYTES] = {0};
-  memcpy(b + C_MAGIC, MAGIC, 8);
-  put32(b + C_FORMAT, CONTROL_FORMAT);
-  put64(b + C_PID, (uint64_t)pid);
-  if (!system_join(path, sizeof path, folder, "control"))
-    return error_set(e, RILLE_INVALID, "the path is too long");
-  int fd, number = system_open(path, SYSTEM_WRITE, &fd);
-  if (number == ENOENT) number = system_open(path, SYSTEM_CREATE, &fd);
+static int map_words(struct control *c, rille_error *e) {
+  char path[SYSTEM_PATH_BYTES] = "";
+  void *page = NULL;
+  uint64_t bytes = 0;
+  int fd, number = open_words(c, path, &fd);
   if (number) return error_system(e, number, "can't open %s", path);
-  size_t put;
-  number = system_write(fd, 0, b, sizeof b, NULL, 0, &put);
+  number = c->readonly ? system_size(fd, &bytes) : fill_file(fd);
+  if (!number && c->readonly && bytes < CONTROL_BYTES) number = EINVAL;
+  if (!number) number = system_map(fd, CONTROL_BYTES, !c->readonly, &page);
   system_close(fd);
-  return number ? error_system(e, number, "can't write %s", path) : 0;
+  c->words = page;
+  return number ? error_system(e, number, "can't map %s", path) : 0;
 }
 
-static int busy(const char *folder, rille_error *e) {
-  int64_t pid = holder(folder);
-  int code = pid ? error_set(e, RILLE_BUSY, "%s is held by process %lld", folder, (long long)pid)
-                 : error_set(e, RILLE_BUSY, "%s is held by another process", folder);
-  if (e) e->pid = pid;
+/* In place, because readers may have mapped the file. */
+static void make_words_anew(struct control *c) {
+  struct control_words *w = c->words;
+  bool sound = memcmp(w->magic, MAGIC, sizeof w->magic) == 0;
+  uint64_t generation = sound ? atomic_load(&w->generation) : 0;
+  if (generation == 0) generation = (uint64_t)system_clock_us(); /* its number was lost */
+  atomic_store(&w->generation, 0);
+  memcpy(w->magic, MAGIC, sizeof w->magic);
+  w->pid = generation; /* kept here until control_ready */
+  atomic_store(&w->error, 0);
+  atomic_store(&w->writing, 0);
+  atomic_store(&w->owed, 0);
+  atomic_store(&w->flushing, 0);
+  atomic_store(&w->appends, 0);
+  atomic_store(&w->folds, 0);
+  atomic_store(&w->flushes, 0);
+}
+
+void control_ready(struct control *c) {
+  if (c->alone) {
+    uint64_t generation = c->words->pid + 1;
+    c->words->pid = (uint64_t)system_pid();
+    atomic_store(&c->words->generation, generation);
+    control_wake(c);
+    system_lock(c->fd, CONTROL_PRESENCE, SYSTEM_SHARED, false);
+    c->alone = false;
+  }
+  system_lock(c->fd, CONTROL_OPENING, SYSTEM_FREE, false);
+}
+
+uint64_t control_generation(struct control *c) {
+  if (!c->words && (!system_is_locked(c->fd, CONTROL_PRESENCE) || map_words(c, NULL) != 0))
+    return 0;
+  return memcmp(c->words->magic, MAGIC, sizeof c->words->magic) == 0
+             ? atomic_load(&c->words->generation)
+             : 0;
+}
+
+/* ---- Opening and closing ---- */
+
+static int refuse_copy(const char *folder, rille_error *e) {
+  int code =
+      error_set(e, RILLE_BUSY,
+                "%s is open in this process by another copy of the library: use one copy", folder);
+  if (e) e->pid = system_pid();
   return code;
 }
 
-static int claim(struct control *c, const char *folder, rille_error *e) {
-  int number = system_lock(c->fd, CONTROL_PRESENCE, !c->readonly);
-  if (number == EAGAIN) return busy(folder, e);
-  if (number && c->readonly) return 0; /* media that know no locks have no writers */
-  if (number) return error_system(e, number, "can't lock %s/store", folder);
-  if (c->readonly) return 0;
-  c->announced = true;
-  return announce(folder, system_pid(), e);
+/* Media that know no locks have no writers. */
+static int enter_to_read(struct control *c) {
+  (void)system_lock(c->fd, CONTROL_OPENING, SYSTEM_SHARED, true);
+  (void)control_generation(c);
+  return 0;
 }
 
-static int open_identity(struct control *c, const char *folder, struct identity *id,
-                         rille_error *e) {
+static int enter_to_write(struct control *c, rille_error *e) {
+  int number = system_lock(c->fd, CONTROL_OPENING, SYSTEM_EXCLUSIVE, true);
+  if (!number) number = system_lock(c->fd, CONTROL_PRESENCE, SYSTEM_EXCLUSIVE, false);
+  c->alone = number == 0;
+  if (number == EAGAIN) number = system_lock(c->fd, CONTROL_PRESENCE, SYSTEM_SHARED, false);
+  if (number) return error_system(e, number, "can't lock %s/store", c->folder);
+  int failed = map_words(c, e);
+  if (!failed && c->alone) make_words_anew(c);
+  return failed;
+}
+
+static int refuse_failed(const struct control *c, rille_error *e) {
+  uint32_t number = c->readonly || c->alone ? 0 : atomic_load(&c->words->error);
+  return number ? error_system(e, (int)number,
+                               "a flush failed, and other processes still have %s open: close it "
+                               "in all of them; who opens it next repairs it",
+                               c->folder)
+                : 0;
+}
+
+static bool is_open_twice(const struct control *c) {
+  struct system_identity identity;
   char path[SYSTEM_PATH_BYTES];
-  uint8_t b[STORE_BYTES];
-  size_t got;
-  if (!system_join(path, sizeof path, folder, "store"))
-    return error_set(e, RILLE_INVALID, "the path is too long");
-  int number = system_open(path, c->readonly ? SYSTEM_READ : SYSTEM_WRITE, &c->fd);
-  if (number == ENOENT)
-    return error_set(e, RILLE_INVALID, "the folder %s is no rille store: it has no file 'store'",
-                     folder);
-  if (number == EACCES || number == EROFS || number == EPERM)
-    return error_system(e, number, "can't write to %s; it can be opened with readonly", path);
-  if (number) return error_system(e, number, "can't open %s", path);
-  number = system_read(c->fd, 0, b, sizeof b, &got);
-  return number ? error_system(e, number, "can't read %s", path) : parse(b, got, path, id, e);
+  return system_join(path, sizeof path, c->folder, "store") &&
+         system_identity(path, &identity) == 0 && system_count_open(identity) > 1;
 }
 
 int control_open(struct control *c, const char *folder, bool readonly, struct identity *id,
                  rille_error *e) {
   *c = (struct control){.fd = -1, .readonly = readonly, .folder = folder};
-  int failed = open_identity(c, folder, id, e);
-  if (!failed) failed = claim(c, folder, e);
+  int failed = identity_open(folder, readonly, &c->fd, id, e);
+  if (failed) {
+    c->fd = -1;
+    return failed;
+  }
+  failed = is_open_twice(c) ? refuse_copy(folder, e) : 0;
+  if (!failed) failed = readonly ? enter_to_read(c) : enter_to_write(c, e);
+  if (!failed) failed = refuse_failed(c, e);
   if (failed) control_close(c);
   return failed;
 }
 
+void control_leave(struct control *c) {
+  if (c->readonly) return;
+  if (system_lock(c->fd, CONTROL_OPENING, SYSTEM_EXCLUSIVE, true) != 0) return;
+  c->alone = system_lock(c->fd, CONTROL_PRESENCE, SYSTEM_EXCLUSIVE, false) == 0;
+}
+
 void control_close(struct control *c) {
-  if (c->announced) (void)announce(c->folder, 0, NULL); /* a stale pid would only mislead */
-  c->announced = false;
+  if (c->words) system_unmap(c->words, CONTROL_BYTES);
+  if (c->fd >= 0) system_close(c->fd);
+  c->words = NULL;
+  c->fd = -1;
+}
+
+void control_forget(struct control *c) {
   if (c->fd >= 0) system_close(c->fd);
   c->fd = -1;
+}
+
+/* ---- Taking turns ---- */
+
+bool control_take(struct control *c, enum control_byte byte, bool wait) {
+  return system_lock(c->fd, byte, SYSTEM_EXCLUSIVE, wait) == 0;
+}
+
+void control_free(struct control *c, enum control_byte byte) {
+  system_lock(c->fd, byte, SYSTEM_FREE, false);
+}
+
+/* ---- Ends ---- */
+
+void shared_end_set(struct shared_end *s, const struct log_end *end) {
+  uint64_t turn = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
+  _Atomic uint64_t *w = s->words[turn & 1];
+  atomic_thread_fence(memory_order_release); /* who sees a new word sees the last turn, too */
+  atomic_store_explicit(&w[0], end->address, memory_order_relaxed);
+  atomic_store_explicit(&w[1], end->next_position, memory_order_relaxed);
+  atomic_store_explicit(&w[2], (uint64_t)end->time_us, memory_order_relaxed);
+  atomic_store_explicit(&w[3], end->last_frame, memory_order_relaxed);
+  atomic_store_explicit(&w[4], end->last_checksum, memory_order_relaxed);
+  atomic_store_explicit(&s->turn, turn, memory_order_release);
+}
+
+/* The words that turn t names are overwritten for turn t + 2, after t + 1 was set. */
+struct log_end shared_end_get(const struct shared_end *s) {
+  for (;;) {
+    uint64_t turn = atomic_load_explicit(&s->turn, memory_order_acquire);
+    const _Atomic uint64_t *w = s->words[turn & 1];
+    struct log_end end = {
+        .address = atomic_load_explicit(&w[0], memory_order_relaxed),
+        .next_position = atomic_load_explicit(&w[1], memory_order_relaxed),
+        .time_us = (int64_t)atomic_load_explicit(&w[2], memory_order_relaxed),
+        .last_frame = atomic_load_explicit(&w[3], memory_order_relaxed),
+        .last_checksum = (uint32_t)atomic_load_explicit(&w[4], memory_order_relaxed)};
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&s->turn, memory_order_relaxed) == turn) return end;
+  }
+}
+
+/* ---- Waking ---- */
+
+void control_wake(struct control *c) {
+  atomic_fetch_add(&c->words->sequence, 1);
+  system_wake_all(&c->words->sequence);
+}
+
+bool control_sleep(struct control *c, uint32_t sequence, int64_t timeout_us) {
+  return system_sleep_on(&c->words->sequence, sequence, timeout_us);
 }

@@ -1,53 +1,113 @@
-/* control.h: who holds a store.
+/* control.h: what the processes that have a store open share: who may do what, by
+** byte locks, and how far the log has come, in words of memory.
 **
-** The file `store` says what the store is and carries byte locks, which the
-** kernel frees with their holder, after a crash or a reboot alike; it can't be
-** deleted without deleting the store. A small file `control` beside it has
-** words for those who meet a lock, such as the holder's pid; it is made anew by
-** each first opener and worth nothing without the locks.
+** The locks are bytes behind the end of the file `store`. The kernel frees them
+** with their holder, after a crash or a reboot alike, so that no lock outlives who
+** took it. Threads of one process share a lock: each stands behind a mutex there.
 **
-**    store (64 bytes)   0 "rille\r\n\032"   8 format   12 byte order mark
-**                      16 uuid   32 salt   40 time of creation   60 checksum */
+**    OPENING    exclusive while somebody opens, repairs or closes the store;
+**               shared while somebody opens it to read
+**    PRESENCE   shared by all who may write, as long as they have it open: who gets
+**               it exclusively, while OPENING, is alone: the first, or the last
+**    WRITER     exclusive for one append
+**    FLUSHER    exclusive for one flush
+**    FOLDER     exclusive for one fold
+**
+** The words are in the file `control`, mapped by everybody and made anew, in place,
+** by a first opener. They are worth nothing without the locks.
+**
+**    generation  how many first openers there were; 0 while one is at work
+**    written     end of the log: all below it is whole. Set under WRITER
+**    writing     where the frame ends that is being written; 0: none is. Who takes
+**                WRITER and finds it set zeroes what its dead predecessor left
+**    durable     end of what a flush has reached. Set under FLUSHER
+**    flushing    1 from before a flush until its success is known. Who takes FLUSHER
+**                and finds it set can't tell what the kernel has told the dead, and
+**                writes [durable, written) again before it flushes (R4)
+**    owed        for transactions: end of the last commit frame not yet flushed
+**    error       errno of a flush that failed: final. Set before FLUSHER is freed
+**    segment     first address of the last log file. Set under WRITER
+**    sequence    goes up, and wakes who sleeps on it, when an end has moved
+**
+** Invariant L10: durable <= written, also for who reads both without a lock and
+** durable first. */
 #ifndef RILLE_CONTROL_H
 #define RILLE_CONTROL_H
 
-#include "buffer.h"
+#include "frame.h"
+#include "identity.h"
+#include "system.h"
 
-#define CONTROL_FORMAT 1
+#define CONTROL_BYTES 4096u
 
-/* Bytes of the file `store` that are locked; they lie behind its end. */
 enum control_byte {
-  CONTROL_PRESENCE = 1 << 20, /* shared by readers, exclusive for one writer */
-  CONTROL_WRITER,             /* reserved: appending */
-  CONTROL_FLUSHER             /* reserved: flushing */
+  CONTROL_OPENING = 1 << 20,
+  CONTROL_PRESENCE,
+  CONTROL_WRITER,
+  CONTROL_FLUSHER,
+  CONTROL_FOLDER
 };
 
-/* What the file `store` says. */
-struct identity {
-  uint8_t uuid[16];
-  uint64_t salt;
-  int64_t created_us;
+/* An end of the log that is set by one and read by all. There is no lock for who
+** reads it, and a setter may die in between: so there are two, and `turn` tells
+** which is right. */
+#define SHARED_END_WORDS 5
+struct shared_end {
+  _Atomic uint64_t turn;
+  _Atomic uint64_t words[2][SHARED_END_WORDS];
 };
 
-/* A fresh identity, from the system's entropy. */
-INTERNAL int identity_make(struct identity *identity, rille_error *error);
-/* Writes it to a new file `store` in a folder, flushed. */
-INTERNAL int identity_write(const char *folder, const struct identity *identity,
-                            rille_error *error);
-/* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" */
-INTERNAL void identity_text(const uint8_t uuid[16], char room[37]);
+/* What is set together lies in one line of the processor's cache. */
+struct control_words {
+  char magic[8];
+  _Atomic uint64_t generation;
+  uint64_t pid;                    /* of the first opener, for people */
+  _Atomic uint32_t error;
+  _Alignas(64) struct shared_end written;
+  _Atomic uint64_t writing, segment, owed;
+  _Atomic uint64_t appends, folds; /* how many there were */
+  _Alignas(64) struct shared_end durable;
+  _Atomic uint64_t flushing, flushes;
+  _Alignas(64) _Atomic uint32_t sequence;
+};
 
 struct control {
-  int fd; /* of `store`, with the lock; -1: not held */
-  bool readonly, announced;
-  const char *folder; /* the caller's */
+  int fd;                      /* of `store`, with the locks; -1: closed */
+  bool readonly;
+  bool alone;                  /* PRESENCE is ours exclusively, and so is OPENING */
+  const char *folder;          /* the caller's */
+  struct control_words *words; /* NULL: readonly, and nobody has made them yet */
 };
 
-/* Reads the identity and takes the store: for this process alone, or among
-** readers. RILLE_BUSY with the holder's pid; RILLE_INVALID where the folder is no
-** store; RILLE_UNSUPPORTED where it is a newer one's. */
+/* Opens the store's identity and takes OPENING, waiting for it, then PRESENCE.
+** `alone` tells whether the caller is the first: then the words are blank, and it
+** repairs the log and sets them. RILLE_BUSY: another copy of this library has it open
+** in this process. */
 INTERNAL int control_open(struct control *control, const char *folder, bool readonly,
                           struct identity *identity, rille_error *error);
+/* The store is open: others may come. */
+INTERNAL void control_ready(struct control *control);
+/* Begins closing: takes OPENING; `alone` tells whether this is the last one. */
+INTERNAL void control_leave(struct control *control);
 INTERNAL void control_close(struct control *control);
+/* In a forked child: lets go of the locks, which are the parent's. */
+INTERNAL void control_forget(struct control *control);
+
+/* For a reader: the number of the first opener whose words can be followed, or 0
+** where nobody has had the store open to write since this was opened. */
+INTERNAL uint64_t control_generation(struct control *control);
+
+/* Takes one of WRITER, FLUSHER, FOLDER; false where it is not to be had (at once, or
+** ever, as `wait` says). */
+INTERNAL bool control_take(struct control *control, enum control_byte byte, bool wait);
+INTERNAL void control_free(struct control *control, enum control_byte byte);
+
+INTERNAL void shared_end_set(struct shared_end *shared, const struct log_end *end);
+INTERNAL struct log_end shared_end_get(const struct shared_end *shared);
+
+/* Tells everybody that an end has moved. */
+INTERNAL void control_wake(struct control *control);
+/* Sleeps while `sequence` is what it was; false: a signal came. */
+INTERNAL bool control_sleep(struct control *control, uint32_t sequence, int64_t timeout_us);
 
 #endif

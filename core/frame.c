@@ -89,13 +89,32 @@ const char *frame_kind_name(uint16_t kind) {
 }
 
 bool frame_is_known(const struct frame *f) {
-  return f->format == FRAME_FORMAT && f->kind == FRAME_EVENTS;
+  return f->format == FRAME_FORMAT &&
+         (f->kind == FRAME_EVENTS || f->kind == FRAME_STREAM || f->kind == FRAME_MARK);
 }
 
 uint32_t frame_content_add(uint32_t content, uint32_t head_checksum) {
   uint8_t b[4];
   put32(b, head_checksum);
   return checksum(content, b, 4);
+}
+
+/* ---- Facts ---- */
+
+void fact_put(uint8_t *b, const struct fact *f) {
+  memset(b, 0, fact_bytes(f->name));
+  b[0] = (uint8_t)f->kind;
+  b[1] = (uint8_t)f->name.length;
+  put64(b + 8, f->value);
+  memcpy(b + FACT_FIXED_BYTES, f->name.bytes, f->name.length);
+}
+
+size_t fact_get(const uint8_t *b, size_t n, struct fact *f) {
+  if (n < FACT_FIXED_BYTES || (b[0] != FACT_MARK && b[0] != FACT_CUT)) return 0;
+  f->kind = (enum fact_kind)b[0];
+  f->name = (rille_text){(const char *)b + FACT_FIXED_BYTES, b[1]};
+  f->value = get64(b + 8);
+  return fact_bytes(f->name) <= n && f->name.length ? fact_bytes(f->name) : 0;
 }
 
 /* ---- Reading records ---- */

@@ -100,8 +100,39 @@ INTERNAL bool frame_is_known(const struct frame *frame);
 
 static inline uint64_t frame_end(const struct frame *f) { return f->address + f->length; }
 
+/* Where a sound log ends, and what its next frame must continue. */
+struct log_end {
+  uint64_t address;       /* of the next frame */
+  uint64_t next_position;
+  int64_t time_us;        /* of the last frame */
+  uint64_t last_frame;    /* its address; meaningless while address is 0 */
+  uint32_t last_checksum; /* of its header */
+};
+
 /* Continues a content checksum, which starts as checksum_seed(salt, address). */
 INTERNAL uint32_t frame_content_add(uint32_t content, uint32_t head_checksum);
+
+/* ---- Facts: what a frame says beside its records, in the prefix ----
+**
+**    0 kind   1 length of the name   2 zeros   8 value   16 name, zeros to a multiple of 8 */
+
+enum fact_kind {
+  FACT_MARK = 1, /* a mark has moved to this position */
+  FACT_CUT = 2   /* a stream is truncated: its first version that is left */
+};
+struct fact {
+  enum fact_kind kind;
+  rille_text name;
+  uint64_t value;
+};
+#define FACT_FIXED_BYTES 16u
+static inline size_t fact_bytes(rille_text name) {
+  return FACT_FIXED_BYTES + (size_t)align8(name.length);
+}
+INTERNAL void fact_put(uint8_t *bytes, const struct fact *fact);
+/* Reads the first of n bytes' facts and returns how many bytes it takes; 0: there is
+** none left. */
+INTERNAL size_t fact_get(const uint8_t *bytes, size_t n, struct fact *fact);
 
 /* ---- Records ---- */
 
@@ -138,6 +169,11 @@ INTERNAL size_t record_needs(const uint8_t *bytes, size_t available);
 /* Whether the body behind the head, of record_body_bytes, is what was written. */
 INTERNAL bool record_body_is_sound(const struct record *record, const uint8_t *body,
                                    uint64_t salt);
+
+/* The id, empty where the caller gave none. */
+static inline rille_text record_given_id(const struct record *r) {
+  return r->flags & RECORD_ID_GIVEN ? r->id : (rille_text){0};
+}
 
 INTERNAL rille_text record_tag(const struct record *record, size_t tag);
 

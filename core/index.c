@@ -1,4 +1,4 @@
-/* index.c: heads and places in LMDB. */
+/* index.c: heads, words and places in LMDB. */
 #include "index.h"
 
 #include <errno.h>
@@ -11,10 +11,11 @@
 #include "system.h"
 
 #define TABLES_MOST 32
-#define LOCK_FILE_BYTES 8192u /* what LMDB needs for its 126 readers */
+#define LOCK_FILE_BYTES (68u << 10) /* more than LMDB needs for INDEX_READERS_MOST */
 #define HEAD_FIXED_BYTES 16u
 #define SEAL_BYTES 4u
 #define HEAD_BYTES_MOST (HEAD_FIXED_BYTES + 8u * CHAIN_LEVELS + SEAL_BYTES)
+#define WORD_BYTES (8u + SEAL_BYTES)
 #define PLACE_BYTES (16u + SEAL_BYTES)
 #define STATE_BYTES (64u + SEAL_BYTES)
 #define STATE_KEY "state"
@@ -33,16 +34,21 @@ enum {
 struct index {
   struct memory memory;
   MDB_env *env;
-  MDB_dbi heads[CHAIN_KINDS], places, meta;
-  MDB_txn *read; /* reset between uses: LMDB's handle on one state */
-  bool reading, readonly, fresh;
+  MDB_dbi heads[HEAD_KINDS], places, meta;
+  MDB_txn *read;        /* reset between uses: LMDB's handle on one state */
+  pthread_rwlock_t map; /* read: the map is in use; write: it changes its size */
+  bool reading, readonly, fresh, live;
   uint8_t uuid[16];
   struct log_end end;
 };
 
-static const char *const head_tables[CHAIN_KINDS] = {"streams", "types", "tags"};
+static const char *const head_tables[HEAD_KINDS] = {"streams", "types", "tags",
+                                                    "ids",     "marks", "cuts"};
 
 static int lmdb_error(rille_error *e, int code, const char *what) {
+  if (code == MDB_READERS_FULL)
+    return error_set(e, RILLE_BUSY, "%u processes have the store open: no more can",
+                     INDEX_READERS_MOST);
   if (code == MDB_MAP_FULL) return error_set(e, RILLE_FULL, "index: %s: the map is full", what);
   if (code > 0) return error_system(e, code, "index: %s", what);
   return error_set(e, code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ? RILLE_CORRUPT : RILLE_IO,
@@ -80,7 +86,7 @@ static int damaged(const char *what, rille_error *e) {
 static int open_tables(struct index *x, MDB_txn *txn) {
   unsigned create = x->fresh ? MDB_CREATE : 0;
   int code = 0;
-  for (int k = 0; k < CHAIN_KINDS && !code; k++)
+  for (int k = 0; k < HEAD_KINDS && !code; k++)
     code = mdb_dbi_open(txn, head_tables[k], create, &x->heads[k]);
   if (!code) code = mdb_dbi_open(txn, "places", create, &x->places);
   if (!code) code = mdb_dbi_open(txn, "meta", create, &x->meta);
@@ -98,6 +104,34 @@ static int put_state(struct index *x, MDB_txn *txn, const struct log_end *end) {
   put32(b + S_CHECKSUM, end->last_checksum);
   MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY};
   return put_sealed(txn, x->meta, &key, b, sizeof b);
+}
+
+/* Another process may have made the map larger: then ours grows, too. Nothing of this
+** process may be reading or writing meanwhile. */
+static int resize(struct index *x, size_t bytes) {
+  pthread_rwlock_wrlock(&x->map);
+  int code = mdb_env_set_mapsize(x->env, bytes);
+  pthread_rwlock_unlock(&x->map);
+  return code;
+}
+
+/* mdb_txn_begin, with the map held. */
+static int begin_txn(struct index *x, unsigned flags, MDB_txn **txn) {
+  for (;;) {
+    pthread_rwlock_rdlock(&x->map);
+    int code = mdb_txn_begin(x->env, NULL, flags, txn);
+    if (code == 0) return 0;
+    pthread_rwlock_unlock(&x->map);
+    if (code != MDB_MAP_RESIZED) return code;
+    if ((code = resize(x, 0)) != 0) return code;
+  }
+}
+
+static int end_txn(struct index *x, MDB_txn *txn, int code) {
+  if (code) mdb_txn_abort(txn);
+  else code = mdb_txn_commit(txn);
+  pthread_rwlock_unlock(&x->map);
+  return code;
 }
 
 /* MDB_INVALID where there is a state of another format, MDB_INCOMPATIBLE where it is
@@ -136,7 +170,7 @@ static int check_length(const struct index *x, const char *folder) {
 /* Opens tables and reads the state, or writes the first one. */
 static int begin_life(struct index *x) {
   MDB_txn *txn;
-  int code = mdb_txn_begin(x->env, NULL, x->readonly ? MDB_RDONLY : 0, &txn);
+  int code = begin_txn(x, x->fresh ? 0 : MDB_RDONLY, &txn);
   if (code) return code;
   code = open_tables(x, txn);
   if (!code && x->fresh) {
@@ -145,12 +179,12 @@ static int begin_life(struct index *x) {
   } else if (!code) {
     code = get_state(x, txn);
   }
-  if (code) mdb_txn_abort(txn);
-  else code = mdb_txn_commit(txn);
+  code = end_txn(x, txn, code);
+  if (!code) code = begin_txn(x, MDB_RDONLY, &x->read);
   if (code) return code;
-  code = mdb_txn_begin(x->env, NULL, MDB_RDONLY, &x->read);
-  if (!code) mdb_txn_reset(x->read);
-  return code;
+  mdb_txn_reset(x->read);
+  pthread_rwlock_unlock(&x->map);
+  return 0;
 }
 
 /* LMDB makes its lock file by truncation and maps it: on a full disk, touching such
@@ -191,15 +225,16 @@ static int check_sum(const struct index *x, const char *folder) {
   return number == ENOENT ? 0 : number;
 }
 
-static int open_env(struct index *x, const char *folder) {
+static int open_env(struct index *x, const char *folder, bool alone) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
-  unsigned flags = MDB_NOTLS | MDB_NOMETASYNC;
-  if (x->readonly) flags = MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK;
-  int code = check_sum(x, folder);
-  if (!code && !x->readonly) code = fill_lock_file(folder);
+  unsigned flags = MDB_NOTLS | (x->readonly ? MDB_RDONLY : MDB_NOMETASYNC);
+  int code = alone ? check_sum(x, folder) : 0;
+  if (!code) code = fill_lock_file(folder);
+  if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
+  if (!code) code = mdb_env_set_maxreaders(x->env, INDEX_READERS_MOST);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
   if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
   if (!code) code = check_length(x, folder);
@@ -228,7 +263,7 @@ static int make(struct index *x, const char *folder, rille_error *e) {
   }
   int number = system_make_folder(fresh);
   if (number) return error_system(e, number, "can't make %s", fresh);
-  int code = open_env(x, fresh);
+  int code = open_env(x, fresh, true);
   close_env(x);
   if (code) return lmdb_error(e, code, "can't be made");
   if ((number = system_flush_folder(fresh)) != 0 || (number = system_rename(fresh, folder)) != 0)
@@ -239,12 +274,16 @@ static int make(struct index *x, const char *folder, rille_error *e) {
   return number ? error_system(e, number, "can't flush the folder of the store") : 0;
 }
 
-static struct index *new_index(const uint8_t uuid[16], const struct memory *memory) {
+static struct index *new_index(const struct index_use *use, const struct memory *memory) {
   struct index *x = memory_get_zeroed(memory, sizeof *x);
   if (!x) return NULL;
   x->memory = *memory;
-  memcpy(x->uuid, uuid, 16);
-  return x;
+  x->readonly = use->readonly;
+  memcpy(x->uuid, use->uuid, 16);
+  x->live = pthread_rwlock_init(&x->map, NULL) == 0;
+  if (x->live) return x;
+  memory_free(memory, x, sizeof *x);
+  return NULL;
 }
 
 /* What LMDB's answer says of the index; not of the machine. */
@@ -255,34 +294,34 @@ static enum index_state state_of(int code) {
 /* errno that a damaged file may give; any other is the machine's. */
 static bool may_be_damage(int code) { return code < 0 || code == EINVAL || code == ENOENT; }
 
-int index_open(struct index **index, const char *folder, const uint8_t uuid[16], bool readonly,
-               const struct memory *memory, enum index_state *state, rille_error *e) {
+int index_open(struct index **index, const struct index_use *use, const struct memory *memory,
+               enum index_state *state, rille_error *e) {
   *index = NULL;
   *state = INDEX_ABSENT;
-  if (system_kind(folder) == SYSTEM_ABSENT) return 0;
-  struct index *x = new_index(uuid, memory);
+  if (system_kind(use->folder) == SYSTEM_ABSENT) return 0;
+  struct index *x = new_index(use, memory);
   if (!x) return error_memory(e);
-  x->readonly = readonly;
-  int code = open_env(x, folder);
+  int code = open_env(x, use->folder, use->alone);
   *state = state_of(code);
   if (code == 0) {
     *index = x;
     return 0;
   }
-  index_close(x);
-  return readonly || may_be_damage(code) ? 0 : lmdb_error(e, code, "can't be opened");
+  index_close(x, false);
+  return use->readonly || may_be_damage(code) ? 0 : lmdb_error(e, code, "can't be opened");
 }
 
-int index_make(struct index **index, const char *folder, const uint8_t uuid[16],
-               const struct memory *memory, rille_error *e) {
-  struct index *x = new_index(uuid, memory);
+int index_make(struct index **index, const struct index_use *use, const struct memory *memory,
+               rille_error *e) {
+  struct index *x = new_index(use, memory);
   if (!x) return error_memory(e);
+  x->readonly = false;
   x->fresh = true;
-  int failed = make(x, folder, e);
+  int failed = make(x, use->folder, e);
   x->fresh = false;
-  int code = failed ? 0 : open_env(x, folder);
+  int code = failed ? 0 : open_env(x, use->folder, true);
   if (code) failed = lmdb_error(e, code, "can't be opened");
-  if (failed) index_close(x);
+  if (failed) index_close(x, false);
   else *index = x;
   return failed;
 }
@@ -297,11 +336,12 @@ static void close_with_sum(struct index *x) {
   if (known) sum_leave(data, sum);
 }
 
-void index_close(struct index *x) {
+void index_close(struct index *x, bool alone) {
   if (!x) return;
   struct memory memory = x->memory;
-  if (x->env && x->read && !x->readonly) close_with_sum(x);
+  if (alone && x->env && x->read && !x->readonly) close_with_sum(x);
   close_env(x);
+  pthread_rwlock_destroy(&x->map);
   memory_free(&memory, x, sizeof *x);
 }
 
@@ -312,14 +352,40 @@ struct log_end index_folded(const struct index *x) {
 /* ---- Reading ---- */
 
 int index_begin(struct index *x, rille_error *e) {
-  int code = mdb_txn_renew(x->read);
-  x->reading = code == 0;
-  return code ? lmdb_error(e, code, "can't be read") : 0;
+  for (;;) {
+    pthread_rwlock_rdlock(&x->map);
+    int code = mdb_txn_renew(x->read);
+    x->reading = code == 0;
+    if (code == 0) return 0;
+    pthread_rwlock_unlock(&x->map);
+    if (code == MDB_MAP_RESIZED) code = resize(x, 0);
+    if (code) return lmdb_error(e, code, "can't be read");
+  }
 }
 
 void index_end(struct index *x) {
-  if (x->reading) mdb_txn_reset(x->read);
+  if (!x->reading) return;
+  mdb_txn_reset(x->read);
+  pthread_rwlock_unlock(&x->map);
   x->reading = false;
+}
+
+int index_look(struct index *x, rille_error *e) {
+  int failed = index_begin(x, e);
+  if (failed) return failed;
+  int code = get_state(x, x->read);
+  index_end(x);
+  return code ? lmdb_error(e, code, "can't be read") : 0;
+}
+
+/* Words are stored without what a chain of one record has besides. */
+static int parse_word(const MDB_val *key, const MDB_val *v, struct chain_head *head,
+                      rille_error *e) {
+  if (v->mv_size != WORD_BYTES || !is_sealed(key, v)) return damaged("a word", e);
+  head->count = 1;
+  head->touched = 0;
+  head->tower[0] = get64(v->mv_data);
+  return 0;
 }
 
 static int parse_head(const MDB_val *key, const MDB_val *v, struct chain_head *head,
@@ -338,11 +404,16 @@ static int parse_head(const MDB_val *key, const MDB_val *v, struct chain_head *h
   return damaged("a head", e);
 }
 
-int index_head(struct index *x, enum chain_kind kind, rille_text name, struct chain_head *head,
+static int parse(unsigned kind, const MDB_val *key, const MDB_val *v, struct chain_head *head,
+                 rille_error *e) {
+  return kind < CHAIN_KINDS ? parse_head(key, v, head, e) : parse_word(key, v, head, e);
+}
+
+int index_head(struct index *x, unsigned kind, rille_text name, struct chain_head *head,
                rille_error *e) {
   MDB_val key = {name.length, (void *)(uintptr_t)name.bytes}, value;
   int code = mdb_get(x->read, x->heads[kind], &key, &value);
-  if (code == 0) return parse_head(&key, &value, head, e);
+  if (code == 0) return parse(kind, &key, &value, head, e);
   head->count = head->touched = 0;
   return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't read a head");
 }
@@ -383,14 +454,14 @@ int index_place(struct index *x, uint64_t position, struct place *place, rille_e
   return code ? lmdb_error(e, code, "can't read places") : parse_place(&key, &value, place, e);
 }
 
-int index_count(struct index *x, enum chain_kind kind, uint64_t *count, rille_error *e) {
+int index_count(struct index *x, unsigned kind, uint64_t *count, rille_error *e) {
   MDB_stat stat;
   int code = mdb_stat(x->read, x->heads[kind], &stat);
   *count = code ? 0 : stat.ms_entries;
   return code ? lmdb_error(e, code, "can't be counted") : 0;
 }
 
-static int walk_table(struct index *x, enum chain_kind kind, index_each_head each, void *context,
+static int walk_table(struct index *x, unsigned kind, index_each_head each, void *context,
                       rille_error *e) {
   MDB_cursor *cursor;
   MDB_val key, value;
@@ -398,7 +469,7 @@ static int walk_table(struct index *x, enum chain_kind kind, index_each_head eac
   int result = 0, code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
   if (code) return lmdb_error(e, code, "can't be walked");
   while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-    result = parse_head(&key, &value, &head, e);
+    result = parse(kind, &key, &value, &head, e);
     if (!result) result = each(context, kind, (rille_text){key.mv_data, key.mv_size}, &head);
   }
   mdb_cursor_close(cursor);
@@ -408,8 +479,7 @@ static int walk_table(struct index *x, enum chain_kind kind, index_each_head eac
 
 int index_walk_heads(struct index *x, index_each_head each, void *context, rille_error *e) {
   int result = 0;
-  for (int k = 0; k < CHAIN_KINDS && !result; k++)
-    result = walk_table(x, (enum chain_kind)k, each, context, e);
+  for (unsigned k = 0; k < HEAD_KINDS && !result; k++) result = walk_table(x, k, each, context, e);
   return result;
 }
 
@@ -436,7 +506,39 @@ uint64_t index_bytes(const struct index *x) {
   return (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize;
 }
 
+static int count_line(const char *line, void *context) {
+  *(uint64_t *)context += line[0] == ' ' && !strstr(line, "pid"); /* one a reader, and a heading */
+  return 0;
+}
+
+uint64_t index_readers(const struct index *x) {
+  uint64_t count = 0;
+  (void)mdb_reader_list(x->env, count_line, &count);
+  return count;
+}
+
+void index_clean(struct index *x) {
+  int dead;
+  (void)mdb_reader_check(x->env, &dead); /* what it can't tell it leaves */
+}
+
+int index_copy(struct index *x, const char *to, rille_error *e) {
+  int failed = index_look(x, e); /* also makes the map as large as it is by now */
+  if (failed) return failed;
+  pthread_rwlock_rdlock(&x->map);
+  int code = mdb_env_copy2(x->env, to, 0);
+  pthread_rwlock_unlock(&x->map);
+  return code ? lmdb_error(e, code, "can't be copied") : 0;
+}
+
 /* ---- Folding ---- */
+
+static int put_word(struct index *x, MDB_txn *txn, const struct folded_head *h) {
+  uint8_t b[WORD_BYTES];
+  put64(b, h->tower[0]);
+  MDB_val key = {h->name.length, (void *)(uintptr_t)h->name.bytes};
+  return put_sealed(txn, x->heads[h->kind], &key, b, sizeof b);
+}
 
 static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) {
   uint8_t b[HEAD_BYTES_MOST];
@@ -458,41 +560,36 @@ static int put_place(struct index *x, MDB_txn *txn, const struct place *p) {
   return put_sealed(txn, x->places, &key, v, sizeof v);
 }
 
-/* Heads [from, to) in one commit; with the last of them the places and A. */
-static int commit_chunk(struct index *x, const struct fold *f, size_t from, size_t to) {
+/* The next heads, up to `to`, in one commit; with the last of them the places and A. */
+static int commit_chunk(struct index *x, const struct fold *f, size_t to) {
   MDB_txn *txn;
-  int code = mdb_txn_begin(x->env, NULL, 0, &txn);
+  int code = begin_txn(x, 0, &txn);
   if (code) return code;
-  for (size_t i = from; i < to && !code; i++) code = put_head(x, txn, &f->heads[i]);
+  for (size_t i = f->done; i < to && !code; i++)
+    code = f->heads[i].kind < CHAIN_KINDS ? put_head(x, txn, &f->heads[i])
+                                          : put_word(x, txn, &f->heads[i]);
   if (to == f->head_count) {
     for (size_t i = 0; i < f->place_count && !code; i++) code = put_place(x, txn, &f->places[i]);
     if (!code) code = put_state(x, txn, &f->end);
   }
-  if (!code) return mdb_txn_commit(txn);
-  mdb_txn_abort(txn);
-  return code;
+  return end_txn(x, txn, code);
 }
 
 static int grow(struct index *x) {
   MDB_envinfo info;
   int code = mdb_env_info(x->env, &info);
-  return code ? code : mdb_env_set_mapsize(x->env, info.me_mapsize * 2);
+  return code ? code : resize(x, info.me_mapsize * 2);
 }
 
-int index_fold(struct index *x, const struct fold *f, rille_error *e) {
-  size_t from = 0;
-  index_end(x);
-  do {
-    size_t to = f->head_count - from > INDEX_CHUNK_HEADS ? from + INDEX_CHUNK_HEADS : f->head_count;
-    int code = commit_chunk(x, f, from, to);
-    if (code == MDB_MAP_FULL) {
-      if ((code = grow(x)) != 0) return lmdb_error(e, code, "can't grow");
-      continue;
-    }
-    if (code) return lmdb_error(e, code, "can't be written");
-    from = to;
-    if (to == f->head_count) break;
-  } while (true);
-  x->end = f->end;
-  return 0;
+int index_fold(struct index *x, struct fold *f, rille_error *e) {
+  size_t left = f->head_count - f->done;
+  size_t to = f->done + (left > INDEX_CHUNK_HEADS ? INDEX_CHUNK_HEADS : left);
+  int code = commit_chunk(x, f, to);
+  while (code == MDB_MAP_FULL) {
+    if ((code = grow(x)) != 0) return lmdb_error(e, code, "can't grow");
+    code = commit_chunk(x, f, to);
+  }
+  if (code) return lmdb_error(e, code, "can't be written");
+  f->done = to;
+  return to < f->head_count ? RILLE_REMARK : 0;
 }

@@ -1,11 +1,15 @@
 /* index.h: what has been folded: the only file that knows LMDB.
 **
 ** The index is a fold of the log and may be deleted. It holds, each in a table
-** of its own: the heads of chains by name (one table a kind), places (position
-** -> address, one for every 64 KiB of log), and what it is a fold of:
-** the store's uuid and A, the folded address, with the checksum of the frame
-** that ends there. Each value ends with a checksum of its key and itself, because
-** LMDB has none: a wrong bit in a head would be written on into the log.
+** of its own: the heads of chains by name (one table a kind), the words (ids, marks,
+** truncations: overlay.h), places (position -> address, one for every 64 KiB of log),
+** and what it is a fold of: the store's uuid and A, the folded address, with the
+** checksum of the frame that ends there. Each value ends with a checksum of its key
+** and itself, because LMDB has none: a wrong bit in a head would be written on into the
+** log.
+**
+** Several processes may have it open. One at a time folds (control.h); A then moves
+** under the others, who see that when they look.
 **
 ** Invariants:
 ** L5  everything here can be made again from the log.
@@ -18,13 +22,14 @@
 #define RILLE_INDEX_H
 
 #include "buffer.h"
-#include "chain.h"
-#include "repair.h"
+#include "frame.h"
+#include "overlay.h"
 
-#define INDEX_FORMAT 2
+#define INDEX_FORMAT 3
 #define INDEX_CHUNK_HEADS 8192u            /* heads a commit */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
 #define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
+#define INDEX_READERS_MOST 1000u           /* processes at a time */
 
 struct index;
 
@@ -35,34 +40,45 @@ enum index_state {
   INDEX_FOREIGN   /* another store's */
 };
 
-/* Opens the index in `folder` and changes nothing. Where there is none that can be
-** used, *index is NULL and *state says why; that is no error. */
-INTERNAL int index_open(struct index **index, const char *folder, const uint8_t uuid[16],
-                        bool readonly, const struct memory *memory, enum index_state *state,
+/* Whose index it is, and how it is opened. */
+struct index_use {
+  const char *folder;
+  const uint8_t *uuid; /* 16 bytes */
+  bool readonly;
+  bool alone;          /* no other process has it open */
+};
+
+/* Opens the index and changes nothing in it. Where there is none that can be used,
+** *index is NULL and *state says why; that is no error. */
+INTERNAL int index_open(struct index **index, const struct index_use *use,
+                        const struct memory *memory, enum index_state *state,
                         rille_error *error);
 /* Makes an empty one in the place of whatever is there. */
-INTERNAL int index_make(struct index **index, const char *folder, const uint8_t uuid[16],
+INTERNAL int index_make(struct index **index, const struct index_use *use,
                         const struct memory *memory, rille_error *error);
-INTERNAL void index_close(struct index *index);
+/* `alone`: nobody else has it open, so that a checksum of the file can be left. */
+INTERNAL void index_close(struct index *index, bool alone);
 
-/* What it is a fold of. */
+/* Looks what it is a fold of by now; index_folded tells it. */
+INTERNAL int index_look(struct index *index, rille_error *error);
 INTERNAL struct log_end index_folded(const struct index *index);
 
 /* Everything between begin and end is read from one state of the index. Not
-** from two threads at once. */
+** from two threads at once; beside one that folds. */
 INTERNAL int index_begin(struct index *index, rille_error *error);
 INTERNAL void index_end(struct index *index);
-/* The head of a chain; count 0 where it has none. */
-INTERNAL int index_head(struct index *index, enum chain_kind kind, rille_text name,
+/* A head or a word; count 0 where there is none. `kind` is an enum chain_kind or
+** word_kind. */
+INTERNAL int index_head(struct index *index, unsigned kind, rille_text name,
                         struct chain_head *head, rille_error *error);
 /* The last place at or before a position; position 0 where there is none. */
 INTERNAL int index_place(struct index *index, uint64_t position, struct place *place,
                          rille_error *error);
-/* How many chains of a kind there are. */
-INTERNAL int index_count(struct index *index, enum chain_kind kind, uint64_t *count,
+/* How many of a kind there are. */
+INTERNAL int index_count(struct index *index, unsigned kind, uint64_t *count,
                          rille_error *error);
-/* Calls `each` for every head; not 0 stops and is returned. */
-typedef int (*index_each_head)(void *context, enum chain_kind kind, rille_text name,
+/* Calls `each` for every head and word; not 0 stops and is returned. */
+typedef int (*index_each_head)(void *context, unsigned kind, rille_text name,
                                const struct chain_head *head);
 INTERNAL int index_walk_heads(struct index *index, index_each_head each, void *context,
                               rille_error *error);
@@ -70,24 +86,33 @@ typedef int (*index_each_place)(void *context, const struct place *place);
 INTERNAL int index_walk_places(struct index *index, index_each_place each, void *context,
                                rille_error *error);
 INTERNAL uint64_t index_bytes(const struct index *index);
+/* How many processes have it open. */
+INTERNAL uint64_t index_readers(const struct index *index);
+/* Frees what processes have left there that died. */
+INTERNAL void index_clean(struct index *index);
+/* A copy, in one state, to the folder `to`, which must be there and empty. */
+INTERNAL int index_copy(struct index *index, const char *to, rille_error *error);
 
-/* A head to be stored. */
+/* A head or a word to be stored. */
 struct folded_head {
-  enum chain_kind kind;
+  unsigned kind;
   rille_text name;
   uint64_t count, touched;
   const uint64_t *tower; /* chain_levels(count) addresses */
 };
 
-/* Stores heads (in the order of kind and name), places, and then A. On failure
-** the index is still a correct index of what it was. */
+/* Heads (in the order of kind and name), places, and then A, are stored chunk by
+** chunk. On failure the index is still a correct index of what it was. */
 struct fold {
   const struct folded_head *heads;
   size_t head_count;
   const struct place *places;
   size_t place_count;
   struct log_end end;
+  size_t done; /* heads that are stored */
 };
-INTERNAL int index_fold(struct index *index, const struct fold *fold, rille_error *error);
+/* Stores one more chunk. RILLE_REMARK: there is more to come; 0: that was the last,
+** and A is fold->end. */
+INTERNAL int index_fold(struct index *index, struct fold *fold, rille_error *error);
 
 #endif

@@ -1,9 +1,14 @@
-/* log.h: the log as a whole: opened and repaired, appended to, flushed, folded.
-** It composes segments (bytes), the index (what has been folded), the overlay
-** (what has not) and keeps them in step.
+/* log.h: the log and what has been folded of it, in step. Composes segments,
+** control, index and overlay: appending under conditions, finding heads, folding,
+** flushing.
 **
-**      0 ............... A ................ durable ..... written
-**      |    in the index |   in the overlay    |  in the overlay |
+**      0 ............... A ........... old | fresh .... seen ... written
+**      |    in the index |   in two overlays            |  to be caught up with
+**                                  ^ durable, anywhere from A on
+**
+** Any number of processes append (append.c), flush (flush.c) and fold (fold.c). Each
+** has overlays of its own, complete from their start to `seen`, and catches up by
+** reading the log. What the processes tell each other is in control.h.
 **
 ** Invariants:
 ** L1  positions are 1, 2, 3 ... without gaps, in the order of addresses.
@@ -11,8 +16,18 @@
 ** L9  A <= durable: what is folded is on the disk.
 ** L10 durable <= written; nobody is told a position at or above `durable` by a
 **     handle whose sync is "always".
-** States of a log: open -> failed (a flush failed, or memory and disk may
-** disagree: log_fail) -> closed. A failed log refuses all but closing. */
+**
+** Protocol F, for finding a head: who is in an overlay is right there, because
+** overlays are complete up to `seen`; any other is in the index, whose A is at or
+** above the overlays' start when its transaction begins, because a fold is committed
+** before its overlay is dropped. It may be newer than `seen`, when another process
+** has folded; so readers walk back below their end.
+**
+** States of a log: open -> failed (a flush failed, in whichever process, or memory and
+** disk may disagree: log_fail) -> closed. A failed log refuses all but closing.
+**
+** Locks, in the order in which they are taken: appending, WRITER; folding, FOLDER;
+** flushing, FLUSHER; lock. (WRITER ... are bytes: control.h.) */
 #ifndef RILLE_LOG_H
 #define RILLE_LOG_H
 
@@ -21,86 +36,150 @@
 #include "overlay.h"
 #include "segment.h"
 
-#define LOG_UNFOLDED_BYTES_MOST ((uint64_t)56 << 20) /* behind A; then it is folded */
+#define LOG_UNFOLDED_BYTES_MOST ((uint64_t)56 << 20) /* in both overlays; then appends wait */
+#define LOG_FRESH_BYTES_MOST (LOG_UNFOLDED_BYTES_MOST / 2) /* then it is split off and folded */
 #define LOG_WRITE_BACK_BYTES ((uint64_t)16 << 20)    /* unflushed; then write-back is started */
 #define LOG_FRAME_KEEP_BYTES ((size_t)4 << 20)       /* memory kept from one append to the next */
+#define LOG_SKIP_BYTES ((uint64_t)1 << 20) /* behind by more, it is worth looking for a newer A */
 
 struct log_options {
   bool readonly;
+  bool background;            /* a thread folds, and flushes for "interval" */
+  bool rebuild;               /* the index is made anew */
   uint64_t segment_bytes;
   int64_t (*clock)(void *context);
   void *clock_context;
+};
+
+/* What the background thread is wanted for. */
+struct log_work {
+  pthread_t thread;
+  pthread_cond_t wanted, room; /* room: a fold has ended */
+  bool started, stop;
+  bool succeed;                /* the last segment is to have a successor */
+  int64_t flush_at_us;         /* of the monotonic clock; 0: no flush is due */
+  int fold_failed;             /* the last fold did, and appends are to be told */
+  rille_error fold_error;
 };
 
 struct log {
   struct memory memory;
   struct log_options options;
   struct identity identity;
+  struct control *control;      /* the caller's */
   struct segments segments;
   struct index *index;
   char *scratch;                /* folder of an index of our own, when readonly; or NULL */
   struct source source;
+  uint64_t generation;          /* of the words that are followed; 0: nobody else writes */
+  struct log_end still;         /* where the log ends then */
 
-  pthread_mutex_t flushing;     /* who waits here may find it done; taken before `lock` */
+  pthread_mutex_t appending, folding, flushing; /* each before its byte lock */
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
-  struct overlay overlay;
-  struct log_end written, durable;
+  bool opening;                 /* nobody else is there: folds happen at once */
+  struct overlay fresh, old;
+  bool has_old;                 /* it is to be folded, and changed by nobody */
+  struct log_end seen, old_end; /* where the overlays end */
   uint64_t place_cell;          /* the last 64 KiB of log that have a place */
   uint64_t started;             /* up to here write-back has been started */
   struct buffer frame;          /* the append being built */
   int failed;                   /* 0, or why nothing works any more */
   char why[256];
-  uint64_t appends, flushes, folds;
+  struct log_work work;
 };
 
-/* open.c: opens the log of the store in `folder`, repairing its tail. A remark (> 0) tells
-** what was cut or made anew. */
+/* open.c: opens the log of the store in `folder`, repairing its tail where the process
+** is alone. A remark (> 0) tells what was cut or made anew. */
 INTERNAL int log_open(struct log *log, const char *folder, const struct identity *identity,
-                      const struct log_options *options, const struct memory *memory,
-                      rille_error *error);
-/* Flushes, folds to the end, closes. Everything is released whatever it returns. */
+                      struct control *control, const struct log_options *options,
+                      const struct memory *memory, rille_error *error);
+/* Ends the thread and, where the process is alone, folds to the end. Everything is
+** released whatever it returns. */
 INTERNAL int log_close(struct log *log, rille_error *error);
-
 /* Releases all memory and files, without a word to the disk. */
 INTERNAL void log_release(struct log *log);
+/* In a forked child: lets go of the parent's files; the memory is left alone, because
+** a lock in it may be held by a thread that does not exist here. */
+INTERNAL void log_forget(struct log *log);
 
-/* Makes the log durable up to `address`. RILLE_UNKNOWN: the disk failed. */
+/* ---- Ends ---- */
+
+INTERNAL struct log_end log_written(struct log *log);
+INTERNAL struct log_end log_durable(struct log *log);
+/* The end of what a reader may see; makes sure that its files are known. */
+INTERNAL int log_look(struct log *log, bool durable_only, struct log_end *end,
+                      rille_error *error);
+/* flush.c: makes the log durable up to `address`, sharing the flush with everybody who
+** wants one. RILLE_UNKNOWN: the disk failed. */
 INTERNAL int log_flush(struct log *log, uint64_t address, rille_error *error);
-/* The end of what a reader may see. */
-INTERNAL struct log_end log_visible(struct log *log, bool durable_only);
+/* flush.c: waits until the end's position is beyond `position`; 0, or RILLE_REMARK when
+** it took too long or a signal came. */
+INTERNAL int log_wait(struct log *log, uint64_t position, bool durable_only, int64_t timeout_ms,
+                      rille_error *error);
+/* 0, or the failure that the log is in. */
+INTERNAL int log_refuse_failed(struct log *log, rille_error *error);
+INTERNAL int log_fail(struct log *log, int code, const char *why);
 
-/* A chain's head at this moment; count 0 where there is none. */
-INTERNAL int log_head(struct log *log, enum chain_kind kind, rille_text name,
-                      struct chain_head *head, rille_error *error);
+/* ---- Heads ---- */
+
+/* A head or a word, as of the written end or later; count 0 where there is none. */
+INTERNAL int log_head(struct log *log, unsigned kind, rille_text name, struct chain_head *head,
+                      rille_error *error);
 /* The last known place at or before a position; position 0: none. */
 INTERNAL int log_place(struct log *log, uint64_t position, struct place *place,
                        rille_error *error);
 
 /* The following want `lock` to be held. */
 
-/* The chain's entry in the overlay, brought from the index if need be. */
+/* Reads the log from `seen` to `end` into the overlay. */
+INTERNAL int log_catch_up(struct log *log, const struct log_end *end, rille_error *error);
+/* log_head and log_place as of `seen`. */
+INTERNAL int log_find_head(struct log *log, unsigned kind, rille_text name,
+                           struct chain_head *head, rille_error *error);
+INTERNAL int log_find_place(struct log *log, uint64_t position, struct place *place,
+                            rille_error *error);
+/* The chain's entry in the fresh overlay, brought there if need be. */
 INTERNAL int log_entry(struct log *log, enum chain_kind kind, rille_text name,
                        struct overlay_entry **entry, rille_error *error);
 /* The first record in each 64 KiB of log gets a place. */
 INTERNAL int log_note_place(struct log *log, struct place place, rille_error *error);
-/* 0, or the failure that the log is in. */
-INTERNAL int log_refuse_failed(const struct log *log, rille_error *error);
-/* Flushes all that is written; nobody can append meanwhile. */
-INTERNAL int log_flush_all(struct log *log, rille_error *error);
-/* Folds when the overlay or the unfolded log has grown to its bound. */
-INTERNAL int log_fold_if_due(struct log *log, rille_error *error);
-INTERNAL int log_fold(struct log *log, rille_error *error);
-/* Reads the log from A to `end` into the overlay. Folds on the way as is due, so
-** that memory is bounded however long the log is. */
-INTERNAL int log_catch_up(struct log *log, const struct log_end *end, rille_error *error);
-/* Builds the overlay anew, after an append failed half-way through changing it. */
+/* Builds the overlays anew, after an append failed half-way through changing them. */
 INTERNAL int log_reload(struct log *log, rille_error *error);
-INTERNAL int log_fail(struct log *log, int code, const char *why);
 
-/* append.c: writes the events of all parts as one frame, not flushed; the log's
-** new end is in *end. */
-INTERNAL int log_append(struct log *log, const rille_append *append, rille_appended *done,
-                        uint64_t *end, rille_error *error);
+/* ---- fold.c ---- */
+
+INTERNAL int log_start_work(struct log *log, rille_error *error);
+INTERNAL void log_stop_work(struct log *log);
+/* With `lock`: whether the fresh overlay has grown to its bound. */
+INTERNAL bool log_is_due(const struct log *log);
+/* Before an append: waits, or folds, until the overlay has room. */
+INTERNAL int log_make_room(struct log *log, rille_error *error);
+/* Folds to what has been seen, now. */
+INTERNAL int log_fold(struct log *log, rille_error *error);
+/* With `lock`, for a reader whose fresh overlay has grown to its bound: drops what the
+** others have folded. */
+INTERNAL int log_shed(struct log *log, rille_error *error);
+/* The thread flushes in `interval_us` at the latest; or who asks next, without one. */
+INTERNAL void log_want_flush(struct log *log, int64_t interval_us);
+/* Does what is due, where there is no thread. */
+INTERNAL int log_poll(struct log *log, rille_error *error);
+
+/* ---- append.c ---- */
+
+/* Takes everything that is needed to append, with the overlays caught up; log_leave_append
+** gives it back. */
+INTERNAL int log_enter_append(struct log *log, rille_error *error);
+INTERNAL void log_leave_append(struct log *log);
+/* Writes the events of all parts as one frame, not flushed. *end is how far the log
+** must be durable before any answer is given, also a failure. `relaxed`: does not wait
+** for the disk. */
+INTERNAL int log_append(struct log *log, const rille_append *append, bool relaxed,
+                        rille_appended *done, uint64_t *end, rille_error *error);
+/* Truncates a stream: UINT64_MAX: all of it. */
+INTERNAL int log_cut(struct log *log, rille_text stream, uint64_t before, uint64_t *end,
+                     rille_error *error);
+/* Within log_enter_append: begins a new segment if the last is full (R1). */
+INTERNAL int log_succeed(struct log *log, rille_error *error);
 
 #endif

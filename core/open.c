@@ -1,9 +1,10 @@
 /* open.c: opening a log: find where it ends, and make everything agree with that.
 **
-** In this order, so that a store which is refused has not been changed: open the
-** index if it can be used; look for the log's end from A, or from the beginning;
-** decide. Only then cut and flush (repair.h), make a new index if need be, and
-** read what is behind A into the overlay. */
+** Who is alone, or only reads while nobody writes, does it in this order, so that a store
+** which is refused has not been changed: open the index if it can be used; look for the
+** log's end from A, or from the beginning; decide. Only then cut and flush (repair.h),
+** make a new index if need be, and read what is behind A into the overlay. Who comes
+** later believes the words of control, and catches up when it needs to. */
 #include "log.h"
 
 #include <stdio.h>
@@ -127,19 +128,44 @@ static int make_scratch_index(struct log *l, rille_error *e) {
   }
   if (!system_join(path, sizeof path, base, "index"))
     return error_set(e, RILLE_INVALID, "the path is too long");
-  return index_make(&l->index, path, l->identity.uuid, &l->memory, e);
+  struct index_use use = {.folder = path, .uuid = l->identity.uuid, .alone = true};
+  return index_make(&l->index, &use, &l->memory, e);
+}
+
+static struct index_use use_of(const struct opening *o) {
+  const struct log *l = o->log;
+  return (struct index_use){.folder = o->index_folder,
+                            .uuid = l->identity.uuid,
+                            .readonly = l->options.readonly,
+                            .alone = l->options.readonly ? !l->generation : l->control->alone};
 }
 
 static int provide_index(struct opening *o, rille_error *e) {
   struct log *l = o->log;
+  struct index_use use = use_of(o);
   bool near = o->found.end.address - (l->index ? index_folded(l->index).address : 0) <
               LOG_UNFOLDED_BYTES_MOST;
-  if (l->index && o->fits && (near || !l->options.readonly)) return 0;
-  index_close(l->index);
+  if (l->index && o->fits && !l->options.rebuild && (near || !l->options.readonly)) return 0;
+  index_close(l->index, false);
   l->index = NULL;
-  return l->options.readonly
-             ? make_scratch_index(l, e)
-             : index_make(&l->index, o->index_folder, l->identity.uuid, &l->memory, e);
+  return l->options.readonly ? make_scratch_index(l, e)
+                             : index_make(&l->index, &use, &l->memory, e);
+}
+
+/* What has been found becomes what all who come later believe. */
+static void announce(struct log *l, const struct repair_finding *f) {
+  if (l->options.readonly) {
+    l->still = f->end;
+    return;
+  }
+  shared_end_set(&l->control->words->written, &f->end);
+  shared_end_set(&l->control->words->durable, &f->end);
+  atomic_store(&l->control->words->segment, segments_last_first(&l->segments));
+}
+
+static void start_at(struct log *l, const struct log_end *a) {
+  overlay_restart(&l->fresh, a->address);
+  l->seen = *a;
 }
 
 static int agree(struct opening *o, rille_error *e) {
@@ -147,56 +173,112 @@ static int agree(struct opening *o, rille_error *e) {
   int failed = mend(o, e);
   if (!failed) failed = provide_index(o, e);
   if (failed) return failed;
-  l->durable = o->found.end;
-  overlay_restart(&l->overlay, index_folded(l->index).address);
+  announce(l, &o->found);
+  struct log_end a = index_folded(l->index);
+  start_at(l, &a);
+  l->opening = true;
   failed = log_catch_up(l, &o->found.end, e);
-  l->durable = l->written = o->found.end;
+  l->opening = false;
+  return failed;
+}
+
+static int open_index(struct opening *o, rille_error *e) {
+  struct log *l = o->log;
+  struct index_use use = use_of(o);
+  return index_open(&l->index, &use, &l->memory, &o->index, e);
+}
+
+static int open_first(struct opening *o, rille_error *e) {
+  struct log *l = o->log;
+  int failed = open_index(o, e);
+  if (!failed) failed = find_end(o, e);
+  if (failed) return failed;
+  if (o->found.verdict == REPAIR_CORRUPT && !l->options.readonly) return tell_corrupt(&o->found, e);
+  failed = agree(o, e);
+  return failed ? failed : tell(o, e);
+}
+
+/* ---- Beside others ---- */
+
+static int refuse_index(const struct opening *o, rille_error *e) {
+  return error_set(e, RILLE_CORRUPT,
+                   "%s was deleted or damaged while other processes have the store open: close it "
+                   "in all of them, then it is made again",
+                   o->index_folder);
+}
+
+/* A reader that can't use the index, or that is not allowed to, makes one of its own. */
+static int open_beside(struct opening *o, rille_error *e) {
+  struct log *l = o->log;
+  if (l->options.rebuild)
+    return error_set(e, RILLE_BUSY, "other processes have the store open: close it in all of them");
+  int failed = open_index(o, e);
+  if (failed) return failed;
+  if (!l->index && !l->options.readonly) return refuse_index(o, e);
+  if (!l->index && (failed = make_scratch_index(l, e)) < 0) return failed;
+  struct log_end a = index_folded(l->index), end = log_durable(l);
+  start_at(l, &a);
+  if (!l->scratch) return 0;
+  l->opening = true;
+  failed = log_catch_up(l, &end, e);
+  l->opening = false;
   return failed;
 }
 
 static int open_all(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   bool readonly = l->options.readonly;
+  l->generation = readonly ? control_generation(l->control) : 0;
   int failed = segments_open(&l->segments, o->log_folder, readonly, &l->memory, e);
-  if (!failed)
-    failed = index_open(&l->index, o->index_folder, l->identity.uuid, readonly, &l->memory,
-                        &o->index, e);
-  if (!failed) failed = find_end(o, e);
   if (failed) return failed;
-  if (o->found.verdict == REPAIR_CORRUPT && !readonly) return tell_corrupt(&o->found, e);
-  failed = agree(o, e);
-  return failed ? failed : tell(o, e);
+  bool first = readonly ? l->generation == 0 : l->control->alone;
+  return first ? open_first(o, e) : open_beside(o, e);
 }
 
 /* ---- The log ---- */
 
-static int log_init(struct log *l, const struct identity *identity,
+static bool init_locks(struct log *l) {
+  pthread_mutex_t *const locks[] = {&l->appending, &l->folding, &l->flushing, &l->lock};
+  size_t n = 0;
+  while (n < 4 && pthread_mutex_init(locks[n], NULL) == 0) n++;
+  bool wanted = n == 4 && system_condition_init(&l->work.wanted) == 0;
+  if (wanted && system_condition_init(&l->work.room) == 0) return true;
+  if (wanted) pthread_cond_destroy(&l->work.wanted);
+  while (n) pthread_mutex_destroy(locks[--n]);
+  return false;
+}
+
+static int log_init(struct log *l, const struct identity *identity, struct control *control,
                     const struct log_options *options, const struct memory *memory,
                     rille_error *e) {
-  *l = (struct log){
-      .memory = *memory, .options = *options, .identity = *identity, .place_cell = UINT64_MAX};
-  if (pthread_mutex_init(&l->flushing, NULL) != 0) return error_memory(e);
-  if (pthread_mutex_init(&l->lock, NULL) != 0) {
-    pthread_mutex_destroy(&l->flushing);
-    return error_memory(e);
-  }
+  *l = (struct log){.memory = *memory,
+                    .options = *options,
+                    .identity = *identity,
+                    .control = control,
+                    .place_cell = UINT64_MAX};
+  if (!init_locks(l)) return error_memory(e);
   l->live = true;
   buffer_init(&l->frame, memory);
-  overlay_init(&l->overlay, memory, identity->salt);
+  overlay_init(&l->fresh, memory, identity->salt);
   l->source = (struct source){segments_read, &l->segments, identity->salt};
   return 0;
 }
 
 int log_open(struct log *l, const char *folder, const struct identity *identity,
-             const struct log_options *options, const struct memory *memory, rille_error *e) {
+             struct control *control, const struct log_options *options,
+             const struct memory *memory, rille_error *e) {
   struct opening o = {.log = l, .fits = true};
   if (!system_join(o.log_folder, sizeof o.log_folder, folder, "log") ||
       !system_join(o.index_folder, sizeof o.index_folder, folder, "index"))
     return error_set(e, RILLE_INVALID, "the path is too long");
-  int result = log_init(l, identity, options, memory, e);
+  int result = log_init(l, identity, control, options, memory, e);
   if (result < 0) return result;
   result = open_all(&o, e);
-  l->started = l->written.address;
+  l->started = l->seen.address;
+  if (result >= 0) {
+    int failed = log_start_work(l, e);
+    if (failed) result = failed;
+  }
   if (result < 0) log_release(l);
   return result;
 }

@@ -1,4 +1,4 @@
-/* overlay.c: a hash table of chain heads in an arena. */
+/* overlay.c: a hash table of heads in an arena. */
 #include "overlay.h"
 
 #include <stdlib.h>
@@ -39,6 +39,20 @@ void overlay_release(struct overlay *o) {
   o->place_capacity = 0;
 }
 
+bool overlay_split(struct overlay *o, struct overlay *older, uint64_t start) {
+  size_t bytes = o->capacity * sizeof *o->slots;
+  struct overlay_entry **slots = bytes ? memory_get_zeroed(&o->memory, bytes) : NULL;
+  if (bytes && !slots) return false;
+  *older = *o;
+  *o = (struct overlay){.memory = older->memory,
+                        .seed = older->seed,
+                        .start = start,
+                        .slots = slots,
+                        .capacity = older->capacity,
+                        .bytes = bytes};
+  return true;
+}
+
 static void *take(struct overlay *o, size_t n) {
   n = (size_t)align8(n);
   if (!o->blocks || o->blocks->size - o->blocks->used < n) {
@@ -59,7 +73,7 @@ static uint64_t mix(uint64_t h, uint64_t v) {
   return h ^ h >> 32;
 }
 
-static uint32_t hash_of(const struct overlay *o, enum chain_kind kind, rille_text name) {
+static uint32_t hash_of(const struct overlay *o, unsigned kind, rille_text name) {
   uint64_t h = o->seed ^ (uint64_t)kind << 56 ^ name.length, v;
   const char *p = name.bytes;
   size_t n = name.length;
@@ -72,13 +86,12 @@ static uint32_t hash_of(const struct overlay *o, enum chain_kind kind, rille_tex
   return (uint32_t)(mix(mix(h, v), o->seed) >> 32);
 }
 
-static bool is(const struct overlay_entry *e, uint32_t hash, enum chain_kind kind,
-               rille_text name) {
+static bool is(const struct overlay_entry *e, uint32_t hash, unsigned kind, rille_text name) {
   return e->hash == hash && e->kind == kind && e->name_length == name.length &&
          memcmp(e->name, name.bytes, name.length) == 0;
 }
 
-struct overlay_entry *overlay_find(const struct overlay *o, enum chain_kind kind, rille_text name) {
+struct overlay_entry *overlay_find(const struct overlay *o, unsigned kind, rille_text name) {
   if (o->count == 0) return NULL;
   uint32_t hash = hash_of(o, kind, name);
   for (size_t i = hash & (o->capacity - 1); o->slots[i]; i = (i + 1) & (o->capacity - 1))
@@ -106,10 +119,11 @@ static bool make_room(struct overlay *o) {
   return true;
 }
 
-struct overlay_entry *overlay_add(struct overlay *o, enum chain_kind kind, rille_text name,
+struct overlay_entry *overlay_add(struct overlay *o, unsigned kind, rille_text name,
                                   const struct chain_head *head) {
   unsigned levels = chain_levels(head->count), room = levels + 1;
-  if (room < LEVELS_LEAST) room = LEVELS_LEAST;
+  if (kind >= CHAIN_KINDS) room = 1;
+  else if (room < LEVELS_LEAST) room = LEVELS_LEAST;
   if (!make_room(o)) return NULL;
   struct overlay_entry *e = take(o, sizeof *e + name.length);
   uint64_t *tower = take(o, room * sizeof *tower);
@@ -141,6 +155,18 @@ bool overlay_advance(struct overlay *o, struct overlay_entry *e, uint64_t number
   chain_advance(number, address, e->tower);
   e->count = number;
   e->touched = frame;
+  return true;
+}
+
+bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_text name, uint64_t value,
+                      uint64_t frame) {
+  static const struct chain_head none;
+  struct overlay_entry *e = overlay_find(o, kind, name);
+  if (!e) e = overlay_add(o, kind, name, &none);
+  if (!e) return false;
+  e->count = 1;
+  e->touched = frame;
+  e->tower[0] = value;
   return true;
 }
 

@@ -1,20 +1,31 @@
-/* overlay.h: what has not been folded yet: the heads of the chains that the log
-** touches between A and its end, in memory, and that stretch's places.
+/* overlay.h: what has not been folded yet: the heads of the chains, and the other
+** words, that the log touches in a stretch [start, ...) up to its end, in memory,
+** and that stretch's places.
 **
-** A hash table of entries in an arena; nothing is ever removed singly. When all
-** of it has been folded it is emptied and starts at the new A.
+** A hash table of entries in an arena; nothing is ever removed singly. A log has two
+** of them (log.h): one that grows, and an older one that is being folded, which
+** nobody changes any more.
 **
-** Invariant: the overlay is complete from `start`: the head of a chain that has
-** a record in [start, end of the log) is here, any other is in an index whose A
-** is at or above `start`. */
+** Invariant: an overlay is complete for its stretch: the head of a chain that has a
+** record there is here. Any other is in the overlay before it, or in an index whose A
+** is at or above that one's start. */
 #ifndef RILLE_OVERLAY_H
 #define RILLE_OVERLAY_H
 
 #include "buffer.h"
 #include "chain.h"
 
-#define OVERLAY_BYTES_MOST ((size_t)32 << 20)   /* then it is folded */
+#define OVERLAY_BYTES_MOST ((size_t)32 << 20)   /* then it is to be folded */
 #define OVERLAY_BLOCK_BYTES ((size_t)256 << 10) /* the arena grows by this */
+
+/* Beside the chains (enum chain_kind) there are names that stand for one number. They
+** are kept like chains of one record whose address is that number. */
+enum word_kind {
+  WORD_ID = CHAIN_KINDS, /* hash of a stream and an event's id -> address of the event */
+  WORD_MARK,             /* a mark -> its position */
+  WORD_CUT,              /* a stream -> its first version that is not truncated */
+  HEAD_KINDS
+};
 
 struct overlay_entry {
   uint64_t count, touched;
@@ -40,22 +51,28 @@ INTERNAL void overlay_init(struct overlay *o, const struct memory *memory, uint6
 INTERNAL void overlay_release(struct overlay *o);
 /* Empties it; it is complete from `start`. */
 INTERNAL void overlay_restart(struct overlay *o, uint64_t start);
+/* `older` gets everything, and `o` starts empty at `start`, with a table as large as it
+** had, so that it need not grow step by step again. False: no memory, nothing has
+** changed. */
+INTERNAL bool overlay_split(struct overlay *o, struct overlay *older, uint64_t start);
 
-/* The chain's entry, or NULL. */
-INTERNAL struct overlay_entry *overlay_find(const struct overlay *o, enum chain_kind kind,
+/* The head's entry, or NULL. `kind` is an enum chain_kind or word_kind. */
+INTERNAL struct overlay_entry *overlay_find(const struct overlay *o, unsigned kind,
                                             rille_text name);
-/* Adds a chain that is not there, with this head. NULL: no memory. */
-INTERNAL struct overlay_entry *overlay_add(struct overlay *o, enum chain_kind kind,
-                                           rille_text name, const struct chain_head *head);
+/* Adds a head that is not there. NULL: no memory. */
+INTERNAL struct overlay_entry *overlay_add(struct overlay *o, unsigned kind, rille_text name,
+                                           const struct chain_head *head);
 /* Record `number` of the chain is at `address` in the frame at `frame`. False:
 ** no memory, nothing has changed. */
 INTERNAL bool overlay_advance(struct overlay *o, struct overlay_entry *entry, uint64_t number,
                               uint64_t address, uint64_t frame);
+/* The frame at `frame` sets a word. False: no memory. */
+INTERNAL bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_text name,
+                               uint64_t value, uint64_t frame);
 INTERNAL void overlay_get(const struct overlay_entry *entry, struct chain_head *head);
 INTERNAL bool overlay_add_place(struct overlay *o, struct place place);
 /* The last place at or before the position, or NULL. */
-INTERNAL const struct place *overlay_find_place(const struct overlay *o,
-                                                        uint64_t position);
+INTERNAL const struct place *overlay_find_place(const struct overlay *o, uint64_t position);
 /* All entries in the order of kind and name, for a fold: an array of o->count
 ** pointers to be freed by the caller. NULL: no memory. */
 INTERNAL struct overlay_entry **overlay_sorted(const struct overlay *o);

@@ -163,6 +163,13 @@ static int plan_all(rille_reader *r, const rille_query *q, rille_error *e) {
   return failed ? failed : plan_positions(&r->plan, &r->query, e);
 }
 
+static int leave_out_truncated(rille_reader *r, rille_error *e) {
+  struct chain_head cut;
+  int failed = log_head(r->log, WORD_CUT, r->stream, &cut, e);
+  if (!failed && cut.count) r->first = max_u64(r->first, cut.tower[0]);
+  return failed;
+}
+
 static int plan_stream(rille_reader *r, const rille_query *q, rille_error *e) {
   struct cursor stream;
   char *copy = memory_get(&r->memory, q->stream.length);
@@ -172,6 +179,7 @@ static int plan_stream(rille_reader *r, const rille_query *q, rille_error *e) {
   int failed = cursor_init(&stream, r->log, &r->window, CHAIN_STREAM, r->stream, e);
   if (!failed) failed = cursor_bound(&stream, 0, r->end.address, UINT64_MAX, e);
   if (!failed) failed = set_range(r, q, stream.high, "version of the stream", e);
+  if (!failed) failed = leave_out_truncated(r, e);
   if (failed) return failed;
   stream.low = r->first <= r->last ? r->first : 1;
   stream.high = r->first <= r->last ? r->last : 0;
@@ -241,6 +249,18 @@ int reader_last_match(struct log *l, const rille_query *query, const struct log_
   if (result == 1) *position = event.position;
   reader_close(reader);
   return result < 0 ? result : 0;
+}
+
+int reader_version(struct log *l, rille_text stream, const struct log_end *end, uint64_t *version,
+                   rille_error *e) {
+  struct window w;
+  struct cursor c;
+  window_init(&w, &l->source, &l->memory, SCAN_WINDOW_SMALL);
+  int failed = cursor_init(&c, l, &w, CHAIN_STREAM, stream, e);
+  if (!failed) failed = cursor_bound(&c, 0, end->address, UINT64_MAX, e);
+  *version = failed ? 0 : c.high;
+  window_release(&w);
+  return failed;
 }
 
 /* ---- Stepping ---- */

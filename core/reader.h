@@ -55,6 +55,10 @@ INTERNAL int reader_open_by(rille_reader **reader, struct log *log, const rille_
                             rille_error *error);
 INTERNAL void reader_close(rille_reader *reader);
 
+/* The number of a stream's last event below `end`, truncated or not; 0: it has none. */
+INTERNAL int reader_version(struct log *log, rille_text stream, const struct log_end *end,
+                            uint64_t *version, rille_error *error);
+
 /* The last position below `end` that matches the query's items, behind query->after; 0:
 ** none. Its other bounds do not count. The log's lock must not be held. Where a chain ends
 ** before `after`, or was never begun, its head is all that is looked at. */

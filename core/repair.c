@@ -92,8 +92,7 @@ int repair_look(const struct source *source, const struct memory *memory,
   return 0;
 }
 
-/* R4's second write: the same bytes to the same place, so that they are dirty. */
-static int rewrite(const struct source *source, const struct repair_disk *disk,
+int repair_rewrite(const struct source *source, const struct repair_disk *disk,
                    const struct memory *memory, uint64_t from, uint64_t to, rille_error *e) {
   struct window w;
   window_init(&w, source, memory, REWRITE_BYTES);
@@ -122,7 +121,7 @@ int repair_mend(const struct source *source, const struct repair_disk *disk,
   if (!failed) failed = disk->write(disk->context, x, zeros, sizeof zeros, e);
   if (!failed) failed = disk->flush(disk->context, e);
   if (!failed && f->durable < x) {
-    failed = rewrite(source, disk, memory, f->durable, x, e);
+    failed = repair_rewrite(source, disk, memory, f->durable, x, e);
     if (!failed) failed = disk->flush(disk->context, e);
   }
   return failed;

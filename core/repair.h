@@ -25,15 +25,6 @@
 
 #include "scan.h"
 
-/* Where a sound log ends, and what its next frame must continue. */
-struct log_end {
-  uint64_t address;       /* of the next frame */
-  uint64_t next_position;
-  int64_t time_us;        /* of the last frame */
-  uint64_t last_frame;    /* its address; meaningless while address is 0 */
-  uint32_t last_checksum; /* of its header */
-};
-
 /* The segments from the one that holds the starting point to the last. */
 struct repair_segment {
   uint64_t first, end;    /* end: the next one's first address; of the last one: file's end */
@@ -69,6 +60,11 @@ struct repair_disk {
   int (*flush)(void *context, rille_error *error);
   void *context;
 };
+
+/* R4's second write: the same bytes to the same place, so that they are dirty. */
+INTERNAL int repair_rewrite(const struct source *source, const struct repair_disk *disk,
+                            const struct memory *memory, uint64_t from, uint64_t to,
+                            rille_error *error);
 
 /* Cuts what is torn (R3) and makes [durable, X) durable (R4). After success all
 ** below X is; after failure nothing may be appended. May be repeated. */

@@ -31,17 +31,27 @@
 ** THREADS AND PROCESSES
 **   A store may be used from several threads; a reader from one at a time.
 **   Opening the same folder twice in one process gives one store underneath.
-**   One process may hold a store open; another gets RILLE_BUSY and the
-**   holder's pid. Processes that open it with `readonly` share it.
-**   Do not use an open store in a forked child: open it again there.
+**   Any number of processes may hold a store open, to write and to read: they
+**   append one after another, share their flushes, and see what the others
+**   wrote. One that is killed costs the others nothing. The first to open a
+**   store repairs it, the last to close it folds it to the end. An open store
+**   is of no use in a forked child (RILLE_CLOSED): open it again there. A second
+**   copy of this library in one process gets RILLE_BUSY.
+**   Unless `no_background` is set, each process that may write has one thread
+**   for each store, which flushes and folds and calls nothing of the host's.
 **
 ** DURABILITY
 **   With sync "always" an append returns when its bytes are on the disk: they
 **   are there after a crash or a power cut, at the position that was told.
-**   With "never" the operating system decides when; a power cut may take the
-**   last appends, never the middle, never a part of one. rille_store_sync
-**   forces the disk. A failed flush is final for the store until it has been
-**   closed and opened again, because the kernel forgets what it lost.
+**   With "interval" it returns at once, and the background thread flushes every
+**   sync_interval_ms; rille_store_durable and rille_store_wait tell what is
+**   safe. With "never" the operating system decides when. With both a power cut
+**   may take the last appends, never the middle, never a part of one.
+**   rille_store_sync forces the disk. A failed flush is final for the store, in
+**   every process, until all have closed it, because the kernel forgets what it
+**   lost; who opens it first then repairs it.
+**   A handle with sync "always" sees events when they are durable, any other as
+**   soon as they are written.
 */
 #ifndef RILLE_H
 #define RILLE_H
@@ -79,7 +89,7 @@ extern "C" {
 #define RILLE_CODES(X)                                                          \
   X(RILLE_CONFLICT, -1, "conflict", "a condition failed: read again")           \
   X(RILLE_LOCKED, -2, "locked", "held by a transaction")                        \
-  X(RILLE_BUSY, -3, "busy", "another process holds the store")                  \
+  X(RILLE_BUSY, -3, "busy", "somebody else holds it")                           \
   X(RILLE_DUPLICATE, -4, "duplicate", "this id has been used before")           \
   X(RILLE_ABORTED, -5, "aborted", "the transaction did not happen")             \
   X(RILLE_UNKNOWN, -6, "unknown", "may have happened: open the store again and look") \
@@ -112,10 +122,12 @@ typedef struct rille_error {
   int system;             /* errno, where the operating system was the cause */
   int64_t pid;            /* RILLE_BUSY: who holds it, 0 if not known */
   uint64_t address;       /* RILLE_CORRUPT: byte of the log */
-  uint64_t position;      /* the event concerned; RILLE_CORRUPT: readable up to here */
+  uint64_t position;      /* the event concerned; RILLE_CORRUPT: readable up to here;
+                          ** RILLE_CONFLICT: the event that `unless` found, or the mark */
   uint64_t version;       /* RILLE_CONFLICT: the version that `stream` has */
-  char stream[256];       /* RILLE_CONFLICT: the stream, of these bytes and a NUL */
-  size_t stream_length;
+  char stream[256];       /* RILLE_CONFLICT of an expectation: the stream, of these bytes
+                          ** and a NUL; RILLE_DUPLICATE: the stream concerned */
+  size_t stream_length;   /* 0: `unless` or the mark failed */
   char message[768];      /* what, where, and what to do; one line */
 } rille_error;
 
@@ -135,7 +147,8 @@ typedef void *(*rille_alloc)(void *context, void *block, size_t old_size, size_t
 
 typedef struct rille_store rille_store;
 
-enum rille_sync { RILLE_SYNC_ALWAYS = 0, RILLE_SYNC_NEVER = 1 };
+enum rille_sync { RILLE_SYNC_ALWAYS = 0, RILLE_SYNC_NEVER = 1, RILLE_SYNC_INTERVAL = 2 };
+#define RILLE_SYNC_INTERVAL_MS 100 /* between two flushes of the background thread */
 
 typedef struct rille_options {
   size_t size;               /* sizeof(rille_options) */
@@ -147,14 +160,20 @@ typedef struct rille_options {
   void *alloc_context;
   int64_t (*clock)(void *context);  /* microseconds since 1970; the system's clock */
   void *clock_context;
+  int no_background;         /* no thread: appends, polls and closing flush and fold */
+  int64_t sync_interval_ms;  /* RILLE_SYNC_INTERVAL_MS; at least 1 */
+  int rebuild;               /* make the index anew; RILLE_BUSY where others hold the store */
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
 ** A remark (> 0) tells that a torn tail was cut after a crash, or that the
-** index was built anew. Errors: RILLE_BUSY (pid), RILLE_NOTFOUND, RILLE_INVALID
+** index was built anew. Errors: RILLE_BUSY (another copy of this library has it
+** open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
 ** (a folder that is no store; an option), RILLE_CORRUPT (address, and the
 ** position up to which `readonly` can still read), RILLE_UNSUPPORTED (newer
-** format; a network file system), RILLE_FULL, RILLE_IO, RILLE_MEMORY.
+** format; a network file system), RILLE_FULL, RILLE_IO (also where a flush failed
+** and not all have closed the store since), RILLE_MEMORY.
+** Waits while another process opens, repairs or closes the store.
 ** Where the path is open in this process already, that store is shared: its
 ** first opener's options hold, but for sync, which each handle has of its own; its
 ** alloc_context and clock_context must outlive every handle and reader of the store. */
@@ -171,7 +190,7 @@ RILLE_API int rille_store_close(rille_store *store);
 typedef struct rille_event_input {
   rille_text type;
   rille_text data, meta;     /* MessagePack by convention; empty: none */
-  rille_text id;             /* empty: rille makes one; kept as given, not compared */
+  rille_text id;             /* empty: rille makes one. Given ones make a retry harmless */
   const rille_text *tags;    /* at most RILLE_TAGS; repeated ones are stored once */
   size_t tag_count;
   int64_t time_us;           /* microseconds since 1970; 0: now */
@@ -189,29 +208,72 @@ typedef struct rille_part {
   size_t event_count;        /* 0: the stream is only checked */
 } rille_part;
 
+/* A named position, such as how far a processor has come. */
+typedef struct rille_mark_move {
+  rille_text name;           /* empty: no mark is moved */
+  uint64_t from, to;         /* must be at `from` (0: never set), and goes to `to` */
+} rille_mark_move;
+
+typedef struct rille_query rille_query;
+
 typedef struct rille_append {
   size_t size;               /* sizeof(rille_append) */
   const rille_part *parts;
   size_t part_count;
   int64_t now_us;            /* the time, in microseconds since 1970; 0: the store's clock tells */
   uint64_t *versions;        /* NULL, or room for part_count: each stream's, after the append */
+  const rille_query *unless; /* refused if an event matches after `after`; NULL: no such
+                             ** condition. Of the query only items and `after` count */
+  rille_mark_move mark;
 } rille_append;
 
 typedef struct rille_appended {
   uint64_t first, last;      /* positions; 0, 0 where nothing was written */
   uint64_t version;          /* of the last part's stream, after the append */
+  int duplicate;             /* the ids were known: it was written before, these are the
+                             ** positions and versions of then */
 } rille_appended;
 
-/* Writes all events of all parts, atomically, or nothing. All expectations are
-** about the moment before the append. `done` may be NULL.
-** Errors: RILLE_CONFLICT (stream, version), RILLE_INVALID (names the field),
-** RILLE_FULL (nothing was written), RILLE_IO, RILLE_UNKNOWN (the flush failed:
-** the events may be there after a restart), RILLE_READONLY. */
+/* Writes all events of all parts, atomically, or nothing. All conditions are
+** about the moment before the append, and hold exactly, whoever else appends.
+** `done` may be NULL.
+** Who is not sure whether an append happened repeats it with the same ids: the
+** same ids in the same streams, or the first of them, are answered with what was
+** told then, whatever the expectations. Where the first id of a stream's events is
+** known and a later one differs: RILLE_DUPLICATE.
+** Errors, the first that applies: RILLE_INVALID (names the field), RILLE_DUPLICATE,
+** RILLE_CONFLICT (stream and version; or position), RILLE_FULL (nothing was
+** written), RILLE_IO, RILLE_UNKNOWN (the flush failed: the events may be there
+** after a restart), RILLE_READONLY. */
 RILLE_API int rille_store_append(rille_store *store, const rille_append *append,
                                  rille_appended *done, rille_error *error);
 
 /* Makes everything written durable. */
 RILLE_API int rille_store_sync(rille_store *store, rille_error *error);
+
+#define RILLE_FOREVER ((int64_t)-1)
+/* Waits until the event at `position` is there and as safe as this handle's sync
+** makes it: durable, with "never" written. Woken by appends of any process. 0: it
+** is; RILLE_REMARK: not within timeout_ms, or a signal came. */
+RILLE_API int rille_store_wait(rille_store *store, uint64_t position, int64_t timeout_ms,
+                               rille_error *error);
+
+/* Hides a stream's events with versions less than `before` (at most its version
+** + 1) from reading that stream; deleting hides all there are. Versions go on
+** where they were. Reading everything still shows the events.
+** RILLE_NOTFOUND where the stream never had one. */
+RILLE_API int rille_store_truncate(rille_store *store, rille_text stream, uint64_t before,
+                                   rille_error *error);
+RILLE_API int rille_store_delete(rille_store *store, rille_text stream, rille_error *error);
+
+/* Where a mark is; 0: it was never set. */
+RILLE_API int rille_store_mark(rille_store *store, rille_text name, uint64_t *position,
+                               rille_error *error);
+
+/* Does work that is due and that no background thread does: with no_background,
+** flushes of sync "interval" and folds; otherwise nothing, and never waits for the
+** disk. */
+RILLE_API int rille_store_poll(rille_store *store, rille_error *error);
 
 /* ---- Reading ------------------------------------------------------------- */
 
@@ -244,7 +306,7 @@ typedef struct rille_item {
   uint64_t after;            /* positions greater than this */
 } rille_item;
 
-typedef struct rille_query {
+struct rille_query {
   size_t size;               /* sizeof(rille_query) */
   rille_text stream;         /* read this stream, by versions; empty: all, by positions */
   const rille_item *items;   /* one of these; none: all events */
@@ -253,7 +315,7 @@ typedef struct rille_query {
   uint64_t before;           /* exclusive; 0: to the end at the moment of the call */
   uint64_t limit;            /* 0: no limit */
   int reverse;
-} rille_query;
+};
 
 typedef struct rille_reader rille_reader;
 
@@ -312,8 +374,14 @@ typedef struct rille_stats {
   uint64_t unfolded_bytes;       /* of these not yet in the index */
   uint64_t index_bytes;          /* of the index's file */
   uint64_t segments;
-  uint64_t appends, flushes, folds;  /* since this process opened it */
+  uint64_t appends, flushes, folds;  /* of all processes, since the first of them opened it */
   char uuid[37];
+  uint64_t written;              /* position of the last event that is in the log */
+  uint64_t ids, marks;           /* how many streams' parts of appends came with an id; marks */
+  uint64_t index_readers;        /* processes that have the index open */
+  int64_t created_us;            /* when the store was made; microseconds since 1970 */
+  int64_t last_us;               /* time of the last append; 0: there was none */
+  int failed;                    /* a flush has failed: close it everywhere */
 } rille_stats;
 
 RILLE_API int rille_store_stats(rille_store *store, rille_stats *stats, rille_error *error);
@@ -341,6 +409,13 @@ typedef struct rille_verified {
 ** 0: sound; RILLE_REMARK: problems were reported; < 0: could not look. */
 RILLE_API int rille_store_verify(rille_store *store, const rille_verify *options,
                                  rille_verified *result, rille_error *error);
+
+/* Copies the store, as it is at the moment of the call and while others append,
+** to a folder that must not exist. Closed log files are linked where the file
+** system can, copied elsewhere. What is written is flushed before, and the copy
+** is whole and flushed when this returns; if the power goes before, `folder` is
+** not there. RILLE_INVALID where it exists. */
+RILLE_API int rille_store_backup(rille_store *store, const char *folder, rille_error *error);
 
 #ifdef __cplusplus
 }

@@ -105,18 +105,22 @@ static int check_known(const struct frame *f, rille_error *e) {
                    (unsigned long long)f->address, f->kind, frame_kind_name(f->kind), f->format);
 }
 
+int scan_prefix(struct scan *s, const uint8_t **bytes, rille_error *e) {
+  const struct frame *f = &s->frame;
+  size_t got;
+  int failed = window_get(&s->window, f->address + FRAME_HEADER_BYTES, f->prefix, bytes, &got, e);
+  if (failed) return failed;
+  return got < f->prefix ? bad_frame(f->address, "the file ends inside the frame", e) : 0;
+}
+
 /* The prefix is part of the content. */
 static int take_prefix(struct scan *s, rille_error *e) {
-  const struct frame *f = &s->frame;
   const uint8_t *b;
-  size_t got;
-  s->content = checksum_seed(s->window.source.salt, f->address);
-  if (f->prefix == 0) return 0;
-  int failed = window_get(&s->window, f->address + FRAME_HEADER_BYTES, f->prefix, &b, &got, e);
-  if (failed) return failed;
-  if (got < f->prefix) return bad_frame(f->address, "the file ends inside the frame", e);
-  s->content = checksum(s->content, b, f->prefix);
-  return 0;
+  s->content = checksum_seed(s->window.source.salt, s->frame.address);
+  if (s->frame.prefix == 0) return 0;
+  int failed = scan_prefix(s, &b, e);
+  if (!failed) s->content = checksum(s->content, b, s->frame.prefix);
+  return failed;
 }
 
 int scan_frame(struct scan *s, rille_error *e) {

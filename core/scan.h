@@ -68,6 +68,9 @@ INTERNAL int scan_enter(struct scan *s, uint64_t frame_address, uint64_t record_
 /* 1: s->frame is the next frame; 0: the end; < 0: an error. Comes after
 ** scan_record has returned 0. */
 INTERNAL int scan_frame(struct scan *s, rille_error *error);
+/* The current frame's prefix; its bytes live until the next call. Comes before the
+** first scan_record. */
+INTERNAL int scan_prefix(struct scan *s, const uint8_t **bytes, rille_error *error);
 /* 1: the current frame's next record; 0: there is none left, and the frame was
 ** sound; < 0: an error. */
 INTERNAL int scan_record(struct scan *s, struct record *record, rille_error *error);

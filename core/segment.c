@@ -18,6 +18,10 @@ static bool path_of(char *path, const char *folder, uint64_t first, const char *
   return system_join(path, SYSTEM_PATH_BYTES, folder, name);
 }
 
+bool segments_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first) {
+  return path_of(path, folder, first, SUFFIX);
+}
+
 static int too_long(const char *folder, rille_error *e) {
   return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
 }
@@ -56,8 +60,11 @@ static bool parse_name(const char *name, uint64_t *first) {
   return true;
 }
 
-/* Adds a segment at its place; the list is nearly always in order already. */
+/* Adds a segment at its place, unless it is there; the list is nearly always in order
+** already. */
 static int insert(struct segments *s, uint64_t first, int fd) {
+  for (size_t i = s->count; i > 0 && s->list[i - 1].first >= first; i--)
+    if (s->list[i - 1].first == first) return 0;
   if (s->count == s->capacity) {
     size_t capacity = s->capacity ? 2 * s->capacity : 16;
     struct segment *list =
@@ -94,9 +101,22 @@ static int open_file(struct segments *s, size_t i, rille_error *e) {
   }
   bool last = i + 1 == s->count;
   int number = system_open(path, last && !s->readonly ? SYSTEM_WRITE : SYSTEM_READ, &s->list[i].fd);
+  if (number) s->list[i].fd = -1;
   if (number) return error_system(e, number, "can't open %s", path);
   s->list[i].used = ++s->clock;
   s->open++;
+  return 0;
+}
+
+/* Opens the last file and sees where it ends. */
+static int measure(struct segments *s, rille_error *e) {
+  struct segment *last = &s->list[s->count - 1];
+  uint64_t bytes;
+  int failed = last->fd >= 0 ? 0 : open_file(s, s->count - 1, e);
+  if (failed) return failed;
+  int number = system_size(last->fd, &bytes);
+  if (number) return error_system(e, number, "can't tell the size of the last segment");
+  s->frontier = last->first + bytes;
   return 0;
 }
 
@@ -107,23 +127,13 @@ static int load(struct segments *s, rille_error *e) {
   if (s->count == 0 || s->list[0].first != 0)
     return error_corrupt(e, 0, "the first segment is missing: there is no %s/0000000000000000.seg",
                          s->folder);
-  int failed = open_file(s, s->count - 1, e);
-  if (failed) return failed;
-  uint64_t bytes;
-  number = system_size(s->list[s->count - 1].fd, &bytes);
-  if (number) return error_system(e, number, "can't tell the size of the last segment");
-  s->frontier = segments_last_first(s) + bytes;
-  return 0;
+  return measure(s, e);
 }
 
 int segments_open(struct segments *s, const char *folder, bool readonly,
                   const struct memory *memory, rille_error *e) {
   *s = (struct segments){.memory = *memory, .readonly = readonly};
   if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
-  if (pthread_mutex_init(&s->flushing, NULL) != 0) {
-    pthread_rwlock_destroy(&s->lock);
-    return error_memory(e);
-  }
   s->live = true;
   s->folder = memory_copy_text(memory, folder);
   s->zeros = memory_get_zeroed(memory, SEGMENT_ZERO_AHEAD_BYTES);
@@ -139,9 +149,29 @@ void segments_close(struct segments *s) {
   memory_free(&s->memory, s->list, s->capacity * sizeof *s->list);
   memory_free(&s->memory, s->zeros, SEGMENT_ZERO_AHEAD_BYTES);
   memory_free_text(&s->memory, s->folder);
-  pthread_mutex_destroy(&s->flushing);
   pthread_rwlock_destroy(&s->lock);
   *s = (struct segments){0};
+}
+
+int segments_refuse_fork(rille_error *e) {
+  return error_set(e, RILLE_CLOSED,
+                   "the store was opened before this process was forked: open it again here");
+}
+
+void segments_forget(struct segments *s) {
+  s->forgotten = true;
+  for (size_t i = 0; i < s->count; i++)
+    if (s->list[i].fd >= 0) system_close(s->list[i].fd);
+}
+
+int segments_refresh(struct segments *s, rille_error *e) {
+  pthread_rwlock_wrlock(&s->lock);
+  int number = system_list(s->folder, insert_named, s);
+  int failed = number == ENOMEM ? error_memory(e)
+               : number         ? error_system(e, number, "can't read the folder %s", s->folder)
+                                : measure(s, e);
+  pthread_rwlock_unlock(&s->lock);
+  return failed;
 }
 
 /* ---- Reading ---- */
@@ -160,6 +190,7 @@ static size_t find(const struct segments *s, uint64_t address) {
 
 /* Takes the lock for reading, with the file at `address` open. */
 static int hold(struct segments *s, uint64_t address, size_t *found, rille_error *e) {
+  if (s->forgotten) return segments_refuse_fork(e); /* its lock may be held by nobody here */
   for (;;) {
     pthread_rwlock_rdlock(&s->lock);
     *found = find(s, address);
@@ -199,18 +230,52 @@ size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n
   return got;
 }
 
-uint64_t segments_last_first(const struct segments *s) { return s->list[s->count - 1].first; }
+uint64_t segments_last_first(struct segments *s) {
+  pthread_rwlock_rdlock(&s->lock);
+  uint64_t first = s->list[s->count - 1].first;
+  pthread_rwlock_unlock(&s->lock);
+  return first;
+}
 
-struct repair_segment segments_describe(const struct segments *s, uint64_t address) {
-  size_t i = find(s, address);
+static struct repair_segment describe(const struct segments *s, size_t i) {
   bool last = i + 1 == s->count;
   return (struct repair_segment){
       .first = s->list[i].first, .end = last ? s->frontier : s->list[i + 1].first, .last = last};
 }
 
+struct repair_segment segments_describe(struct segments *s, uint64_t address) {
+  pthread_rwlock_rdlock(&s->lock);
+  struct repair_segment segment = describe(s, find(s, address));
+  pthread_rwlock_unlock(&s->lock);
+  return segment;
+}
+
+int segments_walk(struct segments *s, segments_each each, void *context) {
+  int result = 0;
+  pthread_rwlock_rdlock(&s->lock);
+  for (size_t i = 0; i < s->count && !result; i++) {
+    struct repair_segment segment = describe(s, i);
+    result = each(context, segment.first, segment.end, segment.last);
+  }
+  pthread_rwlock_unlock(&s->lock);
+  return result;
+}
+
 /* ---- Writing ---- */
 
-static int last_fd(const struct segments *s) { return s->list[s->count - 1].fd; }
+/* The last file, which is never closed. */
+struct last_file {
+  int fd;
+  uint64_t first;
+};
+
+static struct last_file last_file(struct segments *s) {
+  pthread_rwlock_rdlock(&s->lock);
+  const struct segment *last = &s->list[s->count - 1];
+  struct last_file file = {last->fd, last->first};
+  pthread_rwlock_unlock(&s->lock);
+  return file;
+}
 
 /* How many zeros go behind a frame that ends at `end`. */
 static size_t zeros_behind(const struct segments *s, uint64_t end, size_t n) {
@@ -220,7 +285,8 @@ static size_t zeros_behind(const struct segments *s, uint64_t end, size_t n) {
 /* Takes back what a failed write has left: the file ends at `end` again, or as
 ** much of its zeros as there were is zero again. */
 static int take_back(struct segments *s, uint64_t end) {
-  int number = system_truncate(last_fd(s), end - segments_last_first(s));
+  struct last_file last = last_file(s);
+  int number = system_truncate(last.fd, end - last.first);
   if (number == 0) s->frontier = end;
   return number;
 }
@@ -228,16 +294,29 @@ static int take_back(struct segments *s, uint64_t end) {
 int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, rille_error *e) {
   assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
   size_t put, zeros = zeros_behind(s, end + n, n);
-  int number =
-      system_write(last_fd(s), end - segments_last_first(s), frame, n, s->zeros, zeros, &put);
+  struct last_file last = last_file(s);
+  int number = system_write(last.fd, end - last.first, frame, n, s->zeros, zeros, &put);
   if (put >= n) { /* the frame is there, if not all the zeros */
     s->frontier = max_u64(s->frontier, end + put);
     return 0;
   }
-  int failed = error_system(e, number, "can't write to %016llx.seg",
-                            (unsigned long long)segments_last_first(s));
+  int failed =
+      error_system(e, number, "can't write to %016llx.seg", (unsigned long long)last.first);
   number = take_back(s, end);
   return number ? error_system(e, number, "can't cut a half-written frame") : failed;
+}
+
+int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *e) {
+  struct last_file last = last_file(s);
+  to = min_u64(to, s->frontier);
+  while (from < to) {
+    size_t put, n = (size_t)min_u64(to - from, SEGMENT_ZERO_AHEAD_BYTES);
+    int number = system_write(last.fd, from - last.first, s->zeros, n, NULL, 0, &put);
+    if (number)
+      return error_system(e, number, "can't zero what a process left that died while writing");
+    from += n;
+  }
+  return 0;
 }
 
 int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
@@ -258,19 +337,28 @@ int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
 }
 
 void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
-  uint64_t first = segments_last_first(s);
-  from = max_u64(from, first);
-  if (from < to) system_start_writing(last_fd(s), from - first, to - from);
+  struct last_file last = last_file(s);
+  from = max_u64(from, last.first);
+  if (from < to) system_start_writing(last.fd, from - last.first, to - from);
+}
+
+/* A descriptor of its own, so that nobody who wants the list waits for the disk, and
+** the file can't be closed meanwhile. */
+static int last_of_its_own(struct segments *s, uint64_t *first, int *fd) {
+  pthread_rwlock_rdlock(&s->lock);
+  *first = s->list[s->count - 1].first;
+  int number = system_duplicate(s->list[s->count - 1].fd, fd);
+  pthread_rwlock_unlock(&s->lock);
+  return number;
 }
 
 int segments_flush(struct segments *s, rille_error *e) {
-  pthread_mutex_lock(&s->flushing);
-  pthread_rwlock_rdlock(&s->lock);
-  uint64_t first = segments_last_first(s);
-  if (!s->flush_failed) s->flush_failed = system_flush(last_fd(s));
-  int number = s->flush_failed;
-  pthread_rwlock_unlock(&s->lock);
-  pthread_mutex_unlock(&s->flushing);
+  uint64_t first;
+  int fd, number = last_of_its_own(s, &first, &fd);
+  if (!number) {
+    number = system_flush(fd);
+    system_close(fd);
+  }
   return number ? error_system(e, number,
                                "can't flush %016llx.seg: the disk may have lost what "
                                "was written last; close the store and open it again to repair it",
@@ -287,7 +375,8 @@ static int disk_write(void *context, uint64_t address, const void *bytes, size_t
                       rille_error *e) {
   struct segments *s = context;
   size_t put;
-  int number = system_write(last_fd(s), address - segments_last_first(s), bytes, n, NULL, 0, &put);
+  struct last_file last = last_file(s);
+  int number = system_write(last.fd, address - last.first, bytes, n, NULL, 0, &put);
   bool in_file = address + put >= s->frontier; /* all that was there before is written */
   s->frontier = max_u64(s->frontier, address + put);
   if (number == 0) return 0;

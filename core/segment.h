@@ -9,6 +9,10 @@
 ** Space is zero-filled 256 KiB ahead of small frames, in the write that carries
 ** the frame: the flush then has no new length of the file to record.
 **
+** Several processes may have the files open. Who appends holds the lock for that
+** (control.h) and has looked, by segments_refresh, whether another has begun a new
+** file; who reads looks when an address lies beyond what it knows.
+**
 ** Invariant (R1): before a successor's name exists, the file is cut at its end
 ** and flushed. Files are only ever read by system_read, never mapped: a damaged
 ** disk is then an error and not a signal in the host. */
@@ -38,10 +42,9 @@ struct segments {
   uint64_t frontier;    /* where the last file ends */
   uint64_t clock;
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
-  pthread_mutex_t flushing; /* one flush at a time, whoever asks for it */
-  int flush_failed;     /* errno of a flush that failed: final, the kernel tells it once */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
   bool live;            /* lock and all are made */
+  bool forgotten;       /* this is a forked child */
 };
 
 /* Makes the first, empty segment in an existing folder, and flushes both. */
@@ -50,6 +53,13 @@ INTERNAL int segments_create(const char *folder, rille_error *error);
 INTERNAL int segments_open(struct segments *s, const char *folder, bool readonly,
                            const struct memory *memory, rille_error *error);
 INTERNAL void segments_close(struct segments *s);
+/* In a forked child: closes the files, which are the parent's; from then on all is
+** refused. */
+INTERNAL void segments_forget(struct segments *s);
+INTERNAL int segments_refuse_fork(rille_error *error);
+/* Looks in the folder for files that another process has begun; for who appends, also
+** where the last one ends. */
+INTERNAL int segments_refresh(struct segments *s, rille_error *error);
 
 /* A source's read (scan.h); the context is the struct segments. */
 INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,
@@ -59,20 +69,29 @@ INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t 
 INTERNAL size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n);
 
 /* The first address of the last segment, and where its file ends. */
-INTERNAL uint64_t segments_last_first(const struct segments *s);
+INTERNAL uint64_t segments_last_first(struct segments *s);
 /* The segment that holds `address`, as repair looks at it. */
-INTERNAL struct repair_segment segments_describe(const struct segments *s, uint64_t address);
+INTERNAL struct repair_segment segments_describe(struct segments *s, uint64_t address);
+/* Calls `each` for every file, in order; not 0 stops and is returned. */
+typedef int (*segments_each)(void *context, uint64_t first, uint64_t end, bool last);
+INTERNAL int segments_walk(struct segments *s, segments_each each, void *context);
+/* "0000000000000000.seg" in a folder, to `path`; false where it is too long. */
+INTERNAL bool segments_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first);
 
 /* Writes a frame at `end`, the end of the log. On failure what was written of it
 ** is cut again, and the file is as before; RILLE_FULL where there is no space. */
 INTERNAL int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
                              rille_error *error);
+/* Zeroes [from, to) of the last segment as far as the file goes: what one has left who
+** died while it wrote there. */
+INTERNAL int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *error);
 /* Ends the last segment at `end`, up to which it has been flushed (R1), and begins
 ** its successor there. RILLE_IO: the folder could not be flushed, so it can't be
 ** told any more whether the successor would outlive a power cut. */
 INTERNAL int segments_succeed(struct segments *s, uint64_t end, rille_error *error);
 /* The system may begin to write these bytes, without being waited for. */
 INTERNAL void segments_start_writing(struct segments *s, uint64_t from, uint64_t to);
+/* Flushes the last segment: one call of the system's, never repeated. */
 INTERNAL int segments_flush(struct segments *s, rille_error *error);
 
 /* The last segment as a disk for repair_mend. Its cut keeps what it takes away in a

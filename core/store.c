@@ -3,7 +3,12 @@
 **
 ** A store is made in a folder of another name beside its place, flushed, renamed,
 ** and the parent flushed: a power cut leaves no store or an empty one, never half
-** of one. (What is left of the other folder, PATH.new-XXXXXXXX, may be deleted.) */
+** of one. (What is left of the other folder, PATH.new-XXXXXXXX, may be deleted.)
+**
+** A fork copies the table to the child, with locks that belong to the parent's files. So
+** the child lets go of them at once and starts with an empty table; its handles of the
+** parent's stores answer RILLE_CLOSED, and what they hold is not freed, because threads
+** that do not exist there may have been using it. */
 #include "store.h"
 
 #include <errno.h>
@@ -12,8 +17,31 @@
 #include "error.h"
 #include "reader.h"
 
+#define INTERVAL_MS_MOST 86400000 /* a day */
+
 static pthread_mutex_t store_table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct shared *store_table; /* of open stores: the library's only global state */
+
+/* ---- Forking ---- */
+
+static void before_fork(void) { pthread_mutex_lock(&store_table_lock); }
+static void after_fork(void) { pthread_mutex_unlock(&store_table_lock); }
+
+static void in_child(void) {
+  for (struct shared *s = store_table; s; s = s->next) {
+    s->forked = true;
+    control_forget(&s->control);
+    log_forget(&s->log);
+  }
+  store_table = NULL;
+  pthread_mutex_unlock(&store_table_lock);
+}
+
+static void watch_forks(void) { (void)system_at_fork(before_fork, after_fork, in_child); }
+
+int store_usable(const rille_store *h, rille_error *e) {
+  return h->shared->forked ? segments_refuse_fork(e) : 0;
+}
 
 rille_text rille_text_of(const char *text) { return (rille_text){text, strlen(text)}; }
 
@@ -104,8 +132,13 @@ static int complete_options(const rille_options *given, rille_options *o, rille_
     if (n == 0) return error_set(e, RILLE_INVALID, "options.size is 0: set it to sizeof options");
     memcpy(o, given, n < sizeof *o ? n : sizeof *o);
   }
-  if (o->sync != RILLE_SYNC_ALWAYS && o->sync != RILLE_SYNC_NEVER)
-    return error_set(e, RILLE_INVALID, "sync is none of always, never");
+  if (o->sync < RILLE_SYNC_ALWAYS || o->sync > RILLE_SYNC_INTERVAL)
+    return error_set(e, RILLE_INVALID, "sync is none of always, never, interval");
+  if (o->sync_interval_ms == 0) o->sync_interval_ms = RILLE_SYNC_INTERVAL_MS;
+  if (o->sync_interval_ms < 1 || o->sync_interval_ms > INTERVAL_MS_MOST)
+    return error_set(e, RILLE_INVALID, "sync_interval_ms must be from 1 to 86400000");
+  if (o->readonly && o->rebuild)
+    return error_set(e, RILLE_INVALID, "rebuild writes, so it can't go with readonly");
   if (o->segment_bytes == 0) o->segment_bytes = RILLE_SEGMENT_BYTES;
   if (o->segment_bytes < RILLE_SEGMENT_BYTES_LEAST)
     return error_set(e, RILLE_INVALID, "segment_bytes is less than 65536");
@@ -120,13 +153,16 @@ static struct memory memory_of(const rille_options *o) {
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
   struct log_options options = {.readonly = o->readonly != 0,
+                                .background = !o->no_background,
+                                .rebuild = o->rebuild != 0,
                                 .segment_bytes = o->segment_bytes,
                                 .clock = o->clock,
                                 .clock_context = o->clock_context};
   int result = control_open(&s->control, s->folder, options.readonly, &identity, e);
   if (result == 0) {
-    result = log_open(&s->log, s->folder, &identity, &options, &s->memory, e);
+    result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);
     if (result < 0) control_close(&s->control);
+    else control_ready(&s->control);
   }
   return result;
 }
@@ -165,6 +201,8 @@ static int find_or_open(const char *path, const rille_options *o, struct shared 
   bool known = system_identity(file, &identity) == 0;
   for (struct shared *s = store_table; s && known; s = s->next)
     if (s->file.device == identity.device && s->file.inode == identity.inode) {
+      if (o->rebuild)
+        return error_set(e, RILLE_BUSY, "the store is open in this process: close it first");
       s->holders++;
       *shared = s;
       return 0;
@@ -204,6 +242,9 @@ int rille_store_open(const char *given_path, const rille_options *given, rille_s
   if (!h) return error_memory(e);
   h->memory = memory;
   h->sync = o.sync;
+  h->sync_interval_us = o.sync_interval_ms * 1000;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
   pthread_mutex_lock(&store_table_lock);
   int result = find_or_open(path, &o, &h->shared, e);
   pthread_mutex_unlock(&store_table_lock);
@@ -220,11 +261,13 @@ void shared_hold(struct shared *s) {
 
 int shared_drop(struct shared *s, rille_error *e) {
   int failed = 0;
+  if (s->forked) return 0;
   pthread_mutex_lock(&store_table_lock);
   if (--s->holders == 0) {
     struct shared **at = &store_table;
     while (*at != s) at = &(*at)->next;
     *at = s->next;
+    control_leave(&s->control);
     failed = log_close(&s->log, e);
     control_close(&s->control);
     free_shared(s);
@@ -237,7 +280,7 @@ int rille_store_close(rille_store *h) {
   if (!h) return 0;
   struct memory memory = h->memory;
   struct shared *s = h->shared;
-  int failed = h->sync == RILLE_SYNC_ALWAYS ? 0 : rille_store_sync(h, NULL);
+  int failed = h->sync == RILLE_SYNC_ALWAYS || s->forked ? 0 : rille_store_sync(h, NULL);
   memory_free(&memory, h, sizeof *h);
   int dropped = shared_drop(s, NULL);
   return failed ? failed : dropped;
@@ -245,44 +288,87 @@ int rille_store_close(rille_store *h) {
 
 /* ---- Appending ---- */
 
-int rille_store_append(rille_store *h, const rille_append *append, rille_appended *done,
-                       rille_error *e) {
-  rille_appended ignored;
-  uint64_t end;
+/* What is written up to `end` is made as safe as the handle promises, and told to who
+** waits for it. */
+static int secure(rille_store *h, uint64_t end, rille_error *e) {
   struct log *l = &h->shared->log;
-  rille_append known = {0};
-  if (append->size == 0)
-    return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
-  memcpy(&known, append, append->size < sizeof known ? append->size : sizeof known);
-  int failed = log_append(l, &known, done ? done : &ignored, &end, e);
-  if (h->sync != RILLE_SYNC_ALWAYS || (failed && failed != RILLE_CONFLICT)) return failed;
-  /* Also for a pure check, and for a conflict: who reads again must see the cause. */
+  if (h->sync == RILLE_SYNC_ALWAYS) return log_flush(l, end, e);
+  control_wake(&h->shared->control);
+  if (h->sync == RILLE_SYNC_NEVER) return 0;
+  log_want_flush(l, h->sync_interval_us);
+  return log_poll(l, e);
+}
+
+/* `failed` is what an append or a truncation has said. A refusal is secured like a
+** success: who reads again must see its cause. */
+static int answer(rille_store *h, int failed, uint64_t end, rille_error *e) {
   rille_error why = {0};
-  int unsure = log_flush(l, end, &why);
+  if (failed && failed != RILLE_CONFLICT && failed != RILLE_DUPLICATE) return failed;
+  int unsure = secure(h, end, &why);
   if (unsure && e) *e = why;
   return unsure ? unsure : failed;
 }
 
+int rille_store_append(rille_store *h, const rille_append *append, rille_appended *done,
+                       rille_error *e) {
+  rille_appended ignored;
+  uint64_t end;
+  rille_append known = {0};
+  if (append->size == 0)
+    return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
+  if (append->unless && append->unless->size == 0)
+    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
+  memcpy(&known, append, append->size < sizeof known ? append->size : sizeof known);
+  int failed = store_usable(h, e);
+  if (failed) return failed;
+  failed = log_append(&h->shared->log, &known, h->sync == RILLE_SYNC_INTERVAL,
+                      done ? done : &ignored, &end, e);
+  return answer(h, failed, end, e);
+}
+
+int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+  uint64_t end;
+  int failed = store_usable(h, e);
+  if (failed) return failed;
+  return answer(h, log_cut(&h->shared->log, stream, before, &end, e), end, e);
+}
+
+int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
+  return rille_store_truncate(h, stream, UINT64_MAX, e);
+}
+
 int rille_store_sync(rille_store *h, rille_error *e) {
-  struct log *l = &h->shared->log;
-  if (l->options.readonly) return 0;
-  return log_flush(l, log_visible(l, false).address, e);
+  int failed = store_usable(h, e);
+  return failed ? failed : log_flush(&h->shared->log, log_written(&h->shared->log).address, e);
+}
+
+int rille_store_poll(rille_store *h, rille_error *e) {
+  int failed = store_usable(h, e);
+  return failed ? failed : log_poll(&h->shared->log, e);
 }
 
 /* ---- Reading ---- */
 
-struct log_end store_visible(rille_store *h) {
-  return log_visible(&h->shared->log, h->sync == RILLE_SYNC_ALWAYS);
+static int visible(rille_store *h, struct log_end *end, rille_error *e) {
+  int failed = store_usable(h, e);
+  return failed ? failed : log_look(&h->shared->log, store_sees_durable(h), end, e);
+}
+
+int rille_store_wait(rille_store *h, uint64_t position, int64_t timeout_ms, rille_error *e) {
+  int failed = store_usable(h, e);
+  return failed ? failed
+                : log_wait(&h->shared->log, position, h->sync != RILLE_SYNC_NEVER, timeout_ms, e);
 }
 
 int rille_store_read(rille_store *h, const rille_query *query, rille_reader **reader,
                      rille_error *e) {
   rille_query q = {0};
+  struct log_end end;
   if (query && query->size == 0)
     return error_set(e, RILLE_INVALID, "query.size is 0: set it to sizeof query");
   if (query) memcpy(&q, query, query->size < sizeof q ? query->size : sizeof q);
-  struct log_end end = store_visible(h);
-  int failed = reader_open(reader, &h->shared->log, &q, &end, e);
+  int failed = visible(h, &end, e);
+  if (!failed) failed = reader_open(reader, &h->shared->log, &q, &end, e);
   if (failed) return failed;
   (*reader)->owner = h->shared;
   shared_hold(h->shared);
@@ -296,65 +382,109 @@ void rille_reader_end(rille_reader *reader) {
   shared_drop(s, NULL);
 }
 
-uint64_t rille_store_head(rille_store *h) { return store_visible(h).next_position - 1; }
+uint64_t rille_store_head(rille_store *h) {
+  struct log_end end;
+  return visible(h, &end, NULL) == 0 ? end.next_position - 1 : 0;
+}
 
 uint64_t rille_store_durable(rille_store *h) {
-  return log_visible(&h->shared->log, true).next_position - 1;
+  struct log_end end;
+  int failed = store_usable(h, NULL);
+  if (!failed) failed = log_look(&h->shared->log, true, &end, NULL);
+  return failed ? 0 : end.next_position - 1;
 }
 
 int rille_store_version(rille_store *h, rille_text stream, uint64_t *version, rille_error *e) {
-  rille_query q = {.size = sizeof q, .stream = stream, .reverse = 1, .limit = 1};
-  rille_reader *reader;
-  rille_event event;
+  struct log_end end;
   *version = 0;
   if (stream.length == 0 || stream.length > RILLE_NAME_BYTES)
     return error_set(e, RILLE_INVALID, "stream has %zu bytes: it needs 1 to 255", stream.length);
-  int result = rille_store_read(h, &q, &reader, e);
-  if (result < 0) return result;
-  result = rille_reader_next(reader, &event, e);
-  if (result == 1) *version = event.version;
-  rille_reader_end(reader);
-  return result < 0 ? result : 0;
+  int failed = visible(h, &end, e);
+  return failed ? failed : reader_version(&h->shared->log, stream, &end, version, e);
+}
+
+int rille_store_mark(rille_store *h, rille_text name, uint64_t *position, rille_error *e) {
+  struct chain_head head;
+  *position = 0;
+  if (name.length == 0 || name.length > RILLE_NAME_BYTES)
+    return error_set(e, RILLE_INVALID, "the mark's name has %zu bytes: it needs 1 to 255",
+                     name.length);
+  int failed = store_usable(h, e);
+  if (!failed) failed = log_head(&h->shared->log, WORD_MARK, name, &head, e);
+  if (!failed && head.count) *position = head.tower[0];
+  return failed;
 }
 
 /* ---- Looking after it ---- */
 
-static int count_new(struct log *l, enum chain_kind kind, uint64_t *count, rille_error *e) {
-  int failed = index_count(l->index, kind, count, e);
-  for (size_t i = 0; i < l->overlay.capacity && !failed; i++) {
-    const struct overlay_entry *entry = l->overlay.slots[i];
-    struct chain_head head;
+/* Those of an overlay that neither the index nor the one before it has. */
+static int count_new(struct log *l, const struct overlay *o, const struct overlay *before,
+                     unsigned kind, uint64_t *count, rille_error *e) {
+  int failed = 0;
+  for (size_t i = 0; i < o->capacity && !failed; i++) {
+    const struct overlay_entry *entry = o->slots[i];
+    struct chain_head head = {.count = 0};
     if (!entry || entry->kind != (uint8_t)kind || entry->count == 0) continue;
-    failed = index_head(l->index, kind, (rille_text){entry->name, entry->name_length}, &head, e);
-    if (!failed && head.count == 0) ++*count;
+    rille_text name = {entry->name, entry->name_length};
+    const struct overlay_entry *known = before ? overlay_find(before, kind, name) : NULL;
+    if (!known || known->count == 0) failed = index_head(l->index, kind, name, &head, e);
+    if (!failed && head.count == 0 && !(known && known->count)) ++*count;
   }
   return failed;
 }
 
-static int fill_stats(struct log *l, rille_stats *s, rille_error *e) {
-  int failed = index_begin(l->index, e);
-  if (!failed) failed = count_new(l, CHAIN_STREAM, &s->streams, e);
-  if (!failed) failed = count_new(l, CHAIN_TYPE, &s->types, e);
-  if (!failed) failed = count_new(l, CHAIN_TAG, &s->tags, e);
-  index_end(l->index);
-  s->head = l->written.next_position - 1;
-  s->durable = l->durable.next_position - 1;
-  s->log_bytes = l->written.address;
-  s->unfolded_bytes = l->written.address - index_folded(l->index).address;
-  s->index_bytes = index_bytes(l->index);
-  s->segments = l->segments.count;
-  s->appends = l->appends;
-  s->flushes = l->flushes;
-  s->folds = l->folds;
-  identity_text(l->identity.uuid, s->uuid);
+static int count_heads(struct log *l, unsigned kind, uint64_t *count, rille_error *e) {
+  int failed = index_count(l->index, kind, count, e);
+  if (!failed && l->has_old) failed = count_new(l, &l->old, NULL, kind, count, e);
+  if (!failed) failed = count_new(l, &l->fresh, l->has_old ? &l->old : NULL, kind, count, e);
   return failed;
+}
+
+static int count_all(struct log *l, rille_stats *s, rille_error *e) {
+  uint64_t *const counts[HEAD_KINDS] = {[CHAIN_STREAM] = &s->streams,
+                                        [CHAIN_TYPE] = &s->types,
+                                        [CHAIN_TAG] = &s->tags,
+                                        [WORD_ID] = &s->ids,
+                                        [WORD_MARK] = &s->marks};
+  int failed = index_begin(l->index, e);
+  for (unsigned kind = 0; kind < HEAD_KINDS && !failed; kind++)
+    if (counts[kind]) failed = count_heads(l, kind, counts[kind], e);
+  index_end(l->index);
+  return failed;
+}
+
+static void fill_numbers(struct log *l, const struct log_end *end, rille_stats *s) {
+  const struct control_words *w = l->control->words;
+  s->log_bytes = end->address;
+  s->written = end->next_position - 1;
+  s->last_us = end->time_us;
+  s->unfolded_bytes = end->address - min_u64(end->address, index_folded(l->index).address);
+  s->index_bytes = index_bytes(l->index);
+  s->index_readers = index_readers(l->index);
+  s->segments = l->segments.count;
+  s->created_us = l->identity.created_us;
+  identity_text(l->identity.uuid, s->uuid);
+  if (!w) return;
+  s->appends = atomic_load(&w->appends);
+  s->flushes = atomic_load(&w->flushes);
+  s->folds = atomic_load(&w->folds);
+  s->failed = atomic_load(&w->error) != 0;
 }
 
 int rille_store_stats(rille_store *h, rille_stats *stats, rille_error *e) {
   struct log *l = &h->shared->log;
+  struct log_end end;
   *stats = (rille_stats){0};
+  int failed = store_usable(h, e);
+  if (!failed) failed = log_look(l, false, &end, e);
+  if (failed) return failed;
+  stats->head = rille_store_head(h);
+  stats->durable = rille_store_durable(h);
   pthread_mutex_lock(&l->lock);
-  int failed = fill_stats(l, stats, e);
+  failed = log_catch_up(l, &end, e);
+  if (!failed) failed = index_look(l->index, e);
+  if (!failed) failed = count_all(l, stats, e);
+  fill_numbers(l, &end, stats);
   pthread_mutex_unlock(&l->lock);
   return failed;
 }

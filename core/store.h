@@ -10,6 +10,7 @@ struct shared {
   struct shared *next;
   struct system_identity file; /* of the file `store` */
   size_t holders;              /* handles and readers */
+  bool forked;                 /* this is a child of the process that opened it */
   struct memory memory;
   char *folder;
   struct control control;
@@ -20,13 +21,18 @@ struct rille_store {
   struct shared *shared;
   struct memory memory;
   int sync;                    /* enum rille_sync, of this handle */
+  int64_t sync_interval_us;
 };
 
 INTERNAL void shared_hold(struct shared *shared);
 /* The last one closes; what that returns. */
 INTERNAL int shared_drop(struct shared *shared, rille_error *error);
 
-/* The end of what readers of this handle see. */
-INTERNAL struct log_end store_visible(rille_store *store);
+/* RILLE_CLOSED in a forked child, whose store this is not. */
+INTERNAL int store_usable(const rille_store *store, rille_error *error);
+/* Whether the handle's readers see the durable end, or the written one. */
+static inline bool store_sees_durable(const rille_store *store) {
+  return store->sync == RILLE_SYNC_ALWAYS;
+}
 
 #endif

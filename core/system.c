@@ -5,13 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #endif
 
@@ -29,6 +34,11 @@ int system_open(const char *path, enum system_open how, int *fd) {
 }
 
 void system_close(int fd) { close(fd); }
+
+int system_duplicate(int fd, int *copy) {
+  *copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return *copy < 0 ? errno : 0;
+}
 
 int system_size(int fd, uint64_t *bytes) {
   struct stat s;
@@ -122,22 +132,103 @@ void system_will_need(int fd, uint64_t offset, uint64_t n) {
 /* Locks of the open file description; where they do not exist, those of the
 ** process, which its every close of the file frees: the registry of stores
 ** therefore opens the file that carries them once a process. */
-static int set_lock(int fd, uint64_t byte, short type) {
-  struct flock f = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 #ifdef F_OFD_SETLK
-  int command = F_OFD_SETLK;
+enum { LOCK_TRY = F_OFD_SETLK, LOCK_WAIT = F_OFD_SETLKW, LOCK_ASK = F_OFD_GETLK };
 #else
-  int command = F_SETLK;
+enum { LOCK_TRY = F_SETLK, LOCK_WAIT = F_SETLKW, LOCK_ASK = F_GETLK };
 #endif
-  while (fcntl(fd, command, &f) < 0) {
+
+int system_lock(int fd, uint64_t byte, enum system_hold hold, bool wait) {
+  static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
+  struct flock f = {
+      .l_type = types[hold], .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+  while (fcntl(fd, wait ? LOCK_WAIT : LOCK_TRY, &f) < 0) {
     if (errno == EACCES) return EAGAIN;
     if (errno != EINTR) return errno;
   }
   return 0;
 }
 
-int system_lock(int fd, uint64_t byte, bool exclusive) {
-  return set_lock(fd, byte, exclusive ? F_WRLCK : F_RDLCK);
+bool system_is_locked(int fd, uint64_t byte) {
+  struct flock f = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+  return fcntl(fd, LOCK_ASK, &f) == 0 && f.l_type != F_UNLCK;
+}
+
+int system_map(int fd, size_t n, bool writable, void **bytes) {
+  void *p = mmap(NULL, n, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  *bytes = p == MAP_FAILED ? NULL : p;
+  return p == MAP_FAILED ? errno : 0;
+}
+
+void system_unmap(void *bytes, size_t n) { munmap(bytes, n); }
+
+static struct timespec timespec_of(int64_t us) {
+  return (struct timespec){(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
+}
+
+#ifdef __linux__
+bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, int64_t timeout_us) {
+  struct timespec t = timespec_of(timeout_us);
+  return syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0) == 0 || errno != EINTR;
+}
+void system_wake_all(_Atomic uint32_t *word) {
+  syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+#else
+bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, int64_t timeout_us) {
+  for (; atomic_load(word) == value && timeout_us > 0; timeout_us -= 1000) {
+    struct timespec t = timespec_of(1000);
+    if (nanosleep(&t, NULL) < 0) return false;
+  }
+  return true;
+}
+void system_wake_all(_Atomic uint32_t *word) { (void)word; }
+#endif
+
+int system_start_thread(pthread_t *thread, void *(*run)(void *), void *context) {
+  sigset_t all, before;
+  sigfillset(&all);
+  int failed = pthread_sigmask(SIG_SETMASK, &all, &before);
+  if (failed) return failed;
+  failed = pthread_create(thread, NULL, run, context);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return failed;
+}
+
+void system_yield(void) { sched_yield(); }
+
+void system_pause(int64_t us) {
+  struct timespec t = timespec_of(us);
+  nanosleep(&t, NULL);
+}
+
+#ifdef __APPLE__
+#define CONDITION_CLOCK CLOCK_REALTIME
+int system_condition_init(pthread_cond_t *condition) { return pthread_cond_init(condition, NULL); }
+#else
+#define CONDITION_CLOCK CLOCK_MONOTONIC
+int system_condition_init(pthread_cond_t *condition) {
+  pthread_condattr_t attributes;
+  int failed = pthread_condattr_init(&attributes);
+  if (failed) return failed;
+  failed = pthread_condattr_setclock(&attributes, CONDITION_CLOCK);
+  if (!failed) failed = pthread_cond_init(condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+  return failed;
+}
+#endif
+
+void system_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t timeout_us) {
+  struct timespec t;
+  clock_gettime(CONDITION_CLOCK, &t);
+  int64_t us = (int64_t)t.tv_nsec / 1000 + timeout_us;
+  t.tv_sec += (time_t)(us / 1000000);
+  t.tv_nsec = (long)(us % 1000000) * 1000;
+  pthread_cond_timedwait(condition, lock, &t);
+}
+
+int system_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
+  return pthread_atfork(before, parent, child);
 }
 
 int system_make_folder(const char *path) { return mkdir(path, FOLDER_MODE) < 0 ? errno : 0; }
@@ -153,6 +244,8 @@ int system_flush_folder(const char *path) {
 int system_rename(const char *from, const char *to) { return rename(from, to) < 0 ? errno : 0; }
 
 int system_remove(const char *path) { return remove(path) < 0 ? errno : 0; }
+
+int system_link(const char *from, const char *to) { return link(from, to) < 0 ? errno : 0; }
 
 int system_list(const char *path, int (*each)(void *context, const char *name), void *context) {
   DIR *d = opendir(path);
@@ -200,6 +293,33 @@ int system_identity(const char *path, struct system_identity *identity) {
   return 0;
 }
 
+static bool is_file(int fd, struct system_identity identity) {
+  struct stat s;
+  return fstat(fd, &s) == 0 && (uint64_t)s.st_dev == identity.device &&
+         (uint64_t)s.st_ino == identity.inode;
+}
+
+struct open_files {
+  struct system_identity identity;
+  unsigned count;
+};
+
+static int count_file(void *context, const char *name) {
+  struct open_files *f = context;
+  f->count += is_file(atoi(name), f->identity);
+  return 0;
+}
+
+unsigned system_count_open(struct system_identity identity) {
+  struct open_files f = {identity, 0};
+#ifdef __linux__
+  const char *folder = "/proc/self/fd";
+#else
+  const char *folder = "/dev/fd";
+#endif
+  return system_list(folder, count_file, &f) == 0 ? f.count : 0;
+}
+
 bool system_is_network(const char *path) {
 #ifdef __linux__
   struct statfs s;
@@ -229,6 +349,12 @@ int system_scratch_folder(char *room, size_t n) {
 int64_t system_clock_us(void) {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
+  return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t system_monotonic_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 

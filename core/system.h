@@ -7,6 +7,7 @@
 #include "base.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define SYSTEM_PATH_BYTES 4096
 
@@ -14,6 +15,8 @@
 enum system_open { SYSTEM_READ, SYSTEM_WRITE, SYSTEM_CREATE /* must not exist */ };
 INTERNAL int system_open(const char *path, enum system_open how, int *fd);
 INTERNAL void system_close(int fd);
+/* Another descriptor of the same open file. */
+INTERNAL int system_duplicate(int fd, int *copy);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
 INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);
@@ -31,15 +34,41 @@ INTERNAL int system_flush(int fd);
 INTERNAL void system_start_writing(int fd, uint64_t offset, uint64_t n);
 INTERNAL void system_will_need(int fd, uint64_t offset, uint64_t n);
 
-/* Byte locks on a file, held by the descriptor and freed by the kernel when its
-** holder dies. EAGAIN: somebody else has it. */
-INTERNAL int system_lock(int fd, uint64_t byte, bool exclusive);
+/* Byte locks on a file, held by the open file and freed by the kernel when its last
+** holder dies. Taking one that is held changes it. EAGAIN: somebody else has it. */
+enum system_hold { SYSTEM_FREE, SYSTEM_SHARED, SYSTEM_EXCLUSIVE };
+INTERNAL int system_lock(int fd, uint64_t byte, enum system_hold hold, bool wait);
+/* Whether another open file holds the byte, in whatever way. */
+INTERNAL bool system_is_locked(int fd, uint64_t byte);
+
+/* Maps the first n bytes of a file, shared with all who map them. */
+INTERNAL int system_map(int fd, size_t n, bool writable, void **bytes);
+INTERNAL void system_unmap(void *bytes, size_t n);
+
+/* Sleeps until somebody, in whichever process maps the word, wakes it, unless it is
+** another than `value` already; at most for timeout_us. False: a signal came. Where
+** the system has no such call it looks again every millisecond. */
+INTERNAL bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, int64_t timeout_us);
+INTERNAL void system_wake_all(_Atomic uint32_t *word);
+
+/* A thread that takes no signals. */
+INTERNAL int system_start_thread(pthread_t *thread, void *(*run)(void *), void *context);
+INTERNAL void system_yield(void);
+INTERNAL void system_pause(int64_t us);
+INTERNAL int system_condition_init(pthread_cond_t *condition);
+/* Waits at most timeout_us, with `lock` held. */
+INTERNAL void system_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                                    int64_t timeout_us);
+/* These are called before a fork, and after it in the parent and in the child. */
+INTERNAL int system_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void));
 
 /* Folders. */
 INTERNAL int system_make_folder(const char *path);
 INTERNAL int system_flush_folder(const char *path);
 INTERNAL int system_rename(const char *from, const char *to);
 INTERNAL int system_remove(const char *path);
+/* A second name for a file; EXDEV, EPERM ... where the file system has none. */
+INTERNAL int system_link(const char *from, const char *to);
 /* Removes a folder, the files in it, and folders of files in it. */
 INTERNAL int system_remove_tree(const char *path);
 INTERNAL int system_list(const char *path, int (*each)(void *context, const char *name),
@@ -51,6 +80,8 @@ struct system_identity {
   uint64_t device, inode;
 };
 INTERNAL int system_identity(const char *path, struct system_identity *identity);
+/* How often this process has the file open, whoever opened it. */
+INTERNAL unsigned system_count_open(struct system_identity identity);
 /* Whether the folder lies on a file system shared over a network. */
 INTERNAL bool system_is_network(const char *path);
 /* A fresh folder for what need not last, its path written to `room`. */
@@ -58,6 +89,7 @@ INTERNAL int system_scratch_folder(char *room, size_t n);
 
 /* The world's other inputs. */
 INTERNAL int64_t system_clock_us(void);
+INTERNAL int64_t system_monotonic_us(void); /* since some moment; never set back */
 INTERNAL int system_entropy(void *bytes, size_t n);
 INTERNAL int64_t system_pid(void);
 INTERNAL const char *system_error_text(int number, char *room, size_t n);

@@ -5,6 +5,7 @@
 ** so that one report names every place. What numbers and links should be can't
 ** be told any more from there on, so these are checked up to the first damage. */
 #include "error.h"
+#include "note.h"
 #include "store.h"
 
 #define PROGRESS_BYTES ((uint64_t)16 << 20)
@@ -15,6 +16,8 @@ struct verifying {
   const rille_verify *options;
   rille_verified *result;
   struct overlay heads; /* our own fold of the log */
+  struct id_run run;    /* in the current frame */
+  bool beside_writers;  /* a reader's: the index may know more than we have read */
   struct scan scan;
   bool damaged, stopped;
   bool locked;        /* nobody may be called: they might use the store */
@@ -113,20 +116,36 @@ static int verify_record(struct verifying *v, const struct record *r) {
     tell_error(v, "L7", r->position);
     first_damage(v, r->position - 1);
   }
-  return v->damaged ? 0 : check_chains(v, r);
+  if (v->damaged) return 0;
+  struct noted_id id = {r->stream, record_given_id(r), r->address, v->scan.frame.address};
+  int failed = note_id(&v->heads, &v->log->identity, &v->run, &id, &v->error);
+  return failed ? failed : check_chains(v, r);
+}
+
+static int verify_prefix(struct verifying *v) {
+  const uint8_t *prefix;
+  const struct frame *f = &v->scan.frame;
+  v->run = (struct id_run){.length = 0};
+  if (f->prefix == 0 || v->damaged) return 0;
+  int failed = scan_prefix(&v->scan, &prefix, &v->error);
+  return failed ? failed : note_facts(&v->heads, prefix, f->prefix, f->address, &v->error);
 }
 
 /* Walks frames until the end or the first thing that is not sound. */
 static int verify_frames(struct verifying *v, uint64_t end) {
   struct record r;
-  int result;
+  int result = 0;
   v->scan.end = end;
-  while (!v->stopped && (result = scan_next(&v->scan, &r, &v->error)) != 0) {
-    if (result < 0) return result;
-    if ((result = verify_record(v, &r)) < 0) return result;
-    progress(v, end);
+  while (!v->stopped && result >= 0) {
+    while (v->scan.inside && (result = scan_record(&v->scan, &r, &v->error)) == 1) {
+      if ((result = verify_record(v, &r)) < 0) return result;
+      progress(v, end);
+      if (v->stopped) return 0;
+    }
+    if (result >= 0 && (result = scan_frame(&v->scan, &v->error)) == 0) return 0;
+    if (result == 1) result = verify_prefix(v);
   }
-  return 0;
+  return result < 0 ? result : 0;
 }
 
 /* After damage: the next header that is sound, from behind `address`. */
@@ -174,12 +193,9 @@ static int check_head(struct verifying *v, const struct overlay_entry *entry) {
   char name[ERROR_NAME_BYTES];
   struct chain_head head;
   rille_text text = {entry->name, entry->name_length};
-  struct log *l = v->log;
-  const struct overlay_entry *newer = overlay_find(&l->overlay, (enum chain_kind)entry->kind, text);
-  int failed = 0;
-  if (newer) overlay_get(newer, &head);
-  else failed = index_head(l->index, (enum chain_kind)entry->kind, text, &head, &v->error);
+  int failed = log_find_head(v->log, entry->kind, text, &head, &v->error);
   if (failed < 0 && failed != RILLE_CORRUPT) return failed;
+  if (!failed && v->beside_writers && head.count >= entry->count) return 0;
   if (failed || !same_head(entry, &head)) {
     error_set(&v->error, 0,
               "the index does not fit the log for \"%s\": delete the folder index/, "
@@ -190,7 +206,7 @@ static int check_head(struct verifying *v, const struct overlay_entry *entry) {
   return 0;
 }
 
-static int check_in_log(void *context, enum chain_kind kind, rille_text name,
+static int check_in_log(void *context, unsigned kind, rille_text name,
                         const struct chain_head *head) {
   struct verifying *v = context;
   char text[ERROR_NAME_BYTES];
@@ -213,10 +229,14 @@ static int check_place(void *context, const struct place *place) {
 
 static int check_index(struct verifying *v) {
   struct log *l = v->log;
-  int failed = index_begin(l->index, &v->error);
+  uint64_t before = v->result->problems;
+  int failed = 0;
   for (size_t i = 0; i < v->heads.capacity && !failed && !v->stopped; i++)
     if (v->heads.slots[i]) failed = check_head(v, v->heads.slots[i]);
-  if (!failed && !v->stopped) failed = index_walk_heads(l->index, check_in_log, v, &v->error);
+  /* LMDB walks into damage with an assertion; heads that can't be found tell of it. */
+  if (failed || v->stopped || v->beside_writers || v->result->problems > before) return failed;
+  failed = index_begin(l->index, &v->error);
+  if (!failed) failed = index_walk_heads(l->index, check_in_log, v, &v->error);
   if (!failed && !v->stopped) failed = index_walk_places(l->index, check_place, v, &v->error);
   index_end(l->index);
   return failed < 0 ? failed : 0;
@@ -229,7 +249,9 @@ static void check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
   if (v->damaged || (last.last && end == l->segments.frontier)) return;
-  struct repair_finding f = {.end = l->written, .evidence = 0};
+  if (v->beside_writers || segments_refresh(&l->segments, &v->error) < 0) return;
+  last = segments_describe(&l->segments, end);
+  struct repair_finding f = {.end = l->seen, .evidence = 0};
   if (repair_look(&l->source, &l->memory, &last, &f, &v->error) < 0) return;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
     v->error.address = end;
@@ -240,15 +262,35 @@ static void check_end(struct verifying *v, uint64_t end) {
 }
 
 /* What was appended meanwhile, and the index, with nobody appending. */
-static int finish(struct verifying *v) {
+static int finish_locked(struct verifying *v) {
   struct log *l = v->log;
-  pthread_mutex_lock(&l->lock);
   v->locked = true;
-  int failed = v->damaged ? 0 : walk_all(v, l->written.address);
+  int failed = v->damaged ? 0 : walk_all(v, l->seen.address);
   if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
   if (!failed && !v->stopped) check_end(v, v->scan.address);
-  pthread_mutex_unlock(&l->lock);
   v->locked = false;
+  return failed;
+}
+
+/* A reader can't keep others from writing: it looks at what it has seen. */
+static int finish_reading(struct verifying *v) {
+  struct log *l = v->log;
+  pthread_mutex_lock(&l->lock);
+  v->beside_writers = l->generation != 0;
+  int failed = finish_locked(v);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
+}
+
+static int finish(struct verifying *v) {
+  struct log *l = v->log;
+  int failed;
+  if (l->options.readonly) {
+    failed = finish_reading(v);
+  } else if ((failed = log_enter_append(l, &v->error)) == 0) {
+    failed = finish_locked(v);
+    log_leave_append(l);
+  }
   tell_kept(v);
   return failed;
 }
@@ -261,11 +303,14 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
                         .options = options ? options : &nothing,
                         .result = result ? result : &ignored};
   *v.result = (rille_verified){0};
-  struct log_end end = log_visible(v.log, false);
+  struct log_end end;
+  int failed = store_usable(h, e);
+  if (!failed) failed = log_look(v.log, false, &end, e);
+  if (failed) return failed;
   buffer_init(&v.kept, &h->shared->memory);
   overlay_init(&v.heads, &h->shared->memory, v.log->identity.salt);
   scan_init(&v.scan, &v.log->source, &h->shared->memory, 0, 1, end.address);
-  int failed = walk_all(&v, end.address);
+  failed = walk_all(&v, end.address);
   if (!failed) failed = finish(&v);
   if (!v.damaged) v.result->readable = v.result->events;
   overlay_release(&v.heads);

@@ -13,7 +13,8 @@
 
 static const char *const event_fields[] = {"type", "data",     "tags",    "meta",   "id",
                                            "time", "position", "version", "stream", NULL};
-static const char *const append_options[] = {"expect", NULL};
+static const char *const append_options[] = {"expect", "unless", "mark", "wait", NULL};
+static const char *const several_fields[] = {"unless", "mark", "wait", NULL};
 static const char *const part_fields[] = {"stream", "events", "expect", NULL};
 static const char *const no_options[] = {NULL};
 
@@ -27,6 +28,9 @@ struct appending {
   lua_State *L;
   struct room *s;
   size_t event; /* which one it is, for messages; 0: there is only one */
+  int has_unless;
+  rille_query unless;
+  rille_mark_move mark;
 };
 
 /* Refuses a value: the message is pushed and the answer is nil, message, code. */
@@ -192,6 +196,73 @@ static int read_expect(struct appending *a, int index, int64_t *expect) {
   return refuse(a, "expect", "must be a version, \"none\", \"exists\" or \"any\"");
 }
 
+/* ---- What must hold besides ---- */
+
+/* A query of which only items and positions count. It and what query_check left of
+** it stay on the stack. */
+static void read_unless(struct appending *a, int index) {
+  static const char *const without[] = {"before", "limit", "reverse"};
+  lua_State *L = a->L;
+  get_raw(L, index, "unless");
+  if (lua_isnil(L, -1)) return;
+  if (!lua_istable(L, -1)) field_error(a, "unless", "a query");
+  int query = lua_gettop(L);
+  a->unless.size = sizeof a->unless;
+  query_check(L, query, 0, &a->unless);
+  for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+    get_raw(L, query, without[i]);
+    if (!lua_isnil(L, -1)) luaL_error(L, "unless has no '%s': it has items and after", without[i]);
+    lua_pop(L, 1);
+  }
+  a->has_unless = 1;
+}
+
+/* Entry i of { name, from, to }. */
+static int read_mark_position(struct appending *a, int i, uint64_t *position) {
+  lua_State *L = a->L;
+  int exact;
+  lua_rawgeti(L, -1, i);
+  lua_Integer value = lua_tointegerx(L, -1, &exact);
+  if (lua_type(L, -1) != LUA_TNUMBER || !exact)
+    luaL_error(L, "mark must be { name, from, to }: from and to are positions");
+  lua_pop(L, 1);
+  *position = (uint64_t)value;
+  return value >= 0 ? 1 : refuse(a, "mark", "has a negative position");
+}
+
+/* mark = { name, from, to }; false with a message pushed where a value can't be. */
+static int read_mark(struct appending *a, int index) {
+  lua_State *L = a->L;
+  get_raw(L, index, "mark");
+  if (lua_isnil(L, -1)) return 1;
+  if (!lua_istable(L, -1)) field_error(a, "mark", "{ name, from, to }");
+  options_check(L, lua_gettop(L), no_options, 1, "field of a mark");
+  lua_rawgeti(L, -1, 1);
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "mark must be { name, from, to }: name is a string, not %s",
+               luaL_typename(L, -1));
+  a->mark.name.bytes = lua_tolstring(L, -1, &a->mark.name.length);
+  lua_pop(L, 1);
+  if (!a->mark.name.length) return refuse(a, "mark", "has an empty name: it needs 1 to 255 bytes");
+  return read_mark_position(a, 2, &a->mark.from) && read_mark_position(a, 3, &a->mark.to);
+}
+
+/* Nothing can be locked that an append would wait for: it is only checked. */
+static int read_wait(struct appending *a, int index) {
+  lua_Number seconds = 0;
+  options_number(a->L, index, "wait", &seconds);
+  return seconds >= 0 ? 1 : refuse(a, "wait", "must not be negative");
+}
+
+/* unless, mark and wait, from the table at index, if there is one. */
+static int read_conditions(struct appending *a, int index) {
+  if (!lua_istable(a->L, index)) return 1;
+  read_unless(a, index);
+  return read_mark(a, index) && read_wait(a, index);
+}
+
+/* ---- The two forms ---- */
+
 /* append(stream, events, options) */
 static int read_one(struct appending *a) {
   lua_State *L = a->L;
@@ -199,15 +270,17 @@ static int read_one(struct appending *a) {
   part.stream.bytes = lua_tolstring(L, 2, &part.stream.length);
   luaL_checktype(L, 3, LUA_TTABLE);
   options_check(L, 4, append_options, 0, "option");
-  if (!read_expect(a, 4, &part.expect) || !read_events(a, 3, &part)) return 0;
+  if (!read_expect(a, 4, &part.expect) || !read_conditions(a, 4) || !read_events(a, 3, &part))
+    return 0;
   *(rille_part *)add(a, &a->s->parts, sizeof part) = part;
   return 1;
 }
 
-/* append{ { stream=, events=, expect= }, ... } */
+/* append{ { stream=, events=, expect= }, ..., unless=, mark=, wait= } */
 static int read_several(struct appending *a) {
   lua_State *L = a->L;
-  options_check(L, 2, no_options, 1, "option");
+  options_check(L, 2, several_fields, 1, "option");
+  if (!read_conditions(a, 2)) return 0;
   size_t n = lua_rawlen(L, 2);
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, 2, (lua_Integer)i);
@@ -251,7 +324,7 @@ static int push_result(struct appending *a, const rille_append *append, const ri
     set_integer(L, "first", done->first);
     set_integer(L, "last", done->last);
   }
-  lua_pushboolean(L, 0);
+  lua_pushboolean(L, done->duplicate);
   lua_setfield(L, -2, "duplicate");
   if (!several) {
     set_integer(L, "version", done->version);
@@ -265,6 +338,22 @@ static int push_result(struct appending *a, const rille_append *append, const ri
   }
   lua_setfield(L, -2, "versions");
   return 1;
+}
+
+/* A conflict that names no stream is of `unless` or of the mark; where both were given,
+** only the core's words tell which. */
+static int is_of_mark(const struct appending *a, const rille_error *e) {
+  return a->mark.name.length && (!a->has_unless || strncmp(e->message, "the mark ", 9) == 0);
+}
+
+static int push_failure(struct appending *a, const rille_error *e) {
+  lua_State *L = a->L;
+  int results = error_push(L, e);
+  if (e->code == RILLE_CONFLICT && e->stream_length == 0 && is_of_mark(a, e)) {
+    lua_pushlstring(L, a->mark.name.bytes, a->mark.name.length);
+    lua_setfield(L, -2, "mark");
+  }
+  return results;
 }
 
 /* The host's clock is asked here, where it may raise. */
@@ -327,14 +416,17 @@ static int append_in_room(struct appending *a, const struct store_handle *handle
   if (!(several ? read_several(a) : read_one(a))) return error_push_message(L, "invalid");
   rille_append append = {.size = sizeof append,
                          .part_count = a->s->parts.length / sizeof(rille_part),
-                         .now_us = now_us};
-  append.versions = add(a, &a->s->versions, append.part_count * sizeof *append.versions);
+                         .now_us = now_us,
+                         .unless = a->has_unless ? &a->unless : NULL,
+                         .mark = a->mark};
+  if (append.part_count)
+    append.versions = add(a, &a->s->versions, append.part_count * sizeof *append.versions);
   settle(a->s);
   append.parts = (const rille_part *)(void *)a->s->parts.bytes;
   if (!handle->store) return error_push_closed(L, "store"); /* by a finalizer, meanwhile */
   rille_appended done;
   rille_error e;
-  if (rille_store_append(handle->store, &append, &done, &e) < 0) return error_push(L, &e);
+  if (rille_store_append(handle->store, &append, &done, &e) < 0) return push_failure(a, &e);
   return push_result(a, &append, &done, several);
 }
 

@@ -9,15 +9,24 @@ void set_integer(lua_State *L, const char *name, uint64_t value) {
   lua_setfield(L, -2, name);
 }
 
+static void set_stream(lua_State *L, const rille_error *e) {
+  lua_pushlstring(L, e->stream, e->stream_length);
+  lua_setfield(L, -2, "stream");
+}
+
 static void push_detail(lua_State *L, const rille_error *e) {
   lua_newtable(L);
   if (e->system) set_integer(L, "errno", (uint64_t)e->system);
   switch (e->code) {
     case RILLE_CONFLICT:
-      lua_pushlstring(L, e->stream, e->stream_length);
-      lua_setfield(L, -2, "stream");
+      if (!e->stream_length) {
+        set_integer(L, "position", e->position);
+        break;
+      }
+      set_stream(L, e);
       set_integer(L, "version", e->version);
       break;
+    case RILLE_DUPLICATE: set_stream(L, e); break;
     case RILLE_BUSY: set_integer(L, "pid", (uint64_t)e->pid); break;
     case RILLE_CORRUPT:
       set_integer(L, "address", e->address);

@@ -22,11 +22,12 @@ enum {
 struct folding {
   rille_reader *reader;
   struct event_view *view;
-  size_t types;      /* items below this number have a handler of their own */
-  int every;         /* the item after them has one, too */
-  uint64_t at;       /* the last position that counts */
-  rille_event event; /* the one being handled; position 0: none yet */
-  uint64_t version;  /* of the last event that counted */
+  size_t types;          /* items below this number have a handler of their own */
+  int every;             /* the item after them has one, too */
+  uint64_t at;           /* the last position that counts */
+  uint64_t last_version; /* the last version that counts, of a stream */
+  rille_event event;     /* the one being handled; position 0: none yet */
+  uint64_t version;      /* of the last event that counted */
   int failed;
   rille_error error;
 };
@@ -107,7 +108,7 @@ static int fold_loop(lua_State *L) {
   rille_event event;
   int result;
   while ((result = rille_reader_next(f->reader, &event, &f->error)) == 1) {
-    if (event.position > f->at) break;
+    if (event.position > f->at || event.version > f->last_version) break;
     f->version = event.version;
     size_t item = rille_reader_item(f->reader);
     if (item >= f->types && !f->every) continue;
@@ -136,8 +137,11 @@ static int push_failure(lua_State *L, const struct folding *f) {
   return 4;
 }
 
-/* The items: one a type, and one for everything, so that versions are counted. */
+/* The items: one a type, and one for everything, so that versions are counted; of the
+** stream `within` alone, if it is named. */
 static void read_types(lua_State *L, int spec, rille_query *q, size_t *types, int all) {
+  rille_text within = {0};
+  options_text(L, spec, "within", &within);
   lua_getfield(L, spec, "types");
   size_t n = lua_rawlen(L, -1);
   rille_item *items = lua_newuserdatauv(L, (n + 1) * (sizeof *items + sizeof(rille_text)), 0);
@@ -146,19 +150,21 @@ static void read_types(lua_State *L, int spec, rille_query *q, size_t *types, in
   for (size_t i = 0; i < n; i++) {
     lua_rawgeti(L, -2, (lua_Integer)i + 1);
     names[i].bytes = lua_tolstring(L, -1, &names[i].length);
-    items[i] = (rille_item){.types = &names[i], .type_count = 1};
+    items[i] = (rille_item){.types = &names[i], .type_count = 1, .stream = within};
     lua_pop(L, 1);
   }
+  items[n].stream = within;
   q->items = items;
-  q->item_count = n + (all ? 1 : 0);
+  q->item_count = n + (all || within.length ? 1 : 0);
   *types = n;
 }
 
-/* fold_run(store, { stream=, before=, at=, types={}, handlers={}, every=boolean,
-** state=, fresh=function, key=, key_of=function })
+/* fold_run(store, { stream= or within=, before=, at=, last_version=, types={}, handlers={},
+** every=boolean, state=, fresh=function, key=, key_of=function })
+**   `stream` is read as readers of it see it, `within` whatever was truncated since
 **   -> state, version of the last event | nil, message, code, detail */
 int fold_run(lua_State *L) {
-  struct folding f = {.at = UINT64_MAX};
+  struct folding f = {.at = UINT64_MAX, .last_version = UINT64_MAX};
   rille_query q = {.size = sizeof q};
   lua_Integer number;
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -166,6 +172,7 @@ int fold_run(lua_State *L) {
   options_text(L, 2, "stream", &q.stream);
   if (options_integer(L, 2, "before", &number)) q.before = (uint64_t)number;
   if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
+  if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
   options_boolean(L, 2, "every", &f.every);
   read_types(L, 2, &q, &f.types, f.every || q.stream.length);
   if (q.item_count == 0) { /* no handlers at all: nothing to read */

@@ -38,6 +38,7 @@ INTERNAL int error_push(lua_State *L, const rille_error *e);
 /* nil, message, "invalid" and so on; the message is on top of the stack. */
 INTERNAL int error_push_message(lua_State *L, const char *code);
 /* nil, "the store is closed", "closed" */
+#define RESULTS_CLOSED 3
 INTERNAL int error_push_closed(lua_State *L, const char *what);
 /* Pushes the name nearest to `word` among `names` (NULL at the end) or nil. */
 INTERNAL const char *error_nearest(const char *word, const char *const *names);
@@ -58,11 +59,26 @@ INTERNAL int options_number(lua_State *L, int index, const char *name, lua_Numbe
 /* Strings only, never numbers. */
 INTERNAL int options_text(lua_State *L, int index, const char *name, rille_text *value);
 
-/* ---- lstore.c, literator.c, levent.c, lappend.c, lfold.c, lquery.c ---- */
+/* ---- lstore.c, lupkeep.c, lwait.c ---- */
 
 INTERNAL void store_open_library(lua_State *L);     /* registers the handle's metatable */
 INTERNAL int store_open_handle(lua_State *L);       /* rille.open */
 INTERNAL struct store_handle *store_check(lua_State *L, int index); /* raises if it is no store */
+/* The store of the handle at index; NULL with RESULTS_CLOSED results pushed where it
+** is closed. Raises if it is no store. */
+INTERNAL rille_store *store_open_at(lua_State *L, int index);
+/* true, or nil, message, code, detail */
+INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
+/* A call within which Lua runs and may close the store: it goes when it is left. */
+INTERNAL void store_enter(struct store_handle *s);
+INTERNAL void store_leave(struct store_handle *s);
+
+INTERNAL int store_wait(lua_State *L);              /* store:wait */
+INTERNAL int store_stats(lua_State *L);             /* store:stats */
+INTERNAL int store_verify(lua_State *L);            /* store:verify */
+INTERNAL int store_backup(lua_State *L);            /* store:backup */
+
+/* ---- literator.c, levent.c, lappend.c, lfold.c, lquery.c ---- */
 
 INTERNAL void iterator_open_library(lua_State *L);
 INTERNAL int store_read(lua_State *L);              /* store:read */

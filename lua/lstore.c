@@ -1,8 +1,9 @@
 /* lstore.c: rille.open and the methods of a store. */
 #include "lrille.h"
 
-static const char *const open_options[] = {"readonly",      "create", "sync",  "background",
-                                           "segment_bytes", "load",   "clock", NULL};
+static const char *const open_options[] = {"readonly",   "create",  "sync", "sync_interval_ms",
+                                           "background", "rebuild", "load", "segment_bytes",
+                                           "clock",      NULL};
 
 /* ---- The handle ---- */
 
@@ -25,8 +26,9 @@ static int close_handle(lua_State *L, struct store_handle *s) {
   return rille_store_close(store);
 }
 
-/* The end of a call within which Lua ran, and may have closed the store. */
-static void leave(struct store_handle *s) {
+void store_enter(struct store_handle *s) { s->users++; }
+
+void store_leave(struct store_handle *s) {
   if (--s->users || !s->leaving) return;
   rille_store_close(s->leaving);
   s->leaving = NULL;
@@ -74,31 +76,49 @@ static int refer(lua_State *L, int index, const char *name) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* A number that is at least `least`: false with a message pushed where it is not. */
+static int read_number(lua_State *L, const char *name, lua_Integer least, lua_Integer *value) {
+  if (!options_integer(L, 2, name, value) || *value >= least) return 1;
+  lua_pushfstring(L, "%s must be at least %I", name, (LUAI_UACINT)least);
+  return 0;
+}
+
+/* False with a message pushed where it is none of the three words. */
+static int read_sync(lua_State *L, int *sync) {
+  static const struct {
+    const char *word;
+    int sync;
+  } rows[] = {{"always", RILLE_SYNC_ALWAYS},
+              {"interval", RILLE_SYNC_INTERVAL},
+              {"never", RILLE_SYNC_NEVER}};
+  rille_text text;
+  if (!options_text(L, 2, "sync", &text)) return 1;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    *sync = rows[i].sync;
+    if (strcmp(text.bytes, rows[i].word) == 0) return 1;
+  }
+  lua_pushfstring(L, "sync is \"%s\": it must be \"always\", \"interval\" or \"never\"",
+                  text.bytes);
+  return 0;
+}
+
 /* False with a message pushed where a value can't be. */
 static int read_options(lua_State *L, rille_options *o) {
-  rille_text sync = {0};
-  lua_Integer bytes = 0;
-  int create = 1, background = 0;
+  lua_Integer segment_bytes = 0, interval_ms = 0;
+  int create = 1, background = 1;
   options_check(L, 2, open_options, 0, "option");
   options_boolean(L, 2, "readonly", &o->readonly);
-  if (options_boolean(L, 2, "create", &create)) o->no_create = !create;
+  options_boolean(L, 2, "create", &create);
   options_boolean(L, 2, "background", &background);
-  if (background) {
-    lua_pushliteral(L, "background must be false: appends and closing do all the work here");
+  options_boolean(L, 2, "rebuild", &o->rebuild);
+  if (!read_number(L, "segment_bytes", (lua_Integer)RILLE_SEGMENT_BYTES_LEAST, &segment_bytes) ||
+      !read_number(L, "sync_interval_ms", 1, &interval_ms) || !read_sync(L, &o->sync))
     return 0;
-  }
-  if (options_integer(L, 2, "segment_bytes", &bytes)) {
-    o->segment_bytes = (uint64_t)bytes;
-    if (bytes < (lua_Integer)RILLE_SEGMENT_BYTES_LEAST) {
-      lua_pushfstring(L, "segment_bytes must be at least %d", (int)RILLE_SEGMENT_BYTES_LEAST);
-      return 0;
-    }
-  }
-  if (!options_text(L, 2, "sync", &sync) || strcmp(sync.bytes, "always") == 0) return 1;
-  o->sync = RILLE_SYNC_NEVER;
-  if (strcmp(sync.bytes, "never") == 0) return 1;
-  lua_pushfstring(L, "sync is \"%s\": it must be \"always\" or \"never\"", sync.bytes);
-  return 0;
+  o->no_create = !create;
+  o->no_background = !background;
+  o->segment_bytes = (uint64_t)segment_bytes;
+  o->sync_interval_ms = interval_ms;
+  return 1;
 }
 
 int store_open_handle(lua_State *L) {
@@ -123,144 +143,105 @@ int store_open_handle(lua_State *L) {
   return 3;
 }
 
-/* ---- Asking ---- */
+/* ---- What a store is asked, and told ---- */
 
-static int push_number(lua_State *L, uint64_t (*ask)(rille_store *)) {
-  struct store_handle *s = store_check(L, 1);
-  if (!s->store) return error_push_closed(L, "store");
-  lua_pushinteger(L, (lua_Integer)ask(s->store));
-  return 1;
+rille_store *store_open_at(lua_State *L, int index) {
+  struct store_handle *s = store_check(L, index);
+  if (!s->store) error_push_closed(L, "store");
+  return s->store;
 }
 
-static int store_head(lua_State *L) { return push_number(L, rille_store_head); }
-static int store_durable(lua_State *L) { return push_number(L, rille_store_durable); }
-
-static int store_version(lua_State *L) {
-  struct store_handle *s = store_check(L, 1);
-  rille_text stream;
-  uint64_t version;
-  rille_error e;
-  luaL_checktype(L, 2, LUA_TSTRING);
-  stream.bytes = lua_tolstring(L, 2, &stream.length);
-  if (!s->store) return error_push_closed(L, "store");
-  if (rille_store_version(s->store, stream, &version, &e) < 0) return error_push(L, &e);
-  lua_pushinteger(L, (lua_Integer)version);
-  return 1;
-}
-
-static int store_sync(lua_State *L) {
-  struct store_handle *s = store_check(L, 1);
-  rille_error e;
-  if (!s->store) return error_push_closed(L, "store");
-  if (rille_store_sync(s->store, &e) < 0) return error_push(L, &e);
+int store_push_done(lua_State *L, int result, const rille_error *e) {
+  if (result < 0) return error_push(L, e);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static int store_stats(lua_State *L) {
-  struct store_handle *s = store_check(L, 1);
-  rille_stats stats;
-  rille_error e;
-  if (!s->store) return error_push_closed(L, "store");
-  if (rille_store_stats(s->store, &stats, &e) < 0) return error_push(L, &e);
-  lua_newtable(L);
-  const struct {
-    const char *name;
-    uint64_t value;
-  } rows[] = {{"head", stats.head},
-              {"durable", stats.durable},
-              {"streams", stats.streams},
-              {"types", stats.types},
-              {"tags", stats.tags},
-              {"log_bytes", stats.log_bytes},
-              {"unfolded_bytes", stats.unfolded_bytes},
-              {"index_bytes", stats.index_bytes},
-              {"segments", stats.segments},
-              {"appends", stats.appends},
-              {"flushes", stats.flushes},
-              {"folds", stats.folds}};
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    set_integer(L, rows[i].name, rows[i].value);
-  lua_pushstring(L, stats.uuid);
-  lua_setfield(L, -2, "uuid");
+/* The string at index; numbers are none. */
+static rille_text check_text(lua_State *L, int index) {
+  rille_text text;
+  luaL_checktype(L, index, LUA_TSTRING);
+  text.bytes = lua_tolstring(L, index, &text.length);
+  return text;
+}
+
+static int push_position(lua_State *L, uint64_t (*ask)(rille_store *)) {
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  lua_pushinteger(L, (lua_Integer)ask(store));
   return 1;
 }
 
-/* ---- Verifying ---- */
+static int store_head(lua_State *L) { return push_position(L, rille_store_head); }
+static int store_durable(lua_State *L) { return push_position(L, rille_store_durable); }
 
-/* One problem, into the list that is the first argument. */
-static int add_problem(lua_State *L) {
-  const rille_problem *p = lua_touserdata(L, 2);
-  lua_createtable(L, 0, 4);
-  lua_pushstring(L, p->invariant);
-  lua_setfield(L, -2, "invariant");
-  set_integer(L, "address", p->address);
-  set_integer(L, "position", p->position);
-  lua_pushstring(L, p->message);
-  lua_setfield(L, -2, "message");
-  lua_rawseti(L, 1, (lua_Integer)lua_rawlen(L, 1) + 1);
-  return 0;
+/* What the store knows of the name that is the second argument. */
+static int push_number_of(lua_State *L, int (*ask)(rille_store *store, rille_text name,
+                                                   uint64_t *number, rille_error *error)) {
+  uint64_t number;
+  rille_error e;
+  store_check(L, 1);
+  rille_text name = check_text(L, 2);
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  if (ask(store, name, &number, &e) < 0) return error_push(L, &e);
+  lua_pushinteger(L, (lua_Integer)number);
+  return 1;
 }
 
-struct verify_context {
-  lua_State *L;
-  int problems, progress; /* stack indices */
-  int failed;             /* an error is on top of the stack */
-};
+static int store_version(lua_State *L) { return push_number_of(L, rille_store_version); }
+static int store_mark(lua_State *L) { return push_number_of(L, rille_store_mark); }
 
-/* The core must not be left by a jump, so each call into Lua is protected. */
-static int verify_problem(void *context, const rille_problem *problem) {
-  struct verify_context *c = context;
-  lua_pushcfunction(c->L, add_problem);
-  lua_pushvalue(c->L, c->problems);
-  lua_pushlightuserdata(c->L, (void *)(uintptr_t)problem);
-  c->failed = lua_pcall(c->L, 2, 0, 0) != LUA_OK;
-  return c->failed;
+static int store_sync(lua_State *L) {
+  rille_error e;
+  rille_store *store = store_open_at(L, 1);
+  return store ? store_push_done(L, rille_store_sync(store, &e), &e) : RESULTS_CLOSED;
 }
 
-static void verify_progress(void *context, uint64_t done, uint64_t all) {
-  struct verify_context *c = context;
-  if (c->failed || !c->progress) return;
-  lua_pushvalue(c->L, c->progress);
-  lua_pushinteger(c->L, (lua_Integer)done);
-  lua_pushinteger(c->L, (lua_Integer)all);
-  c->failed = lua_pcall(c->L, 2, 0, 0) != LUA_OK;
-}
-
-static int store_verify(lua_State *L) {
-  static const char *const names[] = {"progress", NULL};
-  struct store_handle *s = store_check(L, 1);
-  struct verify_context c = {.L = L};
-  options_check(L, 2, names, 0, "option");
-  if (!s->store) return error_push_closed(L, "store");
-  lua_settop(L, 2);
-  if (lua_istable(L, 2)) {
-    lua_getfield(L, 2, "progress");
-    if (lua_isfunction(L, -1)) c.progress = lua_gettop(L);
+/* poll(ms) -> how many events are left for those who take them: none. What the
+** core has to do now is bounded by itself, whatever ms says. */
+static int store_poll(lua_State *L) {
+  rille_error e;
+  store_check(L, 1);
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TNUMBER);
+  lua_Number ms = luaL_optnumber(L, 2, 0);
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  if (!(ms >= 0)) {
+    lua_pushliteral(L, "ms must not be negative");
+    return error_push_message(L, "invalid");
   }
-  lua_newtable(L);
-  c.problems = lua_gettop(L);
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  rille_verify options = {.size = sizeof options,
-                          .problem = verify_problem,
-                          .progress = verify_progress,
-                          .context = &c};
-  rille_verified result;
-  rille_error e;
-  s->users++;
-  int failed = rille_store_verify(s->store, &options, &result, &e);
-  leave(s);
-  if (c.failed) return lua_error(L);
-  if (failed < 0) return error_push(L, &e);
-  lua_createtable(L, 0, 5);
-  set_integer(L, "events", result.events);
-  set_integer(L, "bytes", result.bytes);
-  set_integer(L, "readable", result.readable);
-  lua_pushboolean(L, result.problems == 0);
-  lua_setfield(L, -2, "ok");
-  lua_pushvalue(L, c.problems);
-  lua_setfield(L, -2, "problems");
+  if (rille_store_poll(store, &e) < 0) return error_push(L, &e);
+  lua_pushinteger(L, 0);
   return 1;
+}
+
+/* truncate(stream, { before = version }) */
+static int store_truncate(lua_State *L) {
+  static const char *const names[] = {"before", NULL};
+  lua_Integer before;
+  rille_error e;
+  store_check(L, 1);
+  rille_text stream = check_text(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  options_check(L, 3, names, 0, "option");
+  if (!options_integer(L, 3, "before", &before))
+    luaL_error(L, "truncate needs { before = version }");
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  if (before < 0) {
+    lua_pushliteral(L, "before must not be negative");
+    return error_push_message(L, "invalid");
+  }
+  return store_push_done(L, rille_store_truncate(store, stream, (uint64_t)before, &e), &e);
+}
+
+static int store_delete(lua_State *L) {
+  rille_error e;
+  store_check(L, 1);
+  rille_text stream = check_text(L, 2);
+  rille_store *store = store_open_at(L, 1);
+  return store ? store_push_done(L, rille_store_delete(store, stream, &e), &e) : RESULTS_CLOSED;
 }
 
 /* The function of the option `load`, for rille/reducer.lua. */
@@ -278,9 +259,15 @@ void store_open_library(lua_State *L) {
                                      {"version", store_version},
                                      {"head", store_head},
                                      {"durable", store_durable},
+                                     {"wait", store_wait},
                                      {"sync", store_sync},
+                                     {"poll", store_poll},
+                                     {"truncate", store_truncate},
+                                     {"delete", store_delete},
+                                     {"mark", store_mark},
                                      {"stats", store_stats},
                                      {"verify", store_verify},
+                                     {"backup", store_backup},
                                      {"close", store_close},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {

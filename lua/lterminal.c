@@ -63,12 +63,56 @@ static int terminal_end_on_interrupt(lua_State *L) {
   return 0;
 }
 
+/* ---- An interrupt that is looked for ---- */
+
+static volatile sig_atomic_t was_interrupted;
+
+static void note_interrupt(int number) {
+  (void)number;
+  was_interrupted = 1;
+}
+
+/* hold_interrupt(): the first ^C only ends a waiting for input and sets what
+** interrupted() tells; the second one ends the process. */
+static int terminal_hold_interrupt(lua_State *L) {
+  struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = (int)SA_RESETHAND};
+  (void)L;
+  sigaction(SIGINT, &action, NULL);
+  return 0;
+}
+
+/* interrupted() -> boolean */
+static int terminal_interrupted(lua_State *L) {
+  lua_pushboolean(L, was_interrupted);
+  return 1;
+}
+
+/* ---- An end that is no failure ---- */
+
+static void leave(int number) {
+  (void)number;
+  _exit(0);
+}
+
+/* end_quietly(): from now on being told to end, or having no reader, is how the
+** process ends well. What it has shown must have been flushed. */
+static int terminal_end_quietly(lua_State *L) {
+  static const int signals[] = {SIGINT, SIGTERM, SIGPIPE};
+  struct sigaction action = {.sa_handler = leave};
+  (void)L;
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+  return 0;
+}
+
 void terminal_push(lua_State *L) {
   static const luaL_Reg functions[] = {{"is", terminal_is},
                                        {"width", terminal_width},
                                        {"seconds", terminal_seconds},
                                        {"prepare", terminal_prepare},
                                        {"end_on_interrupt", terminal_end_on_interrupt},
+                                       {"hold_interrupt", terminal_hold_interrupt},
+                                       {"interrupted", terminal_interrupted},
+                                       {"end_quietly", terminal_end_quietly},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
 }

@@ -6,7 +6,8 @@
 
 #include <lua.h>
 
-/* Pushes { is = , width = , seconds = , prepare = , end_on_interrupt = }. */
+/* Pushes { is = , width = , seconds = , prepare = , end_on_interrupt = ,
+** hold_interrupt = , interrupted = , end_quietly = }. */
 INTERNAL void terminal_push(lua_State *L);
 
 #endif

@@ -63,12 +63,12 @@ local function make_parser()
   return parser
 end
 
----Options that take a value.
+---Long options that take a value.
 local function valued_options()
   local names = {}
   for _, word in ipairs(words.list) do
     for _, option in ipairs(word.options or {}) do
-      if option.args ~= 0 then names[option.name] = true end
+      if option.args ~= 0 and option.name:find "^%-%-" then names[option.name] = true end
     end
   end
   return names
@@ -110,11 +110,7 @@ end
 local function run(arguments)
   screen.prepare()
   local options = parse(arguments)
-  -- An import that is interrupted says how far it came; but waiting for what is
-  -- typed must not outlast ^C.
-  if options.command ~= "import" or core.terminal.is(0) and not options.file then
-    core.terminal.end_on_interrupt()
-  end
+  core.terminal.end_on_interrupt()
   local status = commands[options.command](options)
   screen.flush()
   return status or DONE

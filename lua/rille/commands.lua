@@ -1,10 +1,13 @@
 -- commands.lua: what each word of the command `rille` does. A command gets its parsed
 -- options and returns an exit status, or nothing for 0; what it can't do it raises.
 
+local core = ...
 local rille = require "rille"
 local event = require "rille.event"
 local import = require "rille.import"
+local listing = require "rille.listing"
 local screen = require "rille.screen"
+local tail = require "rille.tail"
 
 ---@class rille.commands
 local commands = {}
@@ -94,39 +97,24 @@ function commands.export(options)
   progress.clear()
 end
 
--- cat -------------------------------------------------------------------------------------
-
-local CAT_TABLE = { { "position", right = true }, { "time" }, { "stream", most = 30 },
-  { "version", right = true }, { "type", most = 24 }, { "data" } }
-
-local function cat_row(e)
-  local data = e.data == nil and "" or rille.json.encode(e.data)
-  return { tostring(e.position), os.date("%Y-%m-%d %H:%M:%S", e.time // 1 | 0), e.stream,
-           tostring(e.version), e.type, data }
-end
-
----Takes events one by one, and nil at the end.
-local function cat_lines(options)
-  if options.json or not screen.is_terminal() then
-    return function(e)
-      if e then screen.json(event.exported(e)) end
-    end
-  end
-  local add = screen.table(CAT_TABLE)
-  return function(e) add(e and cat_row(e)) end
-end
+-- cat, tail -------------------------------------------------------------------------------
 
 function commands.cat(options)
   check_name("stream", options.stream)
   local store <close> = open_to_read(options.store)
-  local line, count = cat_lines(options), 0
+  local show, count = listing(options), 0
   for e in store:all { stream = options.stream, after = options.after, limit = options.limit,
                        reverse = options.reverse } do
     count = count + 1
-    line(e)
+    show(e)
   end
-  line(nil)
+  show(nil)
   if count == 0 and screen.is_terminal() then screen.say "no events" end
+end
+
+function commands.tail(options)
+  for _, name in ipairs(options.type) do check_name("type", name) end
+  return tail(options, open)
 end
 
 -- fold ------------------------------------------------------------------------------------
@@ -152,14 +140,31 @@ function commands.fold(options)
   screen.write(assert(rille.json.encode(state, { pretty = screen.is_terminal() })), "\n")
 end
 
--- stat, verify ------------------------------------------------------------------------------
+-- stat ------------------------------------------------------------------------------------
 
-local STAT_ROWS = { "uuid", "head", "durable", "streams", "types", "tags", "segments", "log_bytes",
-  "unfolded_bytes", "index_bytes" }
+local STAT_GROUPS = {
+  { "uuid", "created" },
+  { "head", "written", "durable", "last_time", "failed" },
+  { "streams", "types", "tags", "ids", "marks" },
+  { "log_bytes", "segments", "unfolded_bytes", "index_bytes", "index_readers" },
+  { "appends", "flushes", "folds" },
+}
+
+local function date(time) return os.date("%Y-%m-%d %H:%M:%S", time // 1 | 0) end
+
+---How a value is shown to people, where not as it is.
+local STAT_TEXT = {
+  created = date, last_time = date, log_bytes = screen.bytes, unfolded_bytes = screen.bytes,
+  index_bytes = screen.bytes,
+  failed = function(failed)
+    return failed and screen.styled("bad", "yes: a flush has failed, close it everywhere") or "no"
+  end,
+}
 
 local function stat_text(name, value)
-  if not screen.is_terminal() or type(value) ~= "number" then return tostring(value) end
-  return name:find "_bytes$" and screen.bytes(value) or screen.number(value)
+  if not screen.is_terminal() then return tostring(value) end
+  if STAT_TEXT[name] then return STAT_TEXT[name](value) end
+  return type(value) == "number" and screen.number(value) or value
 end
 
 function commands.stat(options)
@@ -168,9 +173,17 @@ function commands.stat(options)
   if not stats then screen.fail(message) end
   if options.json then return screen.json(stats) end
   local list = {}
-  for i, name in ipairs(STAT_ROWS) do list[i] = { name, stat_text(name, stats[name]) } end
+  for i, group in ipairs(STAT_GROUPS) do
+    if i > 1 then list[#list + 1] = {} end
+    for _, name in ipairs(group) do
+      local value = stats[name]
+      if value ~= nil then list[#list + 1] = { name, stat_text(name, value) } end
+    end
+  end
   screen.pairs(list)
 end
+
+-- verify, rebuild, backup -------------------------------------------------------------------
 
 ---What verify would say of a store that is too damaged to be opened.
 local function unopened(message, detail)
@@ -214,6 +227,39 @@ function commands.verify(options)
   if #result.problems == 0 then rille.array(result.problems) end
   if options.json then screen.json(result) else verified_text(result) end
   return result.ok and 0 or 1
+end
+
+function commands.rebuild(options)
+  local begun = core.terminal.seconds()
+  local store <close>, message, code = rille.open(options.store, { create = false, rebuild = true })
+  if not store and code == "busy" then
+    message = message .. "; an index is made anew only when nobody else has the store open"
+  end
+  if not store then screen.fail(message) end
+  local events = store:head()
+  close(store)
+  local seconds = core.terminal.seconds() - begun
+  if options.json then return screen.json { events = events, seconds = seconds } end
+  screen.write(("made the index of %s anew in %.1f s\n"):format(
+    screen.count(events, "event"), seconds))
+end
+
+---What a store holds: what a copy of it is to be checked by.
+local function contents(path)
+  local store <close> = open_to_read(path)
+  local stats, message = store:stats()
+  if not stats then screen.fail(message) end
+  return { events = stats.head, log_bytes = stats.log_bytes }
+end
+
+function commands.backup(options)
+  local store <close> = open_to_read(options.store)
+  local done, message = store:backup(options.dir)
+  if not done then screen.fail(message) end
+  local copied = contents(options.dir)
+  if options.json then return screen.json(copied) end
+  screen.write(("copied %s, %s to %s\n"):format(screen.count(copied.events, "event"),
+    screen.bytes(copied.log_bytes), screen.visible(options.dir)))
 end
 
 return commands

@@ -2,7 +2,8 @@
 --
 -- Lines are gathered into batches and each batch is one append, so that after any
 -- end, whatever its cause, the store holds the events up to some line and none
--- behind it. `done` is that line.
+-- behind it. `done` is that line. ^C is looked for between lines, so that it never
+-- comes between an append and our learning of it.
 
 local core = ...
 local rille = require "rille"
@@ -15,6 +16,10 @@ local LINE_BYTES = 256 << 20    -- what the JSON of the largest event takes
 local APPEND_BYTES = 32 << 20   -- a batch that counts for more is written early
 
 -- Lines ---------------------------------------------------------------------------------
+
+local function check_interrupt()
+  if terminal.interrupted() then screen.fail "interrupted" end
+end
 
 local Lines = {}
 Lines.__index = Lines
@@ -35,6 +40,7 @@ end
 ---Gets the next block; false at the end.
 function Lines:fill()
   local block, message = self.file:read(self.format)
+  check_interrupt() -- it also ends the waiting for a line
   if message then screen.fail(("can't read %s: %s"):format(self.name, message)) end
   self.block, self.at = block or "", 1
   self.taken = self.taken + #self.block
@@ -80,35 +86,21 @@ local Import = {}
 Import.__index = Import
 
 local function begin(store, lines, options)
-  local head = store:head()
   return setmetatable({ store = store, lines = lines, most = options.batch, from = options.from,
-    parts = {}, count = 0, bytes = 0, done = options.from - 1, head_before = head, head = head,
+    parts = {}, count = 0, bytes = 0, done = options.from - 1, events = 0, known = 0,
     progress = screen.progress() }, Import)
 end
 
-function Import:empty()
-  self.parts, self.count, self.bytes = {}, 0, 0
-end
-
----What the store holds decides how far this import came, because ^C may have raised its
----error between an append and our learning of it, and between any two steps of this.
-function Import:settle()
-  local head = self.store:head()
-  if not head or head == self.head then return end
-  self.done = self.last
-  self.head = head
-  self:empty()
-end
-
-function Import:events() return self.head - self.head_before end
-
+---Writes the batch. What its ids say is there already is not written again.
 function Import:write()
   if self.count > 0 then
     local result, message = self.store:append(self.parts)
     if not result then
       screen.fail(("lines %d to %d: %s"):format(self.first, self.last, message))
     end
-    self:settle()
+    local counter = result.duplicate and "known" or "events"
+    self[counter] = self[counter] + self.count
+    self.parts, self.count, self.bytes = {}, 0, 0
   end
   self.done = self.lines.number
 end
@@ -149,7 +141,7 @@ function Import:tell()
   self.progress.show(function()
     local size, taken = self.lines.size, self.lines.taken
     local part = size and size > 0 and (", %d %%"):format(100 * taken // size) or ""
-    return ("line %d: imported %s%s"):format(self.done, screen.count(self:events(), "event"), part)
+    return ("line %d: imported %s%s"):format(self.done, screen.count(self.events, "event"), part)
   end)
 end
 
@@ -158,6 +150,7 @@ function Import:run()
     if not self.lines:next() then return end
   end
   for line in self.lines.next, self.lines do
+    check_interrupt()
     if line:find "%S" then
       self:add(self:parse(line))
       if self.count >= self.most or self.bytes >= APPEND_BYTES then
@@ -172,21 +165,21 @@ end
 -- The command ---------------------------------------------------------------------------
 
 function Import:report(options, seconds, problem)
-  local events = self:events()
-  local rate = events / math.max(seconds, 1e-6)
+  local rate = self.events / math.max(seconds, 1e-6)
+  local known = self.known > 0 and (", %d were there already"):format(self.known) or ""
   if problem then screen.say(problem) end
-  if problem and events == 0 then
+  if problem and self.events + self.known == 0 then
     screen.say "nothing was imported"
   elseif problem then
-    screen.say(("imported %s, up to line %d: go on with --from %d")
-      :format(screen.count(events, "event"), self.done, self.done + 1))
+    screen.say(("imported %s%s, up to line %d: go on with --from %d")
+      :format(screen.count(self.events, "event"), known, self.done, self.done + 1))
   else
-    screen.say(("imported %s in %.1f s (%.0f events/s)")
-      :format(screen.count(events, "event"), seconds, rate))
+    screen.say(("imported %s in %.1f s (%.0f events/s)%s")
+      :format(screen.count(self.events, "event"), seconds, rate, known))
   end
   if options.json then
-    screen.json { events = events, line = self.done, seconds = seconds,
-                  events_per_second = rate, error = problem }
+    screen.json { events = self.events, duplicates = self.known, line = self.done,
+                  seconds = seconds, events_per_second = rate, error = problem }
   end
 end
 
@@ -198,8 +191,8 @@ local function import(options, open, close)
   local store <close> = open(options.store)
   local self = begin(store, lines, options)
   local started = terminal.seconds()
+  terminal.hold_interrupt()
   local ok, problem = pcall(self.run, self)
-  self:settle()
   if ok then ok, problem = pcall(close, store) end
   self.progress.clear()
   self:report(options, terminal.seconds() - started, not ok and screen.message_of(problem) or nil)

@@ -112,7 +112,23 @@ local function plan(definition, options)
   return { stream = options.stream, key = tostring(wanted), key_of = key }
 end
 
----The bounds of the pass, and the position it ends with.
+---Sets how far a pass over one stream goes. Its past is read as it was, whatever was
+---truncated since.
+---@return integer? version the stream's, or nil, message
+local function set_stream_bounds(store, pass, options)
+  local version = store:version(pass.stream)
+  if options.version and options.version > version then
+    return nil, ("version = %d is beyond the stream's, which is %d"):format(options.version, version)
+  end
+  pass.last_version = options.version
+  if options.at then
+    pass.within, pass.stream, pass.before = pass.stream, nil, options.at + 1
+  end
+  return options.version or version
+end
+
+---The bounds of the pass, the position it ends with, and for a stream the version that
+---it has if no event of it is left to be read.
 local function set_bounds(store, pass, options)
   local head, message, code = store:head()
   if not head then return fail(message, code) end
@@ -120,18 +136,15 @@ local function set_bounds(store, pass, options)
   if at > head then
     return fail(("at = %d is beyond the head, which is %d"):format(at, head), "invalid")
   end
-  if options.version then
-    if not pass.stream then return fail("version is of a stream: give stream", "invalid") end
-    local last = store:version(pass.stream)
-    if options.version > last then
-      return fail(("version = %d is beyond the stream's, which is %d"):format(options.version, last),
-        "invalid")
-    end
-    pass.before = options.version + 1
-  elseif not pass.stream then
-    pass.before = at + 1
-  end
   pass.at = at
+  if pass.stream then
+    local version
+    version, message = set_stream_bounds(store, pass, options)
+    if not version then return fail(message, "invalid") end
+    return at, version
+  end
+  if options.version then return fail("version is of a stream: give stream", "invalid") end
+  pass.before = at + 1
   return at
 end
 
@@ -203,9 +216,9 @@ function reducer.fold(store, name, options)
   local pass
   pass, message = plan(definition, options)
   if not pass then return fail(message, "invalid") end
-  local position
-  position, message, code = set_bounds(store, pass, options)
-  if not position then return fail(message, code) end
+  local position, last
+  position, last, code = set_bounds(store, pass, options)
+  if not position then return fail(last, code) end
   local state, make = first_state(definition, pass.key)
   if state == nil then return fail(make) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
@@ -214,7 +227,8 @@ function reducer.fold(store, name, options)
   if failure then return nil, version, failure, detail end
   local refusal = state_fault(result)
   if refusal then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end
-  return result, position, pass.stream and version or nil
+  if pass.stream and version == 0 then version = last end
+  return result, position, last and version
 end
 
 core.methods.fold = reducer.fold

@@ -211,15 +211,18 @@ function screen.table(layout)
   end
 end
 
----Lines of a name and a value: aligned on a terminal, else with a tab between them.
+---Lines of a name and a value: aligned on a terminal, else with a tab between them. An
+---empty pair is an empty line on a terminal.
 function screen.pairs(list)
   local width = 0
-  for _, pair in ipairs(list) do width = math.max(width, columns(pair[1])) end
+  for _, pair in ipairs(list) do width = math.max(width, columns(pair[1] or "")) end
   for _, pair in ipairs(list) do
-    if screen.is_terminal() then
+    if not screen.is_terminal() then
+      if pair[1] then screen.write(pair[1], "\t", pair[2], "\n") end
+    elseif pair[1] then
       screen.write(screen.styled("dim", padded(pair[1], width)), GAP, pair[2], "\n")
     else
-      screen.write(pair[1], "\t", pair[2], "\n")
+      screen.write "\n"
     end
   end
 end

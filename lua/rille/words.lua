@@ -7,6 +7,7 @@ local rille = require "rille"
 local words = {}
 
 local DEFAULT_BATCH = "1000"
+local DEFAULT_TAIL = "10"
 
 -- Arguments as values ---------------------------------------------------------------------
 
@@ -86,7 +87,8 @@ words.list = {
     name = "import", summary = "read events from lines of JSON",
     description = "Reads one JSON object a line, with the fields stream, type, data, meta, id, "
       .. "tags, time; position and version are ignored. Each batch is written whole or not at all. "
-      .. "After a bad line it says how far it came. Makes the store if there is none.",
+      .. "After a bad line it says how far it came. Events that have ids are not written again when "
+      .. "the import is repeated with the same --batch. Makes the store if there is none.",
     arguments = { argument("FILE", "the lines; - or nothing: standard input",
       { args = "?" }) },
     options = {
@@ -119,7 +121,20 @@ words.list = {
         description = "at most N events" },
       { name = "--reverse", args = 0, description = "the newest first" },
     },
-    epilog = "Example, the last ten: rille cat bank.rille --reverse --limit 10",
+    epilog = "Example, the newest ten: rille cat bank.rille --reverse --limit 10",
+  },
+  {
+    name = "tail", summary = "show the last events, and those that come",
+    description = "Shows the last events, with -f also each one that is written from then on, by "
+      .. "whatever process, until it is interrupted. Also shows what is not yet durable.",
+    options = {
+      { name = "-f --follow", args = 0, description = "go on with what is written" },
+      { name = "-n", argname = "N", convert = whole("-n", 0), default = DEFAULT_TAIL,
+        show_default = false, description = ("the last N events (default: %s)"):format(DEFAULT_TAIL) },
+      { name = "--type", argname = "T", count = "*",
+        description = "only this type; may be repeated" },
+    },
+    epilog = "Example: rille tail bank.rille -f --type Deposited",
   },
   {
     name = "fold", summary = "run events through a reducer",
@@ -139,10 +154,17 @@ words.list = {
     epilog = "Example: rille fold bank.rille reducers/account.lua --stream account-1",
   },
   { name = "stat", summary = "show how much there is",
-    description = "Shows how many events, streams and bytes there are." },
+    description = "Shows how many events, streams and bytes there are, what is durable, and since "
+      .. "when. appends, flushes and folds count from when the first process opened it." },
   { name = "verify", summary = "check every byte",
     description = "Reads every byte of the log and the index and names each invariant that does "
       .. "not hold. Exit status 1 where one does not." },
+  { name = "rebuild", summary = "make the index anew",
+    description = "Makes the index anew from the log. No other process may have the store open." },
+  { name = "backup", summary = "copy the store",
+    description = "Copies the store, as it is at this moment and while others append to it, into a "
+      .. "folder that must not exist. Closed log files are linked where the file system can.",
+    arguments = { argument("DIR", "the new folder") } },
 }
 
 return words

@@ -1,0 +1,178 @@
+/* backup.c: a copy of a store that others go on using.
+**
+** The index is copied first, and the log after it: so the copy's A lies within the
+** copy's log. Log files that have a successor never change any more, and get a second
+** name where the file system can; the last one is copied up to the durable end.
+**
+** Everything is made in a folder of another name, flushed, and renamed: if the power
+** goes, there is no copy, or a whole one. */
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "error.h"
+
+#define COPY_BYTES ((size_t)256 << 10)
+
+struct backup {
+  struct log *log;
+  const char *from;
+  char to[SYSTEM_PATH_BYTES]; /* the folder of another name */
+  struct log_end end;
+  uint8_t *bytes; /* COPY_BYTES of room */
+  rille_error *error;
+};
+
+static int join(char *path, const char *folder, const char *name, rille_error *e) {
+  return system_join(path, SYSTEM_PATH_BYTES, folder, name)
+             ? 0
+             : error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
+}
+
+/* ---- One file ---- */
+
+static int copy_bytes(struct backup *b, int from, int to, uint64_t n) {
+  size_t got, put;
+  int number = 0;
+  for (uint64_t at = 0; at < n && !number; at += got) {
+    number = system_read(from, at, b->bytes, (size_t)min_u64(n - at, COPY_BYTES), &got);
+    if (!number && got == 0) number = EIO; /* it was longer a moment ago */
+    if (!number) number = system_write(to, at, b->bytes, got, NULL, 0, &put);
+  }
+  return number ? number : system_flush(to);
+}
+
+static int copy_file(struct backup *b, const char *from, const char *to, uint64_t n) {
+  int in, out, number = system_open(from, SYSTEM_READ, &in);
+  if (number) return number;
+  if (n == UINT64_MAX) number = system_size(in, &n);
+  if (!number && (number = system_open(to, SYSTEM_CREATE, &out)) == 0) {
+    number = copy_bytes(b, in, out, n);
+    system_close(out);
+  }
+  system_close(in);
+  return number;
+}
+
+static int failed_on(const char *path, int number, rille_error *e) {
+  return number ? error_system(e, number, "can't copy %s", path) : 0;
+}
+
+/* ---- The parts ---- */
+
+static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool last) {
+  char from[SYSTEM_PATH_BYTES], to[SYSTEM_PATH_BYTES], folder[SYSTEM_PATH_BYTES];
+  if (first >= b->end.address && first > 0) return 0; /* begun since */
+  int failed = join(folder, b->to, "log", b->error);
+  if (failed) return failed;
+  if (!segments_path(from, b->log->segments.folder, first) || !segments_path(to, folder, first))
+    return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
+  if (end <= b->end.address && !last && system_link(from, to) == 0) return 0;
+  return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
+}
+
+static int note_segment(void *context, uint64_t first, uint64_t end, bool last) {
+  struct repair_segment segment = {first, end, last};
+  return buffer_add(context, &segment, sizeof segment) ? 0 : RILLE_MEMORY;
+}
+
+/* Nobody is kept from beginning a new file while this copies. */
+static int copy_segments(struct backup *b) {
+  struct buffer list;
+  struct repair_segment s;
+  buffer_init(&list, &b->log->memory);
+  int failed = segments_walk(&b->log->segments, note_segment, &list);
+  if (failed) error_memory(b->error);
+  for (size_t at = 0; at < list.length && !failed; at += sizeof s) {
+    memcpy(&s, list.bytes + at, sizeof s);
+    failed = copy_segment(b, s.first, s.end, s.last);
+  }
+  buffer_release(&list);
+  return failed;
+}
+
+static int copy_log(struct backup *b) {
+  char folder[SYSTEM_PATH_BYTES];
+  rille_error *e = b->error;
+  int failed = join(folder, b->to, "log", e);
+  if (failed) return failed;
+  int number = system_make_folder(folder);
+  if (number) return error_system(e, number, "can't make %s", folder);
+  failed = log_look(b->log, true, &b->end, e);
+  if (!failed) failed = copy_segments(b);
+  if (!failed && (number = system_flush_folder(folder)) != 0)
+    failed = error_system(e, number, "can't flush %s", folder);
+  return failed;
+}
+
+/* A reader without the right to it has an index of its own, which is as good. */
+static int copy_index(struct backup *b) {
+  char folder[SYSTEM_PATH_BYTES];
+  int failed = join(folder, b->to, "index", b->error);
+  if (failed) return failed;
+  int number = system_make_folder(folder);
+  if (number) return error_system(b->error, number, "can't make %s", folder);
+  pthread_mutex_lock(&b->log->lock);
+  failed = index_copy(b->log->index, folder, b->error);
+  pthread_mutex_unlock(&b->log->lock);
+  if (!failed && (number = system_flush_folder(folder)) != 0)
+    failed = error_system(b->error, number, "can't flush %s", folder);
+  return failed;
+}
+
+static int copy_identity(struct backup *b) {
+  char from[SYSTEM_PATH_BYTES], to[SYSTEM_PATH_BYTES];
+  int failed = join(from, b->from, "store", b->error);
+  if (!failed) failed = join(to, b->to, "store", b->error);
+  return failed ? failed : failed_on(from, copy_file(b, from, to, UINT64_MAX), b->error);
+}
+
+static int copy_all(struct backup *b) {
+  int failed = copy_identity(b);
+  if (!failed) failed = copy_index(b);
+  if (!failed) failed = copy_log(b);
+  if (failed) return failed;
+  int number = system_flush_folder(b->to);
+  return number ? error_system(b->error, number, "can't flush %s", b->to) : 0;
+}
+
+/* ---- The whole ---- */
+
+static int put_in_place(struct backup *b, const char *folder) {
+  char parent[SYSTEM_PATH_BYTES];
+  int number = system_rename(b->to, folder);
+  if (number == ENOTEMPTY || number == EEXIST)
+    return error_set(b->error, RILLE_INVALID, "%s exists: a backup needs a new name", folder);
+  if (!number) number = system_join(parent, sizeof parent, folder, "..") ? 0 : ENAMETOOLONG;
+  if (!number) number = system_flush_folder(parent);
+  return number ? error_system(b->error, number, "can't put the backup at %s", folder) : 0;
+}
+
+static int begin(struct backup *b, const char *folder) {
+  uint32_t nonce;
+  rille_error *e = b->error;
+  if (folder[0] == '\0') return error_set(e, RILLE_INVALID, "the path of the backup is empty");
+  if (system_kind(folder) != SYSTEM_ABSENT)
+    return error_set(e, RILLE_INVALID, "%s exists: a backup needs a new name", folder);
+  int number = system_entropy(&nonce, sizeof nonce);
+  if (number) return error_system(e, number, "can't get random bytes");
+  int used = snprintf(b->to, sizeof b->to, "%s.new-%08x", folder, nonce);
+  if (used < 0 || (size_t)used >= sizeof b->to)
+    return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
+  number = system_make_folder(b->to);
+  return number ? error_system(e, number, "can't make %s", b->to) : 0;
+}
+
+int rille_store_backup(rille_store *h, const char *folder, rille_error *e) {
+  struct backup b = {.log = &h->shared->log, .from = h->shared->folder, .error = e};
+  int failed = rille_store_sync(h, e);
+  if (!failed) failed = begin(&b, folder);
+  if (failed) return failed;
+  b.bytes = memory_get(&h->memory, COPY_BYTES);
+  failed = b.bytes ? copy_all(&b) : error_memory(e);
+  if (!failed) failed = put_in_place(&b, folder);
+  if (failed) system_remove_tree(b.to);
+  memory_free(&h->memory, b.bytes, COPY_BYTES);
+  return failed;
+}

@@ -1,0 +1,153 @@
+/* flush.c: one flush for everybody who waits for one.
+**
+** Who wants the log durable up to an address looks, in this order: durable far enough?
+** done. Has a flush failed? unknown. Is nobody flushing? flush, for all that is
+** written by now. Else sleep until `sequence` moves, and look again. `sequence` is read
+** before all this, so that nothing that happens meanwhile is slept through; and the
+** sleep is timed, so that nobody waits for a flusher that was killed.
+**
+** Before it reads how much there is to flush, a flusher yields while more is being
+** written: those who would have come a moment too late are taken along.
+**
+** A failed flush is told by the kernel once. So `error` is set before FLUSHER is freed,
+** and a `flushing` that was left by the dead is taken for a failure that can still be
+** mended: what it may have lost is written again (R4). */
+#include "log.h"
+
+#include "error.h"
+
+#define FLUSH_NAP_US 10000 /* asleep beside a flusher, before one looks whether it lives */
+#define FLUSH_YIELDS_MOST 16u
+#define WAIT_NAP_US 250000 /* a writer may be killed between writing and waking */
+
+/* ---- Being the flusher ---- */
+
+/* One thread of a process, one process of all. */
+static bool take_turn(struct log *l) {
+  if (pthread_mutex_trylock(&l->flushing) != 0) return false;
+  if (control_take(l->control, CONTROL_FLUSHER, false)) return true;
+  pthread_mutex_unlock(&l->flushing);
+  return false;
+}
+
+static void end_turn(struct log *l) {
+  control_free(l->control, CONTROL_FLUSHER);
+  pthread_mutex_unlock(&l->flushing);
+}
+
+static void let_others_write(struct log *l) {
+  for (unsigned i = 0; i < FLUSH_YIELDS_MOST; i++) {
+    uint64_t before = atomic_load(&l->control->words->written.turn);
+    system_yield();
+    if (atomic_load(&l->control->words->written.turn) == before) return;
+  }
+}
+
+/* The bytes are in a file that may be newer than what this process knows. */
+static int know_last_file(struct log *l, rille_error *e) {
+  if (atomic_load(&l->control->words->segment) == segments_last_first(&l->segments)) return 0;
+  pthread_mutex_lock(&l->lock);
+  int failed = segments_refresh(&l->segments, e);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
+}
+
+static int mend_dead_flush(struct log *l, const struct log_end *target, rille_error *e) {
+  struct repair_disk disk = segments_disk(&l->segments);
+  uint64_t from = max_u64(log_durable(l).address, segments_last_first(&l->segments));
+  return repair_rewrite(&l->source, &disk, &l->memory, from, target->address, e);
+}
+
+/* 0; RILLE_UNKNOWN where the disk failed; another failure left everything as it was. */
+static int flush_group(struct log *l, rille_error *e) {
+  struct control_words *w = l->control->words;
+  let_others_write(l);
+  struct log_end target = log_written(l);
+  int failed = know_last_file(l, e);
+  if (!failed && atomic_load(&w->flushing)) failed = mend_dead_flush(l, &target, e);
+  if (failed) return failed;
+  rille_error why = {0};
+  atomic_store(&w->flushing, 1);
+  failed = segments_flush(&l->segments, &why);
+  atomic_fetch_add(&w->flushes, 1);
+  if (failed) {
+    atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
+    return error_set(e, RILLE_UNKNOWN, "%s", why.message);
+  }
+  shared_end_set(&w->durable, &target);
+  atomic_store(&w->flushing, 0);
+  return 0;
+}
+
+/* ---- Wanting one ---- */
+
+static int tell_unknown(struct log *l, rille_error *e) {
+  uint32_t number = atomic_load(&l->control->words->error);
+  return error_system(e, (int)number,
+                      "a flush failed: the disk may have lost what was written last; close the "
+                      "store in all processes and open it again to repair it");
+}
+
+static bool has_failed(struct log *l) { return atomic_load(&l->control->words->error) != 0; }
+
+/* What there is to say without waiting; RILLE_REMARK: nothing yet. */
+static int look(struct log *l, uint64_t address, rille_error *e) {
+  if (log_durable(l).address >= address) return 0;
+  if (!has_failed(l)) return RILLE_REMARK;
+  (void)tell_unknown(l, e);
+  if (e) e->code = RILLE_UNKNOWN;
+  return RILLE_UNKNOWN;
+}
+
+int log_flush(struct log *l, uint64_t address, rille_error *e) {
+  if (l->options.readonly) return 0;
+  for (;;) {
+    uint32_t sequence = atomic_load(&l->control->words->sequence);
+    int result = look(l, address, e);
+    if (result != RILLE_REMARK) return result;
+    if (!take_turn(l)) {
+      control_sleep(l->control, sequence, FLUSH_NAP_US);
+      continue;
+    }
+    result = look(l, address, e); /* whoever had the turn before may have done it */
+    if (result == RILLE_REMARK) result = flush_group(l, e);
+    end_turn(l);
+    control_wake(l->control);
+    if (result < 0) return result;
+  }
+}
+
+/* ---- Waiting for others ---- */
+
+static bool has_come(struct log *l, uint64_t position, bool durable_only) {
+  struct log_end end = durable_only ? log_durable(l) : log_written(l);
+  return position < end.next_position;
+}
+
+static bool nap(struct log *l, uint32_t sequence, int64_t us) {
+  static _Atomic uint32_t nothing; /* nobody writes, and nobody will wake us */
+  if (us > WAIT_NAP_US) us = WAIT_NAP_US;
+  return l->control->words ? control_sleep(l->control, sequence, us)
+                           : system_sleep_on(&nothing, 0, us);
+}
+
+static uint32_t sequence_of(struct log *l) {
+  return l->control->words ? atomic_load(&l->control->words->sequence) : 0;
+}
+
+int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeout_ms,
+             rille_error *e) {
+  int64_t now = system_monotonic_us();
+  int64_t end =
+      timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX : now + timeout_ms * 1000;
+  for (;;) {
+    struct log_end seen;
+    uint32_t sequence = sequence_of(l);
+    int failed = log_look(l, durable_only, &seen, e); /* a reader may begin to follow */
+    if (failed) return failed;
+    if (has_come(l, position, durable_only)) return 0;
+    if ((failed = log_refuse_failed(l, e)) < 0) return failed;
+    if (now >= end || !nap(l, sequence, end - now)) return RILLE_REMARK;
+    now = system_monotonic_us();
+  }
+}

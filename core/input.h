@@ -1,0 +1,12 @@
+/* input.h: whether an append can be accepted: names, counts and sizes. A refusal names
+** the field and its limit. */
+#ifndef RILLE_INPUT_H
+#define RILLE_INPUT_H
+
+#include "base.h"
+
+INTERNAL int input_check(const rille_append *append, rille_error *error);
+/* A stream's name that a caller may write to. */
+INTERNAL int input_check_stream(rille_text stream, rille_error *error);
+
+#endif
