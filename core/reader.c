@@ -257,7 +257,7 @@ int reader_version(struct log *l, rille_text stream, const struct log_end *end, 
   struct cursor c;
   window_init(&w, &l->source, &l->memory, SCAN_WINDOW_SMALL);
   int failed = cursor_init(&c, l, &w, CHAIN_STREAM, stream, e);
-  if (!failed) failed = cursor_bound(&c, 0, end->address, e);
+  if (!failed) failed = cursor_bound(&c, 0, end->address, UINT64_MAX, e);
   *version = failed ? 0 : c.high;
   window_release(&w);
   return failed;
