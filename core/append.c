@@ -183,12 +183,19 @@ static int clear_writing(struct log *l, const struct log_end *end, rille_error *
   return failed;
 }
 
-/* Where others have written since, the last file ends elsewhere. */
+/* Others have written since, or begun the next file without writing: the last file is
+** another, or ends elsewhere. A reader here may have seen what they wrote without looking
+** at the files. */
+static bool is_behind(struct log *l, const struct log_end *end) {
+  return end->address != l->seen.address || end->address > l->segments.frontier ||
+         atomic_load(&l->control->words->segment) != segments_last_first(&l->segments);
+}
+
 static int catch_up_to_append(struct log *l, rille_error *e) {
   struct log_end end = log_written(l);
-  bool moved = end.address != l->seen.address;
+  bool behind = is_behind(l, &end);
   int failed = clear_writing(l, &end, e);
-  if (!failed && moved) failed = segments_refresh(&l->segments, e);
+  if (!failed && behind) failed = segments_refresh(&l->segments, e);
   return failed ? failed : log_catch_up(l, &end, e);
 }
 
