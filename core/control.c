@@ -74,12 +74,16 @@ void control_ready(struct control *c) {
   system_lock(c->fd, CONTROL_OPENING, SYSTEM_FREE, false);
 }
 
-uint64_t control_generation(struct control *c) {
-  if (!c->words && (!system_is_locked(c->fd, CONTROL_PRESENCE) || map_words(c, NULL) != 0))
-    return 0;
+static uint64_t last_generation(struct control *c) {
+  if (!c->words && map_words(c, NULL) != 0) return 0;
   return memcmp(c->words->magic, MAGIC, sizeof c->words->magic) == 0
              ? atomic_load(&c->words->generation)
              : 0;
+}
+
+uint64_t control_generation(struct control *c) {
+  uint64_t generation = last_generation(c);
+  return generation == c->over ? 0 : generation;
 }
 
 /* ---- Opening and closing ---- */
@@ -92,10 +96,11 @@ static int refuse_copy(const char *folder, rille_error *e) {
   return code;
 }
 
-/* Media that know no locks have no writers. */
+/* Media that know no locks have no writers. The words are mapped also where nobody
+** writes: who comes later may have gone again before anybody looks. */
 static int enter_to_read(struct control *c) {
   (void)system_lock(c->fd, CONTROL_OPENING, SYSTEM_SHARED, true);
-  (void)control_generation(c);
+  c->over = system_is_locked(c->fd, CONTROL_PRESENCE) ? 0 : last_generation(c);
   return 0;
 }
 

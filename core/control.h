@@ -77,6 +77,7 @@ struct control {
   bool alone;                  /* PRESENCE is ours exclusively, and so is OPENING */
   const char *folder;          /* the caller's */
   struct control_words *words; /* NULL: readonly, and nobody has made them yet */
+  uint64_t over;               /* readonly: the generation that had ended by then; 0: none */
 };
 
 /* Opens the store's identity and takes OPENING, waiting for it, then PRESENCE.
