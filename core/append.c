@@ -212,8 +212,17 @@ static int catch_up_to_append(struct log *l, rille_error *e) {
   return failed ? failed : log_catch_up(l, &end, e);
 }
 
+/* What others have written is read before they are kept waiting. A failure is met again. */
+static void catch_up_beforehand(struct log *l) {
+  pthread_mutex_lock(&l->lock);
+  struct log_end end = log_written(l);
+  if (!log_refuse_failed(l, NULL)) (void)log_catch_up(l, &end, NULL);
+  pthread_mutex_unlock(&l->lock);
+}
+
 int log_enter_append(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->appending);
+  catch_up_beforehand(l);
   bool taken = control_take(l->control, CONTROL_WRITER, true);
   pthread_mutex_lock(&l->lock);
   int failed = log_refuse_failed(l, e);
