@@ -173,11 +173,21 @@ static int finish_frame(struct log *l, const struct building *b, int failed, ril
 
 /* ---- Taking turns ---- */
 
+/* A file that one began who died before telling the others. */
+static int adopt_segment(struct log *l, rille_error *e) {
+  uint64_t last = segments_last_first(&l->segments);
+  if (last == atomic_load(&l->control->words->segment)) return 0;
+  int failed = segments_flush_folder(&l->segments, e);
+  if (!failed) atomic_store(&l->control->words->segment, last);
+  return failed;
+}
+
 /* What the last one left who died while it wrote. */
 static int clear_writing(struct log *l, const struct log_end *end, rille_error *e) {
   uint64_t to = atomic_load(&l->control->words->writing);
   if (to == 0) return 0;
   int failed = segments_refresh(&l->segments, e);
+  if (!failed) failed = adopt_segment(l, e);
   if (!failed) failed = segments_zero(&l->segments, end->address, to, e);
   if (!failed) atomic_store(&l->control->words->writing, 0);
   return failed;
@@ -214,11 +224,13 @@ void log_leave_append(struct log *l) {
 /* A folder that could not be flushed fails the store for all: nobody can tell whether
 ** the successor would outlive a power cut. */
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
+  struct control_words *w = l->control->words;
   rille_error why = {0};
+  atomic_store(&w->writing, end); /* nothing is written, but a file may be left */
   int failed = segments_succeed(&l->segments, end, &why);
-  if (!failed) atomic_store(&l->control->words->segment, end);
-  if (failed == RILLE_IO)
-    atomic_store(&l->control->words->error, why.system ? (uint32_t)why.system : 1);
+  if (!failed) atomic_store(&w->segment, end);
+  if (!failed) atomic_store(&w->writing, 0);
+  if (failed == RILLE_IO) atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
   if (failed && e) *e = why;
   return failed;
 }

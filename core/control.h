@@ -18,8 +18,9 @@
 **
 **    generation  how many first openers there were; 0 while one is at work
 **    written     end of the log: all below it is whole. Set under WRITER
-**    writing     where the frame ends that is being written; 0: none is. Who takes
-**                WRITER and finds it set zeroes what its dead predecessor left
+**    writing     where the frame ends that is being written, or where a file begins
+**                that is being made; 0: neither. Who takes WRITER and finds it set zeroes
+**                what its dead predecessor left, or takes the file over
 **    durable     end of what a flush has reached. Set under FLUSHER
 **    flushing    1 from before a flush until its success is known. Who takes FLUSHER
 **                and finds it set can't tell what the kernel has told the dead, and

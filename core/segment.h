@@ -60,6 +60,8 @@ INTERNAL int segments_refuse_fork(rille_error *error);
 /* Looks in the folder for files that another process has begun; for who appends, also
 ** where the last one ends. */
 INTERNAL int segments_refresh(struct segments *s, rille_error *error);
+/* Makes the names of all files durable. */
+INTERNAL int segments_flush_folder(struct segments *s, rille_error *error);
 
 /* A source's read (scan.h); the context is the struct segments. */
 INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,
