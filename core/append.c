@@ -49,7 +49,7 @@ static int add_link(struct building *b, struct record_writer *w, size_t chain, r
   chain_next_links(entry->count, entry->tower, links);
   record_add_chain(w, chain, number, links);
   return overlay_advance(&b->log->fresh, entry, number, w->address, b->address) ? 0
-                                                                                  : error_memory(e);
+                                                                                : error_memory(e);
 }
 
 static int add_links(struct building *b, struct record_writer *w, const struct record_fields *f,
@@ -251,8 +251,7 @@ int log_succeed(struct log *l, rille_error *e) {
 
 /* Who does not want to wait for the disk leaves it to the thread, within bounds. */
 static int succeed_if_full(struct log *l, bool relaxed, rille_error *e) {
-  if (!relaxed || !l->work.started || is_full(l, LOG_UNFOLDED_BYTES_MOST))
-    return log_succeed(l, e);
+  if (!relaxed || !l->work.started || is_full(l, LOG_UNFOLDED_BYTES_MOST)) return log_succeed(l, e);
   if (is_full(l, 0)) {
     l->work.succeed = true;
     pthread_cond_signal(&l->work.wanted);
@@ -268,8 +267,7 @@ static size_t count_events(const rille_append *append) {
   return n;
 }
 
-static int write_events(struct log *l, const rille_append *append, uint16_t kind,
-                        rille_error *e) {
+static int write_events(struct log *l, const rille_append *append, uint16_t kind, rille_error *e) {
   struct building b;
   int64_t now = append->now_us ? append->now_us : l->options.clock(l->options.clock_context);
   int failed = begin_frame(&b, l, kind, now, e);
@@ -277,8 +275,8 @@ static int write_events(struct log *l, const rille_append *append, uint16_t kind
   return finish_frame(l, &b, failed, e);
 }
 
-static int report(struct log *l, const rille_append *append, uint64_t before,
-                  rille_appended *done, rille_error *e) {
+static int report(struct log *l, const rille_append *append, uint64_t before, rille_appended *done,
+                  rille_error *e) {
   int failed = 0;
   for (size_t i = 0; i < append->part_count && !failed; i++) {
     struct chain_head head;

@@ -20,7 +20,7 @@ struct backup {
   const char *from;
   char to[SYSTEM_PATH_BYTES]; /* the folder of another name */
   struct log_end end;
-  uint8_t *bytes;             /* COPY_BYTES of room */
+  uint8_t *bytes; /* COPY_BYTES of room */
   rille_error *error;
 };
 

@@ -30,47 +30,67 @@ static int follow(const struct chain *c, uint64_t number, uint64_t address, uint
   return 0;
 }
 
-int chain_seek(const struct chain *c, uint64_t number, uint64_t *address, rille_error *e) {
+/* A record that a walk down to `number` can start from. */
+static struct chain_mark start_above(const struct chain *c, uint64_t number) {
   const struct chain_head *h = c->head;
-  assert(number >= 1 && number <= h->count);
   unsigned level = chain_levels(h->count) - 1;
   while (last_multiple(h->count, level) < number) level--;
-  uint64_t at = last_multiple(h->count, level), place = h->tower[level];
-  while (at != number) {
+  struct chain_mark start = {last_multiple(h->count, level), h->tower[level]};
+  return c->near.number >= number && c->near.number < start.number ? c->near : start;
+}
+
+int chain_seek(const struct chain *c, uint64_t number, uint64_t *address, rille_error *e) {
+  assert(number >= 1 && number <= c->head->count);
+  struct chain_mark at = start_above(c, number);
+  while (at.number != number) {
     uint64_t links[LINKS_MOST];
-    int failed = follow(c, at, place, links, e);
+    int failed = follow(c, at.number, at.address, links, e);
     if (failed) return failed;
-    unsigned k = link_count(at) - 1;
-    while (at - ((uint64_t)1 << k) < number) k--;
-    place = links[k];
-    at -= (uint64_t)1 << k;
+    unsigned k = link_count(at.number) - 1;
+    while (at.number - ((uint64_t)1 << k) < number) k--;
+    at.address = links[k];
+    at.number -= (uint64_t)1 << k;
   }
-  *address = place;
+  *address = at.address;
+  return 0;
+}
+
+/* The smallest number that is known to lie at or above an address, without a look. */
+static struct chain_mark start_from(const struct chain *c, uint64_t address) {
+  const struct chain_head *h = c->head;
+  struct chain_mark start = {h->count, h->tower[0]};
+  for (unsigned k = 1; k < chain_levels(h->count); k++)
+    if (h->tower[k] >= address)
+      start = (struct chain_mark){last_multiple(h->count, k), h->tower[k]};
+  bool nearer = c->near.number && c->near.number < start.number && c->near.address >= address;
+  return nearer ? c->near : start;
+}
+
+int chain_first_from(const struct chain *c, uint64_t address, uint64_t enough,
+                     struct chain_mark *first, rille_error *e) {
+  const struct chain_head *h = c->head;
+  *first = (struct chain_mark){h->count + 1, NO_ADDRESS};
+  if (h->count == 0 || h->tower[0] < address) return 0;
+  struct chain_mark at = start_from(c, address);
+  while (at.number > enough) {
+    uint64_t links[LINKS_MOST];
+    int failed = follow(c, at.number, at.address, links, e);
+    if (failed) return failed;
+    int k = (int)link_count(at.number) - 1;
+    while (k >= 0 && links[k] < address) k--;
+    if (k < 0) break;
+    at.address = links[k];
+    at.number -= (uint64_t)1 << k;
+  }
+  *first = at;
   return 0;
 }
 
 int chain_count_below(const struct chain *c, uint64_t end, uint64_t *count, rille_error *e) {
-  const struct chain_head *h = c->head;
-  if (h->count == 0 || h->tower[0] < end) {
-    *count = h->count;
-    return 0;
-  }
-  /* The smallest number in the tower that is known to lie at or behind end. */
-  uint64_t at = h->count, place = h->tower[0];
-  for (unsigned k = 1; k < chain_levels(h->count); k++)
-    if (h->tower[k] >= end) at = last_multiple(h->count, k), place = h->tower[k];
-  for (;;) {
-    uint64_t links[LINKS_MOST];
-    int failed = follow(c, at, place, links, e);
-    if (failed) return failed;
-    int k = (int)link_count(at) - 1;
-    while (k >= 0 && links[k] < end) k--;
-    if (k < 0) break;
-    place = links[k];
-    at -= (uint64_t)1 << k;
-  }
-  *count = at - 1;
-  return 0;
+  struct chain_mark first;
+  int failed = chain_first_from(c, end, 0, &first, e);
+  if (!failed) *count = first.number - 1;
+  return failed;
 }
 
 /* One wave's members and what is known so far. */

@@ -47,16 +47,27 @@ typedef int (*chain_links)(void *context, uint64_t number, uint64_t address, uin
 /* Tells that this record will be asked for soon. May be NULL. */
 typedef void (*chain_want)(void *context, uint64_t number, uint64_t address);
 
+/* A record whose address is known. */
+struct chain_mark {
+  uint64_t number, address;
+};
+
 struct chain {
   const struct chain_head *head;
   chain_links links;
   chain_want want;
   void *context;
+  struct chain_mark near; /* walks may start here, if that is nearer than the head; number 0: none */
 };
 
 /* The address of record `number`, 1 <= number <= count. */
 INTERNAL int chain_seek(const struct chain *chain, uint64_t number, uint64_t *address,
                         rille_error *error);
+
+/* The first record at or above an address; number count + 1 where there is none. Once it
+** is known to be number `enough` or before, the walk may stop at a later one. */
+INTERNAL int chain_first_from(const struct chain *chain, uint64_t address, uint64_t enough,
+                              struct chain_mark *first, rille_error *error);
 
 /* How many of the chain's records have addresses below `end`. */
 INTERNAL int chain_count_below(const struct chain *chain, uint64_t end, uint64_t *count,

@@ -62,8 +62,7 @@ static int check_mark(const rille_mark_move *mark, struct log *l, rille_error *e
 
 /* ---- Unless ---- */
 
-int condition_init(struct condition *c, struct log *l, const rille_append *append,
-                   rille_error *e) {
+int condition_init(struct condition *c, struct log *l, const rille_append *append, rille_error *e) {
   const rille_query *unless = append->unless;
   *c = (struct condition){.append = append};
   return unless ? query_init(&c->query, unless->items, unless->item_count, &l->memory, e) : 0;
@@ -75,7 +74,8 @@ void condition_release(struct condition *c) {
 
 static int check_after(uint64_t after, uint64_t last, rille_error *e) {
   if (after <= last) return 0;
-  return error_set(e, RILLE_INVALID, "unless: after = %llu is beyond the end: the last position is %llu",
+  return error_set(e, RILLE_INVALID,
+                   "unless: after = %llu is beyond the end: the last position is %llu",
                    (unsigned long long)after, (unsigned long long)last);
 }
 
@@ -105,8 +105,7 @@ static int match_delta(struct condition *c, struct log *l, rille_error *e) {
 
 static int check_unless(struct condition *c, struct log *l, bool *again, rille_error *e) {
   if (!c->append->unless) return 0;
-  *again = !c->found &&
-           l->seen.next_position - c->walked.next_position > CONDITION_DELTA_MOST;
+  *again = !c->found && l->seen.next_position - c->walked.next_position > CONDITION_DELTA_MOST;
   int failed = *again || c->found ? 0 : match_delta(c, l, e);
   if (failed || !c->found) return failed;
   int code = error_set(e, RILLE_CONFLICT, "the event at position %llu matches `unless`",
@@ -144,9 +143,9 @@ static bool first_id(const rille_part *part, size_t *event) {
 
 /* Where the append was written before, if its ids are known. */
 struct earlier {
-  uint64_t first;        /* position of its first event; 0: it is new */
-  rille_text stream;     /* whose id is known */
-  bool differs;          /* one part's id is known, another's is not */
+  uint64_t first;    /* position of its first event; 0: it is new */
+  rille_text stream; /* whose id is known */
+  bool differs;      /* one part's id is known, another's is not */
 };
 
 static int find_earlier(const rille_append *append, struct log *l, struct earlier *was,
@@ -181,8 +180,8 @@ static int enter_at(struct log *l, struct scan *s, uint64_t position, rille_erro
   struct record r;
   int result = log_find_place(l, position, &place, e);
   if (result) return result;
-  scan_init(s, &l->source, &l->memory, place.position ? place.frame : 0,
-            place.position ? 0 : 1, l->seen.address);
+  scan_init(s, &l->source, &l->memory, place.position ? place.frame : 0, place.position ? 0 : 1,
+            l->seen.address);
   if (place.position) result = scan_enter(s, place.frame, place.record, place.position, e);
   while (result >= 0 && s->next_position < position) result = scan_next(s, &r, e);
   return result < 0 ? result : 0;

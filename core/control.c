@@ -75,7 +75,8 @@ void control_ready(struct control *c) {
 }
 
 uint64_t control_generation(struct control *c) {
-  if (!c->words && (!system_is_locked(c->fd, CONTROL_PRESENCE) || map_words(c, NULL) != 0)) return 0;
+  if (!c->words && (!system_is_locked(c->fd, CONTROL_PRESENCE) || map_words(c, NULL) != 0))
+    return 0;
   return memcmp(c->words->magic, MAGIC, sizeof c->words->magic) == 0
              ? atomic_load(&c->words->generation)
              : 0;
@@ -84,9 +85,9 @@ uint64_t control_generation(struct control *c) {
 /* ---- Opening and closing ---- */
 
 static int refuse_copy(const char *folder, rille_error *e) {
-  int code = error_set(e, RILLE_BUSY,
-                       "%s is open in this process by another copy of the library: use one copy",
-                       folder);
+  int code =
+      error_set(e, RILLE_BUSY,
+                "%s is open in this process by another copy of the library: use one copy", folder);
   if (e) e->pid = system_pid();
   return code;
 }

@@ -35,8 +35,8 @@
 #ifndef RILLE_CONTROL_H
 #define RILLE_CONTROL_H
 
+#include "frame.h"
 #include "identity.h"
-#include "repair.h"
 #include "system.h"
 
 #define CONTROL_BYTES 4096u

@@ -84,7 +84,7 @@ static void want_member(void *context, uint64_t number, uint64_t address) {
 }
 
 static struct chain chain_in(struct walk *w) {
-  return (struct chain){&w->cursor->head, member_links, want_member, w};
+  return (struct chain){&w->cursor->head, member_links, want_member, w, w->cursor->near};
 }
 
 /* ---- A range ---- */
@@ -95,26 +95,31 @@ int cursor_init(struct cursor *c, struct log *log, struct window *window, enum c
   c->window = window;
   c->kind = kind;
   c->name = name;
+  c->near.number = 0;
   c->block_count = c->block_at = c->slot_count = 0;
   c->slots = NULL;
-  int failed = log_head(log, kind, name, &c->head, e);
+  c->head.count = 0;
+  bool possible = name.length > 0 && name.length <= RILLE_NAME_BYTES; /* else nobody has it */
+  int failed = possible ? log_head(log, kind, name, &c->head, e) : 0;
   c->low = 1;
   c->high = failed ? 0 : c->head.count;
   return failed;
 }
 
-int cursor_bound(struct cursor *c, uint64_t from, uint64_t to, rille_error *e) {
+int cursor_bound(struct cursor *c, uint64_t from, uint64_t to, uint64_t enough, rille_error *e) {
+  struct chain_mark first;
   struct walk w;
   w.cursor = c;
   struct chain chain = chain_in(&w);
-  uint64_t below = 0, high;
   assert(from <= to && c->block_count == 0);
-  int failed = chain_count_below(&chain, to, &high, e);
-  if (!failed && from) failed = chain_count_below(&chain, from, &below, e);
+  int failed = chain_first_from(&chain, to, 0, &first, e);
   if (failed) return failed;
-  c->low = below + 1;
-  c->high = high;
-  return 0;
+  c->high = first.number - 1;
+  if (first.number <= c->head.count) chain.near = c->near = first;
+  if (from == 0) return 0;
+  failed = chain_first_from(&chain, from, c->high >= enough ? c->high + 1 - enough : 0, &first, e);
+  if (!failed) c->low = first.number;
+  return failed;
 }
 
 int cursor_find(const struct cursor *c, uint64_t number, uint64_t *address, uint64_t *position,

@@ -29,6 +29,7 @@ struct cursor {
   enum chain_kind kind;
   rille_text name;       /* the caller's, who keeps it */
   struct chain_head head;
+  struct chain_mark near; /* a member behind the range, to start walks from; or number 0 */
   uint64_t low, high;    /* numbers still to come, inclusive; none: high == low - 1 */
 
   bool backward;
@@ -44,8 +45,11 @@ struct cursor {
 ** before cursor_begin. */
 INTERNAL int cursor_init(struct cursor *c, struct log *log, struct window *window,
                          enum chain_kind kind, rille_text name, rille_error *error);
-/* Leaves out members below address `from` and at or above `to`, from <= to. */
-INTERNAL int cursor_bound(struct cursor *c, uint64_t from, uint64_t to, rille_error *error);
+/* Leaves out members below address `from` and at or above `to`, from <= to. But where as
+** many as `enough` are left for certain, it may stop counting, and the cursor is of no use
+** but to tell so. */
+INTERNAL int cursor_bound(struct cursor *c, uint64_t from, uint64_t to, uint64_t enough,
+                          rille_error *error);
 /* Where the chain's record of this number stands; the record has been checked. */
 INTERNAL int cursor_find(const struct cursor *c, uint64_t number, uint64_t *address,
                          uint64_t *position, rille_error *error);

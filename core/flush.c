@@ -16,9 +16,9 @@
 
 #include "error.h"
 
-#define FLUSH_NAP_US 10000     /* asleep beside a flusher, before one looks whether it lives */
+#define FLUSH_NAP_US 10000 /* asleep beside a flusher, before one looks whether it lives */
 #define FLUSH_YIELDS_MOST 16u
-#define WAIT_NAP_US 250000     /* a writer may be killed between writing and waking */
+#define WAIT_NAP_US 250000 /* a writer may be killed between writing and waking */
 
 /* ---- Being the flusher ---- */
 
@@ -138,8 +138,8 @@ static uint32_t sequence_of(struct log *l) {
 int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeout_ms,
              rille_error *e) {
   int64_t now = system_monotonic_us();
-  int64_t end = timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX
-                                                                        : now + timeout_ms * 1000;
+  int64_t end =
+      timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX : now + timeout_ms * 1000;
   for (;;) {
     struct log_end seen;
     uint32_t sequence = sequence_of(l);

@@ -14,10 +14,10 @@
 
 #include "error.h"
 
-#define FOLD_PAUSE_US 2000       /* between two chunks */
-#define FOLD_PATIENCE_US 20000   /* before trying again where another process folds */
-#define FOLD_RETRY_US 1000000    /* after a failed one */
-#define WORK_NAP_US 3600000000   /* with nothing to do */
+#define FOLD_PAUSE_US 2000     /* between two chunks */
+#define FOLD_PATIENCE_US 20000 /* before trying again where another process folds */
+#define FOLD_RETRY_US 1000000  /* after a failed one */
+#define WORK_NAP_US 3600000000 /* with nothing to do */
 
 bool log_is_due(const struct log *l) {
   return l->fresh.bytes >= OVERLAY_BYTES_MOST ||
@@ -214,8 +214,9 @@ int log_start_work(struct log *l, rille_error *e) {
   if (l->options.readonly || !l->options.background) return 0;
   int number = system_start_thread(&l->work.thread, run, l);
   l->work.started = number == 0;
-  return number ? error_system(e, number, "can't start the background thread; open with background "
-                                          "= false to do without")
+  return number ? error_system(e, number,
+                               "can't start the background thread; open with background "
+                               "= false to do without")
                 : 0;
 }
 

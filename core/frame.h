@@ -100,6 +100,15 @@ INTERNAL bool frame_is_known(const struct frame *frame);
 
 static inline uint64_t frame_end(const struct frame *f) { return f->address + f->length; }
 
+/* Where a sound log ends, and what its next frame must continue. */
+struct log_end {
+  uint64_t address;       /* of the next frame */
+  uint64_t next_position;
+  int64_t time_us;        /* of the last frame */
+  uint64_t last_frame;    /* its address; meaningless while address is 0 */
+  uint32_t last_checksum; /* of its header */
+};
+
 /* Continues a content checksum, which starts as checksum_seed(salt, address). */
 INTERNAL uint32_t frame_content_add(uint32_t content, uint32_t head_checksum);
 

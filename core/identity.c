@@ -89,8 +89,7 @@ static int read_identity(int fd, const char *path, struct identity *id, rille_er
   return number ? error_system(e, number, "can't read %s", path) : parse(b, got, path, id, e);
 }
 
-int identity_open(const char *folder, bool readonly, int *fd, struct identity *id,
-                  rille_error *e) {
+int identity_open(const char *folder, bool readonly, int *fd, struct identity *id, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   if (!system_join(path, sizeof path, folder, "store"))
     return error_set(e, RILLE_INVALID, "the path is too long");

@@ -35,7 +35,7 @@ struct index {
   struct memory memory;
   MDB_env *env;
   MDB_dbi heads[HEAD_KINDS], places, meta;
-  MDB_txn *read; /* reset between uses: LMDB's handle on one state */
+  MDB_txn *read;        /* reset between uses: LMDB's handle on one state */
   pthread_rwlock_t map; /* read: the map is in use; write: it changes its size */
   bool reading, readonly, fresh, live;
   uint8_t uuid[16];
@@ -47,7 +47,8 @@ static const char *const head_tables[HEAD_KINDS] = {"streams", "types", "tags",
 
 static int lmdb_error(rille_error *e, int code, const char *what) {
   if (code == MDB_READERS_FULL)
-    return error_set(e, RILLE_BUSY, "%u processes have the store open: no more can", INDEX_READERS_MOST);
+    return error_set(e, RILLE_BUSY, "%u processes have the store open: no more can",
+                     INDEX_READERS_MOST);
   if (code == MDB_MAP_FULL) return error_set(e, RILLE_FULL, "index: %s: the map is full", what);
   if (code > 0) return error_system(e, code, "index: %s", what);
   return error_set(e, code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ? RILLE_CORRUPT : RILLE_IO,
@@ -344,7 +345,9 @@ void index_close(struct index *x, bool alone) {
   memory_free(&memory, x, sizeof *x);
 }
 
-struct log_end index_folded(const struct index *x) { return x->end; }
+struct log_end index_folded(const struct index *x) {
+  return x->end;
+}
 
 /* ---- Reading ---- */
 
@@ -476,8 +479,7 @@ static int walk_table(struct index *x, unsigned kind, index_each_head each, void
 
 int index_walk_heads(struct index *x, index_each_head each, void *context, rille_error *e) {
   int result = 0;
-  for (unsigned k = 0; k < HEAD_KINDS && !result; k++)
-    result = walk_table(x, k, each, context, e);
+  for (unsigned k = 0; k < HEAD_KINDS && !result; k++) result = walk_table(x, k, each, context, e);
   return result;
 }
 

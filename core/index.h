@@ -22,8 +22,8 @@
 #define RILLE_INDEX_H
 
 #include "buffer.h"
+#include "frame.h"
 #include "overlay.h"
-#include "repair.h"
 
 #define INDEX_FORMAT 3
 #define INDEX_CHUNK_HEADS 8192u            /* heads a commit */

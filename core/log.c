@@ -25,8 +25,9 @@ int log_refuse_failed(struct log *l, rille_error *e) {
     return error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why);
   uint32_t number = l->control->readonly ? 0 : atomic_load(&l->control->words->error);
   if (number == 0) return 0;
-  (void)error_system(e, (int)number,
-                     "the store failed before and must be closed, in all processes: a flush failed");
+  (void)error_system(
+      e, (int)number,
+      "the store failed before and must be closed, in all processes: a flush failed");
   if (e) e->code = RILLE_IO; /* whatever the errno */
   return RILLE_IO;
 }

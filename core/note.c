@@ -11,8 +11,8 @@ rille_text note_id_key(const struct identity *identity, rille_text stream, rille
   bytes[0] = (uint8_t)stream.length;
   memcpy(bytes + 1, stream.bytes, stream.length);
   memcpy(bytes + 1 + stream.length, id.bytes, id.length);
-  put64(room, hash_keyed(identity->salt, get64(identity->uuid), bytes,
-                         1 + stream.length + id.length));
+  put64(room,
+        hash_keyed(identity->salt, get64(identity->uuid), bytes, 1 + stream.length + id.length));
   return (rille_text){room, ID_KEY_BYTES};
 }
 
@@ -30,8 +30,7 @@ int note_id(struct overlay *o, const struct identity *identity, struct id_run *r
   return overlay_set_word(o, WORD_ID, key, n->record, n->frame) ? 0 : error_memory(e);
 }
 
-int note_facts(struct overlay *o, const uint8_t *prefix, size_t n, uint64_t frame,
-               rille_error *e) {
+int note_facts(struct overlay *o, const uint8_t *prefix, size_t n, uint64_t frame, rille_error *e) {
   static const enum word_kind kinds[] = {[FACT_MARK] = WORD_MARK, [FACT_CUT] = WORD_CUT};
   struct fact fact;
   for (size_t at = 0, used; (used = fact_get(prefix + at, n - at, &fact)) != 0; at += used)

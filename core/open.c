@@ -193,8 +193,7 @@ static int open_first(struct opening *o, rille_error *e) {
   int failed = open_index(o, e);
   if (!failed) failed = find_end(o, e);
   if (failed) return failed;
-  if (o->found.verdict == REPAIR_CORRUPT && !l->options.readonly)
-    return tell_corrupt(&o->found, e);
+  if (o->found.verdict == REPAIR_CORRUPT && !l->options.readonly) return tell_corrupt(&o->found, e);
   failed = agree(o, e);
   return failed ? failed : tell(o, e);
 }

@@ -86,8 +86,7 @@ static uint32_t hash_of(const struct overlay *o, unsigned kind, rille_text name)
   return (uint32_t)(mix(mix(h, v), o->seed) >> 32);
 }
 
-static bool is(const struct overlay_entry *e, uint32_t hash, unsigned kind,
-               rille_text name) {
+static bool is(const struct overlay_entry *e, uint32_t hash, unsigned kind, rille_text name) {
   return e->hash == hash && e->kind == kind && e->name_length == name.length &&
          memcmp(e->name, name.bytes, name.length) == 0;
 }

@@ -64,7 +64,8 @@ static int add_chain(struct plan *p, const struct driver *d, enum chain_kind kin
   struct cursor *c = add_cursor(p);
   if (!c) return error_memory(e);
   int failed = cursor_init(c, p->log, p->window, kind, name, e);
-  return failed ? failed : cursor_bound(c, d->from, d->to, e);
+  uint64_t enough = d->found ? min_u64(d->members, p->worth) : p->worth;
+  return failed ? failed : cursor_bound(c, d->from, d->to, enough + (enough < UINT64_MAX), e);
 }
 
 /* The plan's last n cursors might drive the item, too: the cheaper ones stay. */
@@ -150,31 +151,34 @@ static size_t chains_of(const rille_item *item) {
   return item->tag_count || item->stream.length ? 1 : item->type_count;
 }
 
-static bool can_be_driven(const struct query *q) {
+/* ... and the query; 0: not all items can be driven. */
+static size_t chains_at_most(const struct query *q) {
   size_t chains = 0;
   for (size_t i = 0; i < q->count; i++) {
     size_t n = chains_of(&q->items[i]);
-    if (n == 0) return false;
+    if (n == 0) return 0;
     chains += n;
   }
-  return q->count && chains <= PLAN_CHAINS_MOST;
+  return chains;
 }
 
-/* Whether a scan is cheaper, where `events` are in its way. A limit shortens both. */
-static bool scan_is_cheaper(const struct plan *p, uint64_t events) {
-  uint64_t members = p->members;
-  if (p->choice != PLAN_CHEAPEST || members == 0) return p->choice == PLAN_SCAN;
-  if (p->limit < members) {
-    events = max_u64(events / members, 1) * p->limit;
-    members = p->limit;
-  }
-  return members + p->count > (events + PLAN_PLACE_EVENTS) / PLAN_SCAN_EVENTS;
+/* How many members may be read before a scan of `events` is cheaper. Each chain costs about
+** a member more, for its head. */
+static void weigh(struct plan *p, uint64_t events, size_t chains) {
+  uint64_t scan = (events + PLAN_PLACE_EVENTS) / PLAN_SCAN_EVENTS;
+  p->worth = scan > chains ? scan - chains : 0;
+  if (p->choice == PLAN_CHAINS) p->worth = UINT64_MAX;
+  if (p->choice != PLAN_CHEAPEST || p->limit >= p->worth) return;
+  /* Both ways end at the limit: what counts is how dense the members are. */
+  uint64_t cost = (p->limit + chains) * PLAN_SCAN_EVENTS;
+  if (cost <= PLAN_PLACE_EVENTS) p->worth = UINT64_MAX;
+  else p->worth = max_u64(events / (cost - PLAN_PLACE_EVENTS) * p->limit, p->limit);
 }
 
-static void decide(struct plan *p, uint64_t events) {
+static void decide(struct plan *p) {
   p->members = 0;
   for (size_t i = 0; i < p->count; i++) p->members += cursor_count(&p->cursors[i]);
-  p->scan = scan_is_cheaper(p, events);
+  p->scan = p->choice == PLAN_SCAN || p->members > p->worth;
 }
 
 static void look_at_all(struct plan *p) {
@@ -186,14 +190,16 @@ int plan_positions(struct plan *p, const struct query *q, rille_error *e) {
   struct driver d = {.to = 0};
   p->events = p->low <= p->high ? p->high - p->low + 1 : 0;
   if (p->events == 0) return 0; /* no chains: nothing */
-  if (!can_be_driven(q)) {
+  size_t chains = chains_at_most(q);
+  if (chains == 0 || chains > PLAN_CHAINS_MOST) {
     look_at_all(p);
     return 0;
   }
+  weigh(p, p->events, chains);
   int failed = address_from(p, p->low, &d.from, e);
   if (!failed) failed = address_behind(p, p->high, &d.to, e);
   for (size_t i = 0; i < q->count && !failed; i++) failed = drive(p, &q->items[i], NULL, d, e);
-  if (!failed) decide(p, p->events);
+  if (!failed) decide(p);
   return failed;
 }
 
@@ -217,10 +223,11 @@ int plan_versions(struct plan *p, const struct query *q, const struct cursor *st
   if (!failed) failed = cursor_find(stream, stream->high, &d.to, &p->high, e);
   if (failed) return failed;
   d.to++; /* behind it */
+  weigh(p, p->high - p->low + 1, 1);
   const rille_item any = {0};
   if (q->count == 0) failed = drive(p, &any, stream, d, e);
   for (size_t i = 0; i < q->count && !failed; i++) failed = drive(p, &q->items[i], stream, d, e);
-  if (!failed) decide(p, p->high - p->low + 1);
+  if (!failed) decide(p);
   return failed;
 }
 

@@ -18,7 +18,9 @@
 #include "merge.h"
 #include "query.h"
 
-/* A scan passes over so many records while one member of a chain is read. */
+/* A scan passes over so many records while one member of a chain is read. Measured with
+** 1 M events of 260 bytes in the log: about 6 in memory (a member 0.7-1.3 us, an event passed
+** over 0.14-0.2 us), 30 to 50 from a cloud disk of 450 MB/s. This is between. */
 #define PLAN_SCAN_EVENTS 16u
 /* A scan begins at a place (log.h), and passes over so many records on average before
 ** the first that is in its range. */
@@ -37,9 +39,10 @@ struct plan {
   enum plan_choice choice;
   bool scan;
   uint64_t low, high;      /* positions in the range, inclusive; a scan's */
+  uint64_t limit;          /* UINT64_MAX: none */
   uint64_t events;         /* in the range: positions, or a stream's versions */
   uint64_t members;        /* of the chains, in the range or little before and behind it */
-  uint64_t limit;          /* UINT64_MAX: none */
+  uint64_t worth;          /* more members than these are not worth it: none counts further */
   struct cursor *cursors;  /* of the chains, not begun; also where a scan is cheaper */
   size_t count, capacity;
 };

@@ -177,7 +177,7 @@ static int plan_stream(rille_reader *r, const rille_query *q, rille_error *e) {
   memcpy(copy, q->stream.bytes, q->stream.length);
   r->stream = (rille_text){copy, q->stream.length};
   int failed = cursor_init(&stream, r->log, &r->window, CHAIN_STREAM, r->stream, e);
-  if (!failed) failed = cursor_bound(&stream, 0, r->end.address, e);
+  if (!failed) failed = cursor_bound(&stream, 0, r->end.address, UINT64_MAX, e);
   if (!failed) failed = set_range(r, q, stream.high, "version of the stream", e);
   if (!failed) failed = leave_out_truncated(r, e);
   if (failed) return failed;
@@ -257,7 +257,7 @@ int reader_version(struct log *l, rille_text stream, const struct log_end *end, 
   struct cursor c;
   window_init(&w, &l->source, &l->memory, SCAN_WINDOW_SMALL);
   int failed = cursor_init(&c, l, &w, CHAIN_STREAM, stream, e);
-  if (!failed) failed = cursor_bound(&c, 0, end->address, e);
+  if (!failed) failed = cursor_bound(&c, 0, end->address, UINT64_MAX, e);
   *version = failed ? 0 : c.high;
   window_release(&w);
   return failed;

@@ -25,15 +25,6 @@
 
 #include "scan.h"
 
-/* Where a sound log ends, and what its next frame must continue. */
-struct log_end {
-  uint64_t address;       /* of the next frame */
-  uint64_t next_position;
-  int64_t time_us;        /* of the last frame */
-  uint64_t last_frame;    /* its address; meaningless while address is 0 */
-  uint32_t last_checksum; /* of its header */
-};
-
 /* The segments from the one that holds the starting point to the last. */
 struct repair_segment {
   uint64_t first, end;    /* end: the next one's first address; of the last one: file's end */

@@ -168,8 +168,8 @@ int segments_refresh(struct segments *s, rille_error *e) {
   pthread_rwlock_wrlock(&s->lock);
   int number = system_list(s->folder, insert_named, s);
   int failed = number == ENOMEM ? error_memory(e)
-               : number ? error_system(e, number, "can't read the folder %s", s->folder)
-                        : measure(s, e);
+               : number         ? error_system(e, number, "can't read the folder %s", s->folder)
+                                : measure(s, e);
   pthread_rwlock_unlock(&s->lock);
   return failed;
 }

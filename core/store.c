@@ -441,8 +441,10 @@ static int count_heads(struct log *l, unsigned kind, uint64_t *count, rille_erro
 }
 
 static int count_all(struct log *l, rille_stats *s, rille_error *e) {
-  uint64_t *const counts[HEAD_KINDS] = {[CHAIN_STREAM] = &s->streams, [CHAIN_TYPE] = &s->types,
-                                        [CHAIN_TAG] = &s->tags,       [WORD_ID] = &s->ids,
+  uint64_t *const counts[HEAD_KINDS] = {[CHAIN_STREAM] = &s->streams,
+                                        [CHAIN_TYPE] = &s->types,
+                                        [CHAIN_TAG] = &s->tags,
+                                        [WORD_ID] = &s->ids,
                                         [WORD_MARK] = &s->marks};
   int failed = index_begin(l->index, e);
   for (unsigned kind = 0; kind < HEAD_KINDS && !failed; kind++)

@@ -18,8 +18,8 @@ static int sum_of(const char *path, uint8_t sum[SUM_BYTES]) {
   size_t got = 0;
   int fd, number = system_open(path, SYSTEM_READ, &fd);
   if (number) return number;
-  while (at <= SUM_BYTES_MOST &&
-         (number = system_read(fd, at, bytes, sizeof bytes, &got)) == 0 && got) {
+  while (at <= SUM_BYTES_MOST && (number = system_read(fd, at, bytes, sizeof bytes, &got)) == 0 &&
+         got) {
     c = checksum(c, bytes, got);
     at += got;
   }

@@ -340,9 +340,10 @@ static int push_result(struct appending *a, const rille_append *append, const ri
   return 1;
 }
 
-/* A conflict that names no stream is of `unless` or of the mark, and says of which. */
+/* A conflict that names no stream is of `unless` or of the mark; where both were given,
+** only the core's words tell which. */
 static int is_of_mark(const struct appending *a, const rille_error *e) {
-  return a->mark.name.length && (!a->has_unless || strncmp(e->message, "mark ", 5) == 0);
+  return a->mark.name.length && (!a->has_unless || strncmp(e->message, "the mark ", 9) == 0);
 }
 
 static int push_failure(struct appending *a, const rille_error *e) {

@@ -121,12 +121,47 @@ rille_reader *iterator_push(lua_State *L, int store_index, const rille_query *q,
   return it->reader;
 }
 
-static int start(lua_State *L, const rille_query *q) {
+static void push_chain(lua_State *L, const rille_chain *chain) {
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, chain->kind);
+  lua_setfield(L, -2, "kind");
+  lua_pushlstring(L, chain->name.bytes, chain->name.length);
+  lua_setfield(L, -2, "name");
+  set_integer(L, "count", chain->count);
+}
+
+/* A table in place of the iterator: how it would read. */
+static int explain(lua_State *L, struct iterator *it) {
+  const rille_reader *reader = it->reader;
+  rille_explanation e;
+  it->busy = 1; /* a finalizer may close the store meanwhile */
+  rille_reader_explain(reader, &e);
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, e.scan ? "scan" : "chains");
+  lua_setfield(L, -2, "way");
+  set_integer(L, "events", e.events);
+  set_integer(L, "members", e.members);
+  lua_createtable(L, (int)e.chain_count, 0);
+  for (size_t i = 0; i < e.chain_count; i++) {
+    rille_chain chain = rille_reader_chain(reader, i);
+    push_chain(L, &chain);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "chains");
+  end(it);
+  return 1;
+}
+
+/* `options` is where the table is that q was read from. */
+static int start(lua_State *L, int options, const rille_query *q) {
   rille_error e;
+  int only_explain = 0;
+  options_boolean(L, options, "explain", &only_explain);
   if (!iterator_push(L, 1, q, &e)) {
     lua_pushstring(L, e.message);
     return lua_error(L);
   }
+  if (only_explain) return explain(L, lua_touserdata(L, -1));
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, iterator_step, 1);
   lua_insert(L, -2);
@@ -145,14 +180,14 @@ int store_read(lua_State *L) {
   if (q.stream.length == 0 || q.stream.length > RILLE_NAME_BYTES)
     return luaL_error(L, "stream has %d bytes: it needs 1 to 255", (int)q.stream.length);
   query_check(L, 3, 1, &q);
-  return start(L, &q);
+  return start(L, 3, &q);
 }
 
 int store_all(lua_State *L) {
   rille_query q = {.size = sizeof q};
   store_check(L, 1);
   query_check(L, 2, 0, &q);
-  return start(L, &q);
+  return start(L, 2, &q);
 }
 
 void iterator_open_library(lua_State *L) {

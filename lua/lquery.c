@@ -3,9 +3,9 @@
 
 static const char *const item_fields[] = {"types", "tags", "stream", "category", "after", NULL};
 static const char *const all_fields[] = {"types",  "tags",  "stream",  "category", "after",
-                                         "before", "limit", "reverse", NULL};
-static const char *const read_fields[] = {"types", "tags",    "after", "before",
-                                          "limit", "reverse", NULL};
+                                         "before", "limit", "reverse", "explain",  NULL};
+static const char *const read_fields[] = {"types", "tags",    "after",   "before",
+                                          "limit", "reverse", "explain", NULL};
 
 /* How many texts a field holds: a list of strings, or one string. */
 static size_t count_texts(lua_State *L, int index, const char *name) {

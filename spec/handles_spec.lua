@@ -9,8 +9,8 @@ local contains, failure, raised, range = stores.contains, stores.failure, stores
 
 values.seed "handles_spec"
 
-local METHODS = { "append", "all", "close", "durable", "fold", "head", "read", "stats", "sync",
-  "verify", "version" }
+local METHODS = { "append", "all", "backup", "close", "delete", "durable", "fold", "head", "mark",
+  "poll", "read", "stats", "sync", "truncate", "verify", "version", "wait" }
 
 local function filled(n)
   local store, path = stores.new()
@@ -89,8 +89,9 @@ describe("a closed store", function()
 
   it("answers nil, message, closed", function()
     local calls = {
-      append = { "a", { type = "A" } }, durable = {}, head = {}, stats = {}, sync = {}, verify = {},
-      version = { "a" },
+      append = { "a", { type = "A" } }, backup = { "x" }, delete = { "a" }, durable = {}, head = {},
+      mark = { "m" }, poll = {}, stats = {}, sync = {}, truncate = { "a", { before = 1 } },
+      verify = {}, version = { "a" }, wait = {},
     }
     for name, arguments in pairs(calls) do
       local message, code = failure(store[name](store, table.unpack(arguments)))

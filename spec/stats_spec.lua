@@ -4,12 +4,15 @@ local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local contains, raised = stores.contains, stores.raised
 
-local FIELDS = { "head", "durable", "streams", "types", "tags", "log_bytes", "unfolded_bytes",
-  "index_bytes", "segments", "appends", "flushes", "folds" }
+local FIELDS = { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "log_bytes",
+  "unfolded_bytes", "index_bytes", "index_readers", "segments", "appends", "flushes", "folds" }
 
 local store, path
 
-before_each(function() store, path = stores.new() end)
+-- A thread that flushes and folds when it likes is no matter of numbers.
+local QUIET = { sync = "never", background = false }
+
+before_each(function() store, path = stores.new(QUIET) end)
 after_each(function()
   store:close()
   scratch.remove(path)
@@ -22,7 +25,7 @@ end
 
 local function reopen(options)
   store:close()
-  store = assert(rille.open(path, options or { sync = "never" }))
+  store = assert(rille.open(path, options or QUIET))
   return store:stats()
 end
 
@@ -32,17 +35,19 @@ describe("stats", function()
     local seen = 0
     for _ in pairs(stats) do seen = seen + 1 end
     for _, name in ipairs(FIELDS) do assert.equal("integer", math.type(stats[name]), name) end
-    assert.equal(#FIELDS + 1, seen)
+    assert.equal(#FIELDS + 3, seen) -- uuid, created, failed; there is no last_time yet
     assert.truthy(stats.uuid:find "^%x+%-%x+%-4%x+%-[89ab]%x+%-%x+$", stats.uuid)
     assert.equal(36, #stats.uuid)
   end)
 
   it("of an empty store are zero", function()
     local stats = store:stats()
-    for _, name in ipairs { "head", "durable", "streams", "types", "tags", "log_bytes", "unfolded_bytes",
-      "appends", "flushes", "folds" } do
+    for _, name in ipairs { "head", "written", "durable", "streams", "types", "tags", "ids", "marks",
+      "log_bytes", "unfolded_bytes", "appends", "flushes", "folds" } do
       assert.equal(0, stats[name], name)
     end
+    assert.is_false(stats.failed)
+    assert.is_nil(stats.last_time)
     assert.equal(1, stats.segments)
   end)
 
@@ -63,9 +68,31 @@ describe("stats", function()
     assert.same({ 3, 3, 3, 5 }, { stats.streams, stats.types, stats.tags, stats.head })
     store:close()
     scratch.remove(path .. "/index")
-    store = assert(rille.open(path))
+    store = assert(rille.open(path, QUIET))
     stats = store:stats()
     assert.same({ 3, 3, 3, 5 }, { stats.streams, stats.types, stats.tags, stats.head })
+  end)
+
+  it("tell when", function()
+    local before = os.time()
+    local created = store:stats().created
+    assert(created > before - 60 and created < before + 60, created)
+    assert(store:append("a", { { type = "A", time = 5 }, { type = "A" } }))
+    local last = store:stats().last_time
+    assert(last >= created and last < before + 60, last)
+    local stats = reopen()
+    assert.same({ created, last }, { stats.created, stats.last_time })
+  end)
+
+  it("count what came with ids, and marks", function()
+    assert(store:append("a", { { type = "A", id = "i1" }, { type = "A", id = "i2" } }))
+    assert(store:append { { stream = "a", events = { { type = "A", id = "i3" } } },
+      { stream = "b", events = { { type = "A", id = "i1" } } } })
+    assert(store:append("b", { type = "A" }, { mark = { "m", 0, 1 } }))
+    assert(store:append { mark = { "m", 1, 2 } })
+    local function check(stats) assert.same({ 3, 1 }, { stats.ids, stats.marks }) end
+    check(store:stats())
+    check(reopen())
   end)
 
   it("count thousands of streams, folded and not", function()
@@ -93,7 +120,7 @@ describe("stats", function()
 
   it("count segments", function()
     store:close()
-    store = assert(rille.open(path, { sync = "never", segment_bytes = 65536 }))
+    store = assert(rille.open(path, { sync = "never", segment_bytes = 65536, background = false }))
     for _ = 1, 40 do assert(store:append("a", { type = "A", data = ("x"):rep(16 << 10) })) end
     local segments = store:stats().segments
     assert(segments >= 8 and segments <= 11, tostring(segments))
@@ -105,7 +132,7 @@ describe("stats", function()
     assert(store:sync())
     assert.equal(7, store:stats().durable)
     assert(store:stats().flushes >= 1)
-    local flushes = reopen({ sync = "always" }).flushes
+    local flushes = reopen({ sync = "always", background = false }).flushes
     for i = 1, 5 do
       assert(store:append("a", { type = "A" }))
       assert.equal(flushes + i, store:stats().flushes) -- one flush an append

@@ -52,7 +52,7 @@ static void array_init(struct array *a, uint64_t most) {
   *a = (struct array){.fail_after = UINT32_MAX};
   a->addresses = calloc(most + 1, sizeof *a->addresses);
   a->asked = calloc(most + 1, sizeof *a->asked);
-  a->chain = (struct chain){&a->head, give_links, note_want, a};
+  a->chain = (struct chain){&a->head, give_links, note_want, a, {0, 0}};
 }
 
 static void array_free(struct array *a) {
@@ -148,6 +148,45 @@ static void check_below(struct array *a, uint64_t end, uint64_t expected) {
   CHECK(chain_count_below(&a->chain, end, &count, NULL) == 0);
   CHECK(count == expected);
   CHECK(a->calls <= 2 * chain_levels(a->head.count));
+}
+
+/* A record behind the sought one is a start as good as the head, and mostly a nearer one. */
+static void a_mark_nearby_shortens_the_way(void) {
+  struct array a;
+  uint64_t near = 0, far = 0;
+  array_init(&a, LONG_CHAIN);
+  array_fill(&a, LONG_CHAIN);
+  for (int i = 0; i < TRIALS; i++) {
+    uint64_t number = 1 + random_below(LONG_CHAIN - 64), mark = number + random_below(64);
+    a.chain.near = (struct chain_mark){0, 0};
+    check_seek(&a, number);
+    far += a.calls;
+    check_below(&a, a.addresses[number], number - 1);
+    a.chain.near = (struct chain_mark){mark, a.addresses[mark]};
+    check_seek(&a, number);
+    near += a.calls;
+    check_below(&a, a.addresses[number], number - 1);
+    check_below(&a, a.addresses[mark] + 1, mark); /* which is of no help then */
+  }
+  printf("       %.1f hops in the mean from the head, %.1f from a mark at most 64 further\n",
+         (double)far / TRIALS, (double)near / TRIALS);
+  CHECK(near < far);
+  array_free(&a);
+}
+
+/* It stops early only where as few as asked are below, and then tells no less. */
+static void a_count_may_end_early(void) {
+  struct array a;
+  array_init(&a, LONG_CHAIN);
+  array_fill(&a, LONG_CHAIN);
+  for (int i = 0; i < TRIALS; i++) {
+    uint64_t number = 1 + random_below(LONG_CHAIN), enough = random_below(LONG_CHAIN + 2);
+    struct chain_mark first;
+    CHECK(chain_first_from(&a.chain, a.addresses[number], enough, &first, NULL) == 0);
+    CHECK(first.number == number || (number < first.number && first.number <= enough));
+    CHECK(first.address == a.addresses[first.number]);
+  }
+  array_free(&a);
 }
 
 static void count_below_everywhere(void) {
@@ -263,6 +302,8 @@ static const struct test tests[] = {
     {"seek: a long chain in few hops", seek_far},
     {"count below: every end of every short chain", count_below_everywhere},
     {"count below: a long chain", count_below_far},
+    {"a mark nearby shortens the way", a_mark_nearby_shortens_the_way},
+    {"a count may end early", a_count_may_end_early},
     {"blocks: all addresses, each record asked once", blocks},
     {"a failing reader is passed on", failures_are_passed_on},
     {"a link that does not lead back is damage", links_lead_back_or_are_damage},

@@ -94,11 +94,15 @@ static bool read_all(rille_store *s, const rille_query *q) {
 
 static bool read_everything(rille_store *s) {
   rille_text type = rille_text_of("Odd"), tag = rille_text_of("branch:7");
+  rille_text rare = rille_text_of("long");
   rille_item items[] = {{.types = &type, .type_count = 1}, {.tags = &tag, .tag_count = 1}};
+  rille_item rarely[] = {{.tags = &rare, .tag_count = 1}, {.stream = rille_text_of("long")}};
   rille_query queries[] = {
       {.size = sizeof(rille_query)},
       {.size = sizeof(rille_query), .reverse = 1},
       {.size = sizeof(rille_query), .items = items, .item_count = 2},
+      {.size = sizeof(rille_query), .items = items, .item_count = 2, .limit = 3, .reverse = 1},
+      {.size = sizeof(rille_query), .items = rarely, .item_count = 2, .after = 1},
       {.size = sizeof(rille_query), .stream = rille_text_of("a")},
       {.size = sizeof(rille_query), .stream = rille_text_of("a"), .reverse = 1, .limit = 3},
       {.size = sizeof(rille_query), .stream = rille_text_of("long")},
