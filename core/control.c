@@ -74,12 +74,14 @@ void control_ready(struct control *c) {
   system_lock(c->fd, CONTROL_OPENING, SYSTEM_FREE, false);
 }
 
+static uint64_t generation_of(const struct control_words *w) {
+  return memcmp(w->magic, MAGIC, sizeof w->magic) == 0 ? atomic_load(&w->generation) : 0;
+}
+
 uint64_t control_generation(struct control *c) {
-  if (!c->words && (!system_is_locked(c->fd, CONTROL_PRESENCE) || map_words(c, NULL) != 0))
-    return 0;
-  return memcmp(c->words->magic, MAGIC, sizeof c->words->magic) == 0
-             ? atomic_load(&c->words->generation)
-             : 0;
+  if (!c->words && map_words(c, NULL) != 0) return 0;
+  uint64_t generation = generation_of(c->words);
+  return generation == c->before ? 0 : generation;
 }
 
 /* ---- Opening and closing ---- */
@@ -95,7 +97,8 @@ static int refuse_copy(const char *folder, rille_error *e) {
 /* Media that know no locks have no writers. */
 static int enter_to_read(struct control *c) {
   (void)system_lock(c->fd, CONTROL_OPENING, SYSTEM_SHARED, true);
-  (void)control_generation(c);
+  if (map_words(c, NULL) == 0 && !system_is_locked(c->fd, CONTROL_PRESENCE))
+    c->before = generation_of(c->words);
   return 0;
 }
 

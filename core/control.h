@@ -78,6 +78,7 @@ struct control {
   bool alone;                  /* PRESENCE is ours exclusively, and so is OPENING */
   const char *folder;          /* the caller's */
   struct control_words *words; /* NULL: readonly, and nobody has made them yet */
+  uint64_t before;             /* a reader's: their generation when nobody was there to write */
 };
 
 /* Opens the store's identity and takes OPENING, waiting for it, then PRESENCE.
