@@ -74,16 +74,14 @@ void control_ready(struct control *c) {
   system_lock(c->fd, CONTROL_OPENING, SYSTEM_FREE, false);
 }
 
-static uint64_t last_generation(struct control *c) {
-  if (!c->words && map_words(c, NULL) != 0) return 0;
-  return memcmp(c->words->magic, MAGIC, sizeof c->words->magic) == 0
-             ? atomic_load(&c->words->generation)
-             : 0;
+static uint64_t generation_of(const struct control_words *w) {
+  return memcmp(w->magic, MAGIC, sizeof w->magic) == 0 ? atomic_load(&w->generation) : 0;
 }
 
 uint64_t control_generation(struct control *c) {
-  uint64_t generation = last_generation(c);
-  return generation == c->over ? 0 : generation;
+  if (!c->words && map_words(c, NULL) != 0) return 0;
+  uint64_t generation = generation_of(c->words);
+  return generation == c->before ? 0 : generation;
 }
 
 /* ---- Opening and closing ---- */
@@ -96,11 +94,11 @@ static int refuse_copy(const char *folder, rille_error *e) {
   return code;
 }
 
-/* Media that know no locks have no writers. The words are mapped also where nobody
-** writes: who comes later may have gone again before anybody looks. */
+/* Media that know no locks have no writers. */
 static int enter_to_read(struct control *c) {
   (void)system_lock(c->fd, CONTROL_OPENING, SYSTEM_SHARED, true);
-  c->over = system_is_locked(c->fd, CONTROL_PRESENCE) ? 0 : last_generation(c);
+  if (map_words(c, NULL) == 0 && !system_is_locked(c->fd, CONTROL_PRESENCE))
+    c->before = generation_of(c->words);
   return 0;
 }
 

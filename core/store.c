@@ -465,7 +465,7 @@ static void fill_numbers(struct log *l, const struct log_end *end, rille_stats *
   s->segments = l->segments.count;
   s->created_us = l->identity.created_us;
   identity_text(l->identity.uuid, s->uuid);
-  if (!w) return;
+  if (!w || (l->options.readonly && !l->generation)) return; /* it follows nobody */
   s->appends = atomic_load(&w->appends);
   s->flushes = atomic_load(&w->flushes);
   s->folds = atomic_load(&w->folds);
