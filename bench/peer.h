@@ -16,6 +16,11 @@ struct peer_mode {
   enum purpose purpose;
   bool durable;      /* an append returns when it is on the disk */
   bool tags;         /* tags will be appended: have an index of them */
+  /* rille only: */
+  bool interval;     /* the background thread flushes now and then */
+  bool unless;       /* each append is refused if its first event's tag has come again since
+                     ** the append before */
+  bool readonly;
 };
 
 /* What was read, so that nobody gets away with less: all contenders must come
@@ -46,9 +51,14 @@ struct peer {
   void (*scan)(void *handle, struct tally *tally);                      /* in order of position */
   void (*read_stream)(void *handle, rille_text stream, struct tally *tally);
   uint64_t (*log_bytes)(void *handle);                                  /* rille only */
-  void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loop only */
+  uint64_t (*flushes)(void *handle);       /* of all processes; NULL: does not count them */
+  void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loops only */
+  bool is_disk;                      /* no store, but what the disk allows */
 };
 
-extern const struct peer peer_rille, peer_loop, peer_sqlite, peer_lmdb;
+extern const struct peer peer_rille, peer_loop, peer_group, peer_sqlite, peer_lmdb;
+
+/* What is under the handle of peer_rille. */
+rille_store *peer_rille_store(void *handle);
 
 #endif

@@ -6,7 +6,8 @@
 
 struct handle {
   rille_store *store;
-  bool durable;
+  bool durable, unless;
+  uint64_t last;               /* position of the last append */
   rille_part parts[BATCH_EVENTS];
   rille_event_input events[BATCH_EVENTS];
 };
@@ -21,12 +22,17 @@ static void *rille_peer_open(const char *path, const struct peer_mode *mode) {
   struct handle *h = calloc(1, sizeof *h);
   if (!h) die("no memory");
   rille_options options = {.size = sizeof options,
-                           .sync = mode->durable ? RILLE_SYNC_ALWAYS : RILLE_SYNC_NEVER};
+                           .readonly = mode->readonly,
+                           .sync = mode->durable    ? RILLE_SYNC_ALWAYS
+                                   : mode->interval ? RILLE_SYNC_INTERVAL
+                                                    : RILLE_SYNC_NEVER};
   rille_error error;
   int result = rille_store_open(path, &options, &h->store, &error);
   check(result, "open", &error);
   if (result > 0) die("rille: open: %s", error.message);
   h->durable = mode->durable;
+  h->unless = mode->unless;
+  h->last = rille_store_head(h->store);
   return h;
 }
 
@@ -38,7 +44,7 @@ static void rille_peer_close(void *handle) {
 }
 
 static void fill(struct handle *h, size_t i, const struct input *in) {
-  h->events[i] = (rille_event_input){.type = in->type, .data = in->data,
+  h->events[i] = (rille_event_input){.type = in->type, .data = in->data, .id = in->id,
                                      .tags = in->tags, .tag_count = in->tag_count};
   h->parts[i] = (rille_part){.stream = in->stream, .events = &h->events[i], .event_count = 1,
                              .expect = in->version > 1 ? (int64_t)in->version - 1
@@ -48,13 +54,17 @@ static void fill(struct handle *h, size_t i, const struct input *in) {
 static void rille_peer_append(void *handle, const struct input *events, size_t n) {
   struct handle *h = handle;
   for (size_t i = 0; i < n; i++) fill(h, i, &events[i]);
-  rille_append append = {.size = sizeof append, .parts = h->parts, .part_count = n};
+  rille_item item = {.tags = events[0].tags, .tag_count = 1, .after = h->last};
+  rille_query unless = {.size = sizeof unless, .items = &item, .item_count = 1};
+  rille_append append = {.size = sizeof append, .parts = h->parts, .part_count = n,
+                         .unless = h->unless ? &unless : NULL};
   rille_appended done;
   rille_error error;
   check(rille_store_append(h->store, &append, &done, &error), "append", &error);
   if (done.last - done.first + 1 != n) die("rille: not all events were appended");
   if (h->durable && rille_store_durable(h->store) < done.last)
     die("rille: an append returned before it was durable");
+  h->last = done.last;
 }
 
 static void read_all(struct handle *h, const rille_query *query, struct tally *tally) {
@@ -76,13 +86,18 @@ static void rille_peer_read_stream(void *handle, rille_text stream, struct tally
   read_all(handle, &query, tally);
 }
 
-static uint64_t rille_peer_log_bytes(void *handle) {
-  struct handle *h = handle;
+static rille_stats stats_of(void *handle) {
   rille_stats stats;
   rille_error error;
-  check(rille_store_stats(h->store, &stats, &error), "stats", &error);
-  return stats.log_bytes;
+  check(rille_store_stats(peer_rille_store(handle), &stats, &error), "stats", &error);
+  return stats;
 }
+
+static uint64_t rille_peer_log_bytes(void *handle) { return stats_of(handle).log_bytes; }
+
+static uint64_t rille_peer_flushes(void *handle) { return stats_of(handle).flushes; }
+
+rille_store *peer_rille_store(void *handle) { return ((struct handle *)handle)->store; }
 
 const struct peer peer_rille = {.name = "rille",
                                 .about = rille_about,
@@ -91,4 +106,5 @@ const struct peer peer_rille = {.name = "rille",
                                 .append = rille_peer_append,
                                 .scan = rille_peer_scan,
                                 .read_stream = rille_peer_read_stream,
-                                .log_bytes = rille_peer_log_bytes};
+                                .log_bytes = rille_peer_log_bytes,
+                                .flushes = rille_peer_flushes};

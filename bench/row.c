@@ -1,9 +1,8 @@
-/* row.c: what each row does.
+/* row.c: the rows, and what those do that one process runs alone. The others stand in
+** processes.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
 **
-** A round gives every contender one turn, next to each other; each round starts
-** with another one. Between turns, outside the clock, what was left dirty is
-** written out, so that nobody pays for the one before. A turn ends early after
-** TURN_MOST_NS, so that a slow disk gives fewer samples, not a long wait.
+** A turn ends early after TURN_MOST_NS, so that a slow disk gives fewer samples, not a
+** long wait.
 **
 ** Appending rows: the clock runs inside append calls only; making the events is
 ** outside. "closed too" adds the close, hence all that was put off until then. */
@@ -14,50 +13,13 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "play.h"
 #include "probe.h"
-#include "scratch.h"
+#include "processes.h"
 
-#define NS_PER_S 1e9
-#define NS_PER_US 1e3
-#define KIB_PER_MIB 1024.0
 #define TURN_MOST_NS 5000000000u
 #define APPEND_STREAMS 10000
 #define SEED 7
-
-/* A contender in the middle of a row. */
-struct entrant {
-  const struct contender *contender;
-  const struct settings *settings;
-  struct series *series;         /* one a metric */
-  void *handle;
-  char path[PATH_BYTES];
-  struct workload own;           /* of a store that began empty */
-  struct workload *workload;     /* this, or its fixture's */
-};
-
-/* Calls turn(entrant, context) for each built contender, round by round. */
-static void play(struct entrant *entrants, size_t n, const char *name,
-                 void (*turn)(struct entrant *entrant, void *context), void *context) {
-  const struct settings *s = entrants[0].settings;
-  for (unsigned round = 0; round < s->rounds; round++)
-    for (size_t k = 0; k < n; k++) {
-      struct entrant *e = &entrants[(round + k) % n];
-      scratch_check();
-      if (s->progress) s->progress(name, round * n + k, s->rounds * n);
-      if (!contender_built(e->contender)) continue;
-      turn(e, context);
-      scratch_settle();
-    }
-}
-
-static size_t enter(struct entrant entrants[CONTENDERS_MOST], const struct row *row,
-                    const struct settings *settings, struct report *report) {
-  size_t n = subject_contenders(&row->subject);
-  for (size_t i = 0; i < n; i++)
-    entrants[i] = (struct entrant){.contender = &row->subject.contenders[i],
-                                   .settings = settings, .series = report->series[i]};
-  return n;
-}
 
 /* ---- Appending ----------------------------------------------------------- */
 
@@ -105,18 +67,13 @@ static void open_entrant(struct entrant *e, const struct appending *a) {
 
 /* Returns how long it took; then removes what began empty. */
 static uint64_t close_entrant(struct entrant *e) {
-  static const char *const sides[] = {"", "-wal", "-shm", "-lock"};
-  char path[PATH_BYTES + 8];
   uint64_t start = clock_ns();
   e->contender->peer->close(e->handle);
   uint64_t took = clock_ns() - start;
   e->handle = NULL;
   if (e->workload != &e->own) return took;
   workload_release(&e->own);
-  for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
-    snprintf(path, sizeof path, "%s%s", e->path, sides[i]);
-    scratch_remove(path);
-  }
+  remove_store(e->path);
   return took;
 }
 
@@ -159,10 +116,7 @@ static void single_turn(struct entrant *e, void *context) {
   struct appending *a = context;
   struct timing t = append_turn(e, a);
   series_add(&e->series[0], (double)t.appends * NS_PER_S / (double)t.total_ns);
-  samples_sort(a->samples, t.appends);
-  for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-    series_add(&e->series[1 + i],
-               (double)samples_percentile(a->samples, t.appends, shares[i]) / NS_PER_US);
+  add_percentiles(&e->series[1], a->samples, t.appends, shares, sizeof shares / sizeof shares[0]);
 }
 
 /* The stores stay open from round to round: it is the steady state that counts. */
@@ -355,13 +309,13 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 /* ---- The rows ------------------------------------------------------------ */
 
 #define DURABLE                                                                         \
-  {{"rille", &peer_rille, true}, {"bare loop", &peer_loop, true},                       \
-   {"SQLite FULL", &peer_sqlite, true}, {"LMDB", &peer_lmdb, true}}
+  {{"rille", &peer_rille, true, 0}, {"bare loop", &peer_loop, true, 0},                       \
+   {"SQLite FULL", &peer_sqlite, true, 0}, {"LMDB", &peer_lmdb, true, 0}}
 #define UNSYNCED                                                                        \
-  {{"rille", &peer_rille, false}, {"SQLite OFF", &peer_sqlite, false},                  \
-   {"LMDB NOSYNC", &peer_lmdb, false}}
+  {{"rille", &peer_rille, false, 0}, {"SQLite OFF", &peer_sqlite, false, 0},                  \
+   {"LMDB NOSYNC", &peer_lmdb, false, 0}}
 #define READERS                                                                         \
-  {{"rille", &peer_rille, false}, {"SQLite", &peer_sqlite, false}, {"LMDB", &peer_lmdb, false}}
+  {{"rille", &peer_rille, false, 0}, {"SQLite", &peer_sqlite, false, 0}, {"LMDB", &peer_lmdb, false, 0}}
 #define SINGLE_METRICS                                                                  \
   {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
    {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
@@ -373,29 +327,41 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 #define OPEN_METRICS                                                                    \
   {{"open", "ms", "ms", true}, {"read", "stream read too", "ms", true}}
 
+#define SEVERAL(name, peer) \
+  {name ", 8 processes", &peer, true, 8}, {name ", 4", &peer, true, 4}, \
+  {name ", 2", &peer, true, 2}, {name ", 1", &peer, true, 1}
+#define PROCESSES \
+  {SEVERAL("rille", peer_rille), SEVERAL("shared loop", peer_group), \
+   SEVERAL("SQLite FULL", peer_sqlite)}
+#define PROCESSES_METRICS \
+  {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false}, \
+   {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
+
 /* In this order: scan and stream read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
 const struct row rows[] = {
   {{"single", "one event an append, durable", DURABLE, SINGLE_METRICS,
-    {{"bare loop", 0.8}, {"SQLite FULL", 1}}}, run_single},
+    {{"bare loop", 0.8, 0}, {"SQLite FULL", 1, 0}}}, run_single, false},
   {{"single-unsynced", "one event an append, not synced", UNSYNCED, SINGLE_METRICS, {{0}}},
-   run_single_unsynced},
+   run_single_unsynced, false},
+  {{"processes", "several processes appending one event at a time, durable", PROCESSES,
+    PROCESSES_METRICS, {{"rille, 1", 3, 0}, {NULL, 4, 1}}}, run_processes, false},
   {{"scan", "reading everything", READERS, {{"events", "events/s", "1/s", false}},
-    {{NULL, 8e6}}}, run_scan},
-  {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream},
+    {{NULL, 8e6, 0}}}, run_scan, false},
+  {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream, false},
   {{"batch", "1000 events an append, durable", DURABLE, BATCH_METRICS,
-    {{"SQLite FULL", 10}}}, run_batch},
+    {{"SQLite FULL", 10, 0}}}, run_batch, false},
   {{"batch-unsynced", "1000 events an append, not synced", UNSYNCED, BATCH_METRICS, {{0}}},
-   run_batch},
+   run_batch, false},
   {{"batch-tags", "1000 events an append, two tags each, durable", DURABLE, BATCH_METRICS,
-    {{"SQLite FULL", 5}}}, run_batch_tags},
+    {{"SQLite FULL", 5, 0}}}, run_batch_tags, false},
   {{"batch-tags-unsynced", "1000 events an append, two tags each, not synced", UNSYNCED,
-    BATCH_METRICS, {{0}}}, run_batch_tags},
+    BATCH_METRICS, {{0}}}, run_batch_tags, false},
   {{"batch-empty", "1000 events an append, durable, into an empty store", DURABLE, BATCH_METRICS,
-    {{0}}}, run_batch_empty},
-  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50}}}, run_open},
+    {{0}}}, run_batch_empty, false},
+  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}}, run_open, false},
   {{"memory", "most memory while reading everything, without mapped files", READERS,
-    {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory}};
+    {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory, false}};
 
 const size_t row_count = sizeof rows / sizeof rows[0];

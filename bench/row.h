@@ -14,6 +14,7 @@ struct settings {
   uint64_t scan_events;            /* in the store that is read */
   unsigned stream_reads;
   uint64_t large_events;           /* in the store that is opened; rille only */
+  double turn_s;                   /* in rows that run for a time */
   bool full_size;                  /* large enough for all targets */
   void (*progress)(const char *what, uint64_t done, uint64_t all);
 };
@@ -21,6 +22,7 @@ struct settings {
 struct row {
   struct subject subject;
   void (*run)(const struct row *row, const struct settings *settings, struct report *report);
+  bool heavy;                      /* runs only when asked for, by name or with --all */
 };
 
 extern const struct row rows[];

@@ -2,14 +2,17 @@
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
 
+#include <stdbool.h>
+
 #include "rille.h"
 
 #define BATCH_EVENTS 1000        /* the largest append */
-#define STREAMS_MOST 100000
+#define STREAMS_MOST 1000000
 #define TYPES 16
 #define TAGS 5000
 #define TAGS_EACH 2
 #define DATA_BYTES 60
+#define OWN_BYTES 36             /* of a name that no other event has, as long as a UUID */
 
 /* An event to be appended. Its version is known beforehand, as it is to a user
 ** who has read the stream and appends under that expectation. */
@@ -18,6 +21,8 @@ struct input {
   uint64_t version;
   rille_text tags[TAGS_EACH];
   size_t tag_count;
+  rille_text id;                 /* empty: none is given */
+  char own[OWN_BYTES + 1];
 };
 
 struct workload {
@@ -25,7 +30,12 @@ struct workload {
   uint32_t streams, cursor;
   uint32_t *order;               /* the streams in this cycle's order */
   uint64_t *versions;            /* of each stream */
-  size_t tags_each;              /* 0 or TAGS_EACH */
+  size_t tags_each;              /* 0 to TAGS_EACH */
+  /* Set by who wants other events than workload_init gives: */
+  uint32_t first;                /* number of the first stream; the rest follow it */
+  bool own_tag;                  /* each event has one tag, which no other has */
+  bool ids;                      /* each event has an id */
+  uint64_t made;                 /* how many events; makes the names that are the event's own */
 };
 
 /* `streams` from BATCH_EVENTS to STREAMS_MOST, a multiple of BATCH_EVENTS. */

@@ -153,6 +153,7 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
   int failed = segments_append(&l->segments, b->address, l->frame.bytes, l->frame.length, e);
   if (failed) return failed; /* `writing` stays: the next one looks after what is left */
   l->seen = (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
+  l->measured = l->seen.address;
   shared_end_set(&w->written, &l->seen);
   atomic_store(&w->writing, 0);
   atomic_fetch_add(&w->appends, 1);
@@ -193,17 +194,35 @@ static int clear_writing(struct log *l, const struct log_end *end, rille_error *
   return failed;
 }
 
-/* Where others have written since, the last file ends elsewhere. */
+/* Others may have begun a new file, also without writing to it; or written, and then the
+** last one ends elsewhere. Having read what they wrote tells neither. */
+static int follow_others(struct log *l, const struct log_end *end, rille_error *e) {
+  int failed = 0;
+  if (atomic_load(&l->control->words->segment) != segments_last_first(&l->segments))
+    failed = segments_refresh(&l->segments, e);
+  else if (end->address != l->measured) failed = segments_measure(&l->segments, e);
+  if (!failed) l->measured = end->address;
+  return failed;
+}
+
 static int catch_up_to_append(struct log *l, rille_error *e) {
   struct log_end end = log_written(l);
-  bool moved = end.address != l->seen.address;
   int failed = clear_writing(l, &end, e);
-  if (!failed && moved) failed = segments_refresh(&l->segments, e);
+  if (!failed) failed = follow_others(l, &end, e);
   return failed ? failed : log_catch_up(l, &end, e);
+}
+
+/* What others have written is read before they are kept waiting. A failure is met again. */
+static void catch_up_beforehand(struct log *l) {
+  pthread_mutex_lock(&l->lock);
+  struct log_end end = log_written(l);
+  if (!log_refuse_failed(l, NULL)) (void)log_catch_up(l, &end, NULL);
+  pthread_mutex_unlock(&l->lock);
 }
 
 int log_enter_append(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->appending);
+  catch_up_beforehand(l);
   bool taken = control_take(l->control, CONTROL_WRITER, true);
   pthread_mutex_lock(&l->lock);
   int failed = log_refuse_failed(l, e);

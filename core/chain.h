@@ -57,7 +57,7 @@ struct chain {
   chain_links links;
   chain_want want;
   void *context;
-  struct chain_mark near; /* walks may start here, if that is nearer than the head; number 0: none */
+  struct chain_mark near; /* a walk may start here, if it is nearer; number 0: none */
 };
 
 /* The address of record `number`, 1 <= number <= count. */

@@ -330,7 +330,8 @@ int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, ril
   uint64_t end;
   int failed = store_usable(h, e);
   if (failed) return failed;
-  return answer(h, log_cut(&h->shared->log, stream, before, &end, e), end, e);
+  failed = log_cut(&h->shared->log, stream, before, &end, e);
+  return answer(h, failed, end, e);
 }
 
 int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {

@@ -903,8 +903,7 @@ describe("tail", function()
     local status, err = scratch.path "status", scratch.path "err"
     local pipe = assert(io.popen(("{ %s 2>'%s'; echo $? >'%s.new'; mv '%s.new' '%s'; } | head -n 1"):format(
       command_line { "tail", "-f", path }, err, status, status, status)))
-    assert.equal(1, decode(pipe:read "l").data.n)
-    assert.is_nil(pipe:read "l")
+    assert.equal(1, decode(pipe:read "l").data.n) -- and head ends
     local give_up = os.time() + 60
     while not exists(status) and os.time() < give_up do
       assert(store:append("counted", { type = "Counted", data = ("x"):rep(1000) }))
@@ -1090,8 +1089,7 @@ describe("rebuild", function()
     local store <close>, path = stores.new()
     stores.fill(store, "counted", 1)
     local message = failure(FAILED, { "rebuild", path })
-    contains(message, path)
-    contains(message, "when nobody else has the store open")
+    contains(message, "close it in all of them")
     local absent = scratch.path()
     contains(failure(FAILED, { "rebuild", absent }), "there is no store at " .. absent)
     assert(not exists(absent))

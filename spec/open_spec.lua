@@ -19,7 +19,7 @@ local function elsewhere(path, options)
   local output, status = process.lua(OPEN_ELSEWHERE, path, options)
   assert(status == 0, output)
   local first, second, rest = output:match "^(%S+)\t(%S+)\t?([^\n]*)"
-  return first, tonumber(second), rest
+  return first, tonumber(second), rest ~= "" and rest or nil
 end
 
 local function exists(path)
@@ -262,11 +262,8 @@ describe("rebuild", function()
   end)
   after_each(function() scratch.remove(path) end)
 
-  it("makes the index anew, and says so", function()
-    local store, message, code = rille.open(path, { rebuild = true })
-    assert(store, message)
-    assert.equal("remark", code)
-    contains(message, "index")
+  it("makes the index anew", function()
+    local store = assert(rille.open(path, { rebuild = true }))
     assert.same(stores.range(1, 10), stores.versions(store:read "a"))
     assert.is_true(store:verify().ok)
     store:close()
@@ -278,7 +275,7 @@ describe("rebuild", function()
     local kind, pid, message = elsewhere(path, "rebuild = true")
     assert.equal("busy", kind)
     assert.equal("integer", math.type(pid))
-    contains(message, path)
+    contains(message, "close it in all of them")
     assert.same({ "ok", 10 }, { elsewhere(path) })
     store:close()
     store = assert(rille.open(path, { readonly = true }))

@@ -19,7 +19,8 @@
 
 /* Names are drawn so that the first is in every other event, the next in every fourth ...
 ** and the last in none. */
-static const char *const streams[NAMES] = {"a", "a-1", "b-1", "b-2", "c", "d-1-x", "-", "e", "none"};
+static const char *const streams[NAMES] = {"a",     "a-1", "b-1", "b-2", "c",
+                                           "d-1-x", "-",   "e",   "none"};
 static const char *const types[NAMES] = {"A", "B", "C", "D", "E", "F", "G", "H", "None"};
 static const char *const tags[NAMES] = {"t", "u", "v", "w", "x", "y", "z", "q", "none"};
 
