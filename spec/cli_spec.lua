@@ -879,6 +879,18 @@ describe("tail", function()
     end
   end)
 
+  it("-f shows what is written by those who come and go", function()
+    local path = counted(1)
+    local tail = following(path)
+    assert.equal(1, tail.number())
+    for n = 2, 5 do
+      output { "append", path, "counted", "--type", "Counted", "--data", ('{"n":%d}'):format(n) }
+      assert.equal(n, tail.number())
+    end
+    tail.signal "INT"
+    assert.same({ "", DONE }, { tail.finish() })
+  end)
+
   it("-f of an empty store waits for the first event", function()
     local store <close>, path = stores.new { sync = "always" }
     local tail = following(path)
