@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "folding.h"
 #include "play.h"
 #include "probe.h"
 #include "processes.h"
@@ -337,6 +338,13 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
   {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false}, \
    {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 
+#define FOLDING                                                                         \
+  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0}, \
+   {"1000, folding", &peer_rille, true, 0}, {"1000, idle", &peer_rille, true, 0}}
+#define FOLDING_METRICS                                                                 \
+  {{"added", "ms added", "ms", true}, {"p50", "p50 us", "us", true},                    \
+   {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}, {"most", "most us", "us", true}}
+
 /* In this order: scan and stream read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
@@ -360,6 +368,8 @@ const struct row rows[] = {
     BATCH_METRICS, {{0}}}, run_batch_tags, false},
   {{"batch-empty", "1000 events an append, durable, into an empty store", DURABLE, BATCH_METRICS,
     {{0}}}, run_batch_empty, false},
+  {{"folding", "appends while the index is folded, and while not", FOLDING, FOLDING_METRICS,
+    {{NULL, 5, 0}}}, run_folding, false},
   {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}}, run_open, false},
   {{"memory", "most memory while reading everything, without mapped files", READERS,
     {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory, false}};
