@@ -245,7 +245,8 @@ static int die_beginning_segment(int call, bool wide) {
   uint64_t more = stats_of(store).written - events;
   CHECK(more <= 1);
   for (int i = 0; i < 3; i++)
-    if (!CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0)) printf("       call %d\n", call);
+    if (!CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0))
+      printf("       call %d\n", call);
   CHECK(wait_for(start(append_one, "other")) == 0);
   check_reopened(store, path, events + more + 4);
   remove_store(path);
