@@ -56,7 +56,7 @@ struct peer {
   bool is_disk;                      /* no store, but what the disk allows */
 };
 
-extern const struct peer peer_rille, peer_loop, peer_group, peer_sqlite, peer_lmdb;
+extern const struct peer peer_rille, peer_loop, peer_group, peer_sqlite, peer_lmdb, peer_pipe;
 
 /* What is under the handle of peer_rille. */
 rille_store *peer_rille_store(void *handle);

@@ -113,6 +113,10 @@ static void print_first(const struct report *r, size_t c) {
   const struct series *s = &r->series[c][0];
   char value[NUMBER_BYTES], least[NUMBER_BYTES], most[NUMBER_BYTES];
   char spread[CELL_BYTES], ratio[CELL_BYTES];
+  if (s->count == 0) {
+    printf("%*s", VALUE_WIDTH + SPREAD_WIDTH + RATIO_WIDTH, "");
+    return;
+  }
   number(value, series_median(s));
   snprintf(spread, sizeof spread, "%s - %s", number(least, series_least(s)),
            number(most, series_most(s)));
@@ -164,13 +168,19 @@ static void print_unsteady(const struct report *r) {
   }
 }
 
+static bool is_measured(const struct report *r, size_t c) {
+  for (size_t m = 0; m < subject_metrics(r->subject); m++)
+    if (r->series[c][m].count > 0) return true;
+  return false;
+}
+
 void report_print(const struct report *r, struct score *score) {
   print_head(r);
   for (size_t c = 0; c < subject_contenders(r->subject); c++) {
     const struct contender *contender = &r->subject->contenders[c];
     printf("%-*s", NAME_WIDTH, contender->name);
     if (!contender_built(contender)) printf("%*s\n", VALUE_WIDTH, "not built");
-    else if (r->series[c][0].count == 0) printf("%*s\n", VALUE_WIDTH, "not measured");
+    else if (!is_measured(r, c)) printf("%*s\n", VALUE_WIDTH, "not measured");
     else print_line(r, c, score);
   }
   print_unsteady(r);

@@ -12,7 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conditions.h"
 #include "fixture.h"
+#include "folding.h"
+#include "follow.h"
+#include "growth.h"
+#include "pace.h"
 #include "play.h"
 #include "probe.h"
 #include "processes.h"
@@ -337,6 +342,45 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
   {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false}, \
    {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 
+#define FOLDING                                                                         \
+  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0}, \
+   {"1000, folding", &peer_rille, true, 0}, {"1000, idle", &peer_rille, true, 0}}
+#define FOLDING_METRICS                                                                 \
+  {{"added", "ms added", "ms", true}, {"p50", "p50 us", "us", true},                    \
+   {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}, {"most", "most us", "us", true}}
+
+#define GROWTH(durable)                                                                 \
+  {{"ten times as many", &peer_rille, durable, 10}, {"one a stream", &peer_rille, durable, 1}}
+#define GROWTH_METRICS                                                                  \
+  {{"events_closed", "closed too", "1/s", false}, {"events", "events/s", "1/s", false}, \
+   {"index_a_stream", "B of index/stream", "B", true},                                  \
+   {"index_an_event", "B of index/event", "B", true}}
+#define INDEX                                                                           \
+  {{"a tag of its own each", &peer_rille, false, 3},                                    \
+   {"2 of 5 000 tags each", &peer_rille, false, 2}, {"no tags", &peer_rille, false, 0}}
+#define INDEX_METRICS                                                                   \
+  {{"index", "MiB of index", "MiB", true}, {"an_event", "B/event", "B", true},          \
+   {"a_tag", "B/tag", "B", true}, {"events", "events/s", "1/s", false}}
+#define FOLLOW                                                                          \
+  {{"rille", &peer_rille, true, 0}, {"rille, not synced", &peer_rille, false, 0},       \
+   {"pipe", &peer_pipe, false, 0}}
+#define FOLLOW_METRICS                                                                  \
+  {{"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true},                        \
+   {"p999", "p99.9 us", "us", true}, {"from_call", "p50 from call", "us", true}}
+#define PACE                                                                            \
+  {{"interval", &peer_rille, false, SYNC_INTERVAL}, {"never", &peer_rille, false, 0},   \
+   {"always", &peer_rille, true, 0}}
+#define PACE_METRICS                                                                    \
+  {{"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true},                        \
+   {"p999", "p99.9 us", "us", true}, {"most", "most us", "us", true}}
+#define CONDITIONS                                                                      \
+  {{"neither", &peer_rille, false, WITH_NOTHING},                                       \
+   {"unless its tag", &peer_rille, false, WITH_UNLESS},                                 \
+   {"an id each", &peer_rille, false, WITH_IDS}}
+#define CONDITIONS_METRICS                                                              \
+  {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
+   {"p99", "p99 us", "us", true}, {"an_id", "B of index/id", "B", true}}
+
 /* In this order: scan and stream read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
@@ -360,6 +404,20 @@ const struct row rows[] = {
     BATCH_METRICS, {{0}}}, run_batch_tags, false},
   {{"batch-empty", "1000 events an append, durable, into an empty store", DURABLE, BATCH_METRICS,
     {{0}}}, run_batch_empty, false},
+  {{"follow", "another process waits for each event and reads it", FOLLOW, FOLLOW_METRICS,
+    {{NULL, 1000, 1}}}, run_follow, false},
+  {{"pace", "one event an append, by sync", PACE, PACE_METRICS, {{0}}}, run_pace, false},
+  {{"conditions", "one event an append, not synced, under conditions", CONDITIONS,
+    CONDITIONS_METRICS, {{0}}}, run_conditions, false},
+  {{"index", "the index by what is in it", INDEX, INDEX_METRICS, {{0}}}, run_index, false},
+  {{"index-large", "the same with ten times as many events", INDEX, INDEX_METRICS, {{0}}},
+   run_index, true},
+  {{"growth", "1000 events an append, durable, into a store that has grown", GROWTH(true),
+    GROWTH_METRICS, {{"one a stream", 0.8, 0}}}, run_growth, false},
+  {{"growth-unsynced", "the same, not synced", GROWTH(false), GROWTH_METRICS,
+    {{"one a stream", 0.8, 0}}}, run_growth, false},
+  {{"folding", "appends while the index is folded, and while not", FOLDING, FOLDING_METRICS,
+    {{NULL, 5, 0}}}, run_folding, false},
   {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}}, run_open, false},
   {{"memory", "most memory while reading everything, without mapped files", READERS,
     {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory, false}};

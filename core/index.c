@@ -526,8 +526,6 @@ uint64_t index_readers(const struct index *x) {
 void index_clean(struct index *x) { (void)free_dead(x); }
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
-  int failed = index_look(x, e); /* also makes the map as large as it is by now */
-  if (failed) return failed;
   pthread_rwlock_rdlock(&x->map);
   int code = mdb_env_copy2(x->env, to, 0);
   pthread_rwlock_unlock(&x->map);

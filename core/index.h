@@ -21,7 +21,6 @@
 #ifndef RILLE_INDEX_H
 #define RILLE_INDEX_H
 
-#include "buffer.h"
 #include "frame.h"
 #include "overlay.h"
 
@@ -93,7 +92,8 @@ INTERNAL uint64_t index_bytes(const struct index *index);
 INTERNAL uint64_t index_readers(const struct index *index);
 /* Frees what processes have left there that died. */
 INTERNAL void index_clean(struct index *index);
-/* A copy, in one state, to the folder `to`, which must be there and empty. */
+/* A copy, in one state, to the folder `to`, which must be there and empty. Comes after
+** index_look, which knows how large it is. */
 INTERNAL int index_copy(struct index *index, const char *to, rille_error *error);
 
 /* A head or a word to be stored. */

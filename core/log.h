@@ -85,7 +85,7 @@ struct log {
   uint64_t place_cell;          /* the last 64 KiB of log that have a place */
   uint64_t started;             /* up to here write-back has been started */
   struct buffer frame;          /* the append being built */
-  int failed;                   /* 0, or why nothing works any more */
+  _Atomic int failed;           /* 0, or why nothing works any more; set once */
   char why[256];
   struct log_work work;
 };

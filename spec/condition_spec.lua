@@ -150,7 +150,9 @@ describe("unless", function()
     for _, name in ipairs { "before", "limit" } do
       contains(raised(store.append, store, "a", {}, { unless = { [name] = 1 } }), "unless has no '" .. name)
     end
-    contains(raised(store.append, store, "a", {}, { unless = { reverse = true } }), "unless has no 'reverse'")
+    for _, name in ipairs { "reverse", "explain" } do
+      contains(raised(store.append, store, "a", {}, { unless = { [name] = true } }), "unless has no '" .. name)
+    end
     contains(raised(store.append, store, { unless = { typs = {} } }), "(did you mean 'types'?)")
     contains(raised(store.append, store, { unles = {} }), "(did you mean 'unless'?)")
     contains(raised(store.append, store, { { stream = "a", unless = {} } }), "unknown field")
