@@ -448,7 +448,6 @@ static void nobody_notices(void) {
 }
 
 static const struct test tests[] = {
-    {"a folder for what follows", make_folder},
     {"nobody notices who is killed", nobody_notices},
 };
 TEST_MAIN(tests)
