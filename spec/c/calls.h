@@ -81,7 +81,9 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) {
   struct iovec v = {(void *)(uintptr_t)bytes, n};
   return call_write(fd, &v, 1, at);
 }
-ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) { return pwrite(fd, bytes, n, at); }
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) {
+  return pwrite(fd, bytes, n, at);
+}
 ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at) { return call_write(fd, v, n, at); }
 ssize_t pwritev64(int fd, const struct iovec *v, int n, off64_t at) {
   return call_write(fd, v, n, at);

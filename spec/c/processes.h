@@ -30,7 +30,6 @@ static inline void remove_folder(void) {
   if (system(command) != 0) printf("       %s could not be removed\n", folder);
 }
 
-/* The first test of each program. */
 static inline void make_folder(void) {
   const char *base = getenv("TMPDIR");
   snprintf(folder, sizeof folder, "%s/rille-XXXXXX", base && *base ? base : "/tmp");
@@ -41,6 +40,7 @@ static inline void make_folder(void) {
 
 static inline const char *path_of(const char *name) {
   static char path[300];
+  if (!*folder) make_folder();
   snprintf(path, sizeof path, "%s/%s", folder, name);
   return path;
 }

@@ -15,12 +15,13 @@ static struct shared {
 } *shared;
 
 static char path[300];
-static const char data[16000];
+static char data[16000]; /* no zeros: they would look like nothing */
 
 static void begin(const char *name) {
   strcpy(path, path_of(name));
   if (!shared) shared = share(sizeof *shared);
   memset((void *)shared, 0, sizeof *shared);
+  memset(data, 'x', sizeof data);
   call_watch = NULL;
 }
 
@@ -114,7 +115,7 @@ static void a_failed_flush_is_everybodys(void) {
   wait_until(&shared->left, WRITERS);
   for (int i = 0; i < WRITERS; i++) CHECK(atomic_load(&shared->results[i]) == RILLE_UNKNOWN);
   CHECK(stats_of(store).failed);
-  CHECK(rille_store_wait(store, 2, PATIENCE_US / 1000, NULL) == RILLE_IO);
+  CHECK(rille_store_wait(store, 2, 2000, NULL) == RILLE_IO);
   CHECK(wait_for(start(open_failing, NULL)) == 0);
   CHECK(rille_store_close(store) < 0);
   check_refused(); /* the others still have it open */
@@ -228,14 +229,27 @@ static int die_at_call(const struct call *c) {
   return 0;
 }
 
+/* Has the store open all the time, and appends when all is over. */
+static int stand_by(void *context) {
+  rille_store *store = open_with(path, context);
+  CHECK(put_one(store, "other") == 0);
+  atomic_store(&shared->ready, 1);
+  wait_until(&shared->go, 1);
+  CHECK(put_one(store, "other") == 0);
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
 /* `wide`: the next to append would not begin a segment for itself. */
 static int die_beginning_segment(int call, bool wide) {
   struct victim v = {die_at_call, BIG, RILLE_SEGMENT_BYTES_LEAST};
   rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
-  uint64_t events = 0;
+  uint64_t events = 1;
   begin("segment");
   if (!wide) o.segment_bytes = v.segment_bytes;
   rille_store *store = open_with(path, &o);
+  pid_t bystander = start(stand_by, &o);
+  wait_until(&shared->ready, 1);
   while (stats_of(store).log_bytes < v.segment_bytes) {
     CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0);
     events++;
@@ -245,8 +259,10 @@ static int die_beginning_segment(int call, bool wide) {
   uint64_t more = stats_of(store).written - events;
   CHECK(more <= 1);
   for (int i = 0; i < 3; i++)
-    if (!CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0)) printf("       call %d\n", call);
-  CHECK(wait_for(start(append_one, "other")) == 0);
+    if (!CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0))
+      printf("       call %d\n", call);
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(bystander) == 0);
   check_reopened(store, path, events + more + 4);
   remove_store(path);
   return status;
@@ -284,10 +300,12 @@ static void a_flush_counts_for_what_was_written_before(void) {
   pid_t pid = start(append_and_die, &v);
   wait_until(&shared->inside, 1);
   CHECK(put_one(store, "s") == 0);
-  CHECK(rille_store_durable(store) == 0);
+  rille_store *strict = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(rille_store_durable(store) == 0 && rille_store_head(strict) == 0);
   atomic_store(&shared->go, 1);
   CHECK(wait_for(pid) == 0);
   CHECK(rille_store_durable(store) == 1 && rille_store_head(store) == 2);
+  CHECK(rille_store_head(strict) == 1 && rille_store_close(strict) == 0);
   check_reopened(store, path, 2);
 }
 
@@ -308,21 +326,35 @@ static int append_unless(void *context) {
   return 0;
 }
 
+static int append_expecting(void *context) {
+  (void)context;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  rille_error e = {0};
+  atomic_store(&shared->ready, 1);
+  CHECK(put(store, "victim", RILLE_EXPECT_NONE, data, 8, &e) == RILLE_CONFLICT && e.version == 1);
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
 /* The one walks back before the other has written, and then waits for its lock. */
-static void what_came_since_the_walk_counts(void) {
+static void try_waiting(int (*other_one)(void *context)) {
   struct victim v = {wait_before_write, 100, 0};
-  begin("unless");
+  begin("waiting");
   rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
   CHECK(put_one(store, "s") == 0);
   pid_t writer = start(append_and_die, &v);
   wait_until(&shared->inside, 1);
-  pid_t other = start(append_unless, NULL);
+  pid_t other = start(other_one, NULL);
   wait_until(&shared->ready, 1);
   usleep(50000);
   atomic_store(&shared->go, 1);
   CHECK(wait_for(writer) == 0 && wait_for(other) == 0);
   check_reopened(store, path, 2);
+  remove_store(path);
 }
+
+static void what_came_since_the_walk_counts(void) { try_waiting(append_unless); }
+static void what_others_wrote_meanwhile_counts(void) { try_waiting(append_expecting); }
 
 static void versions_of_others_count(void) {
   rille_error e = {0};
@@ -366,13 +398,13 @@ static void a_full_disk_is_its_finders_alone(void) {
 }
 
 static const struct test tests[] = {
-    {"a folder for what follows", make_folder},
     {"a failed flush is everybody's, until all have closed", a_failed_flush_is_everybodys},
     {"who dies flushing has it done again", who_dies_flushing_has_it_done_again},
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},
     {"a flush counts for what was written before it", a_flush_counts_for_what_was_written_before},
     {"what came since the walk counts", what_came_since_the_walk_counts},
+    {"what others wrote meanwhile counts", what_others_wrote_meanwhile_counts},
     {"versions that others wrote count", versions_of_others_count},
     {"a full disk is its finder's alone", a_full_disk_is_its_finders_alone},
 };

@@ -9,7 +9,7 @@ int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched o
 
 #include "calls.h"
 
-#define ROUNDS 20
+#define ROUNDS 11
 #define NAP_US 250000 /* how long who waits would sleep if nobody woke it: core/flush.c */
 
 static struct shared {
@@ -254,7 +254,6 @@ static void all_may_come_and_go_at_once(void) {
 }
 
 static const struct test tests[] = {
-    {"a folder for what follows", make_folder},
     {"a child opens the store for itself", a_child_opens_the_store_for_itself},
     {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
     {"who waits is woken", who_waits_is_woken},

@@ -111,7 +111,6 @@ static void the_dead_take_no_room(void) {
 }
 
 static const struct test tests[] = {
-    {"a folder for what follows", make_folder},
     {"a map grows under others", a_map_grows_under_others},
     {"the dead take no room", the_dead_take_no_room},
 };

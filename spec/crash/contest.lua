@@ -10,7 +10,7 @@
 -- conditions under which it was written.
 local contest = {}
 
-local STREAMS, TYPES, TAGS, MARKS, RACES = 16, 12, 30, 4, 150
+local STREAMS, TYPES, TAGS, MARKS, RACES = 16, 12, 30, 2, 150
 local REMEMBERED = 30 -- attempts with ids, to be repeated
 
 local random = math.random
@@ -96,9 +96,10 @@ local function new_attempt(store, w, head)
   local attempt, taken = { parts = {} }, {}
   for i = 1, chance(70) and 1 or random(2, 3) do attempt.parts[i] = some_part(store, w, taken) end
   if chance(50) then attempt.unless = some_unless(w, head) end
-  if chance(8) and attempt.parts[1].events[1] then -- alone it would leave no event to be seen by
+  if chance(15) and attempt.parts[1].events[1] then -- alone it would leave no event to be seen by
     local name = "m" .. random(MARKS)
-    local from = assert(store:mark(name))
+    local from = assert(store:mark(name)) - (chance(20) and 1 or 0)
+    from = math.max(0, from)
     attempt.mark = { name, from, from + random(3) }
   end
   return attempt
