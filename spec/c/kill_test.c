@@ -260,7 +260,7 @@ static int live(void *context) {
 static int open_alone(void *context) {
   (void)context;
   test_random ^= (uint64_t)getpid() << 20;
-  set_trap(60);
+  set_trap(8);
   rille_store *store = open_slot(0, false);
   return store ? close_slot(store, 0) : 1;
 }
