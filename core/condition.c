@@ -26,6 +26,7 @@ static int version_conflict(const rille_part *part, uint64_t version, rille_erro
   int code = error_set(e, RILLE_CONFLICT, "stream \"%s\" is at version %llu, expected %s",
                        error_name(part->stream, name), (unsigned long long)version, expected);
   if (!e) return code;
+  e->condition = RILLE_CONDITION_VERSION;
   e->version = version;
   memcpy(e->stream, part->stream.bytes, part->stream.length);
   e->stream_length = part->stream.length;
@@ -56,7 +57,9 @@ static int check_mark(const rille_mark_move *mark, struct log *l, rille_error *e
   int code = error_set(e, RILLE_CONFLICT, "the mark \"%s\" is at %llu, expected %llu",
                        error_name(mark->name, name), (unsigned long long)is,
                        (unsigned long long)mark->from);
-  if (e) e->position = is;
+  if (!e) return code;
+  e->condition = RILLE_CONDITION_MARK;
+  e->position = is;
   return code;
 }
 
@@ -110,7 +113,9 @@ static int check_unless(struct condition *c, struct log *l, bool *again, rille_e
   if (failed || !c->found) return failed;
   int code = error_set(e, RILLE_CONFLICT, "the event at position %llu matches `unless`",
                        (unsigned long long)c->found);
-  if (e) e->position = c->found;
+  if (!e) return code;
+  e->condition = RILLE_CONDITION_UNLESS;
+  e->position = c->found;
   return code;
 }
 
