@@ -86,7 +86,10 @@ int condition_walk(struct condition *c, struct log *l, rille_error *e) {
   const rille_query *unless = c->append->unless;
   if (!unless) return 0;
   int failed = log_look(l, false, &c->walked, e);
-  if (!failed) failed = check_after(unless->after, c->walked.next_position - 1, e);
+  uint64_t last = failed ? 0 : c->walked.next_position - 1;
+  if (!failed) failed = check_after(unless->after, last, e);
+  for (size_t i = 0; i < unless->item_count && !failed; i++)
+    failed = check_after(unless->items[i].after, last, e);
   return failed ? failed : reader_last_match(l, unless, &c->walked, &c->found, e);
 }
 
