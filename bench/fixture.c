@@ -20,6 +20,7 @@ static void fill(struct fixture *f,
   char what[NAME_BYTES];
   struct peer_mode mode = {.purpose = LARGE_APPENDS, .tags = f->workload.tags_each > 0};
   snprintf(what, sizeof what, "filling %s", f->peer->name);
+  if (mode.tags) f->workload.rare_tags = FIXTURE_RARE_TAGS(f->filled);
   void *handle = f->peer->open(f->path, &mode);
   for (uint64_t done = 0; done < f->filled; done += BATCH_EVENTS) {
     scratch_check();
@@ -28,6 +29,7 @@ static void fill(struct fixture *f,
     f->peer->append(handle, batch, BATCH_EVENTS);
   }
   f->peer->close(handle);
+  f->workload.rare_tags = 0;   /* what is appended later has two tags, as the rows say */
   scratch_settle();
 }
 
@@ -41,7 +43,8 @@ static struct fixture *find(const struct peer *peer, uint64_t events, size_t tag
 
 struct fixture *fixture_get(const struct peer *peer, uint64_t events, size_t tags_each,
                             void (*progress)(const char *what, uint64_t done, uint64_t all)) {
-  assert(events % BATCH_EVENTS == 0);
+  assert(events % BATCH_EVENTS == 0 && (!tags_each || FIXTURE_RARE_TAGS(events) <= RARE_TAGS_MOST));
+  if (peer->same_store) peer = peer->same_store;
   struct fixture *f = find(peer, events, tags_each);
   if (f) return f;
   if (fixture_count == FIXTURES_MOST) die("too many fixtures");

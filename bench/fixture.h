@@ -8,6 +8,9 @@
 
 #define FIXTURE_STREAM_EVENTS 100   /* events of each stream */
 
+/* How many rare tags a filled store with tags has; each in RARE_TAG_EVENTS events. */
+#define FIXTURE_RARE_TAGS(events) ((uint32_t)((events) / (RARE_TAG_SHARE * RARE_TAG_EVENTS)))
+
 struct fixture {
   const struct peer *peer;
   uint64_t filled;                  /* events that were asked for */

@@ -45,10 +45,15 @@ struct peer {
   void (*append)(void *handle, const struct input *events, size_t n);   /* one transaction */
   void (*scan)(void *handle, struct tally *tally);                      /* in order of position */
   void (*read_stream)(void *handle, rille_text stream, struct tally *tally);
+  void (*read_tag)(void *handle, rille_text tag, struct tally *tally);  /* in order of position */
   uint64_t (*log_bytes)(void *handle);                                  /* rille only */
   void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loop only */
+  const struct peer *same_store;                                        /* reads this one's */
 };
 
 extern const struct peer peer_rille, peer_loop, peer_sqlite, peer_lmdb;
+
+/* rille, but it finds a tag's events by looking at every event. */
+extern const struct peer peer_rille_log;
 
 #endif

@@ -76,6 +76,19 @@ static void rille_peer_read_stream(void *handle, rille_text stream, struct tally
   read_all(handle, &query, tally);
 }
 
+static void rille_peer_read_tag(void *handle, rille_text tag, struct tally *tally) {
+  rille_item item = {.tags = &tag, .tag_count = 1};
+  rille_query query = {.size = sizeof query, .items = &item, .item_count = 1};
+  read_all(handle, &query, tally);
+}
+
+/* A category has no chain, so the other item makes it look at everything. */
+static void rille_log_read_tag(void *handle, rille_text tag, struct tally *tally) {
+  rille_item items[] = {{.tags = &tag, .tag_count = 1}, {.category = rille_text_of("nobody")}};
+  rille_query query = {.size = sizeof query, .items = items, .item_count = 2};
+  read_all(handle, &query, tally);
+}
+
 static uint64_t rille_peer_log_bytes(void *handle) {
   struct handle *h = handle;
   rille_stats stats;
@@ -91,4 +104,12 @@ const struct peer peer_rille = {.name = "rille",
                                 .append = rille_peer_append,
                                 .scan = rille_peer_scan,
                                 .read_stream = rille_peer_read_stream,
+                                .read_tag = rille_peer_read_tag,
                                 .log_bytes = rille_peer_log_bytes};
+
+const struct peer peer_rille_log = {.name = "rille-log",
+                                    .about = rille_about,
+                                    .open = rille_peer_open,
+                                    .close = rille_peer_close,
+                                    .read_tag = rille_log_read_tag,
+                                    .same_store = &peer_rille};

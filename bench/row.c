@@ -232,16 +232,25 @@ static void run_batch_empty(const struct row *row, const struct settings *s, str
 
 /* ---- Reading ------------------------------------------------------------- */
 
-/* What the first reader found; the others must find the same. */
-struct expected {
+/* What a row reads, and what the first reader found: the others must find the same. */
+struct reading {
+  size_t tags_each;              /* of the store that is read */
+  unsigned reads;                /* 0: everything is read, once */
+  uint32_t names;                /* one of so many is read, at random */
+  rille_text (*name)(uint32_t number);
+  bool by_tag;                   /* else by stream */
+  unsigned events_each;          /* of each name; 0: they differ */
   struct tally tally;
   const char *by;
 };
 
-static void compare(struct expected *expected, const struct tally *found, const char *name) {
-  if (!expected->by) *expected = (struct expected){*found, name};
-  if (expected->tally.events != found->events || expected->tally.sum != found->sum)
-    die("%s and %s read different events", expected->by, name);
+static void compare(struct reading *r, const struct tally *found, const char *name) {
+  if (!r->by) {
+    r->tally = *found;
+    r->by = name;
+  }
+  if (r->tally.events != found->events || r->tally.sum != found->sum)
+    die("%s and %s read different events", r->by, name);
 }
 
 static void scan_turn(struct entrant *e, void *context) {
@@ -254,58 +263,90 @@ static void scan_turn(struct entrant *e, void *context) {
   series_add(&e->series[0], (double)tally.events * NS_PER_S / (double)took);
 }
 
-static void stream_turn(struct entrant *e, void *context) {
-  static const double shares[] = {0.5, 0.99};
-  unsigned n = e->settings->stream_reads;
-  uint32_t streams = (uint32_t)(e->settings->scan_events / FIXTURE_STREAM_EVENTS);
-  uint64_t *samples = malloc(n * sizeof *samples), total = 0;
+/* Returns how long all took. */
+static uint64_t read_names(struct entrant *e, const struct reading *r, uint64_t *samples,
+                           struct tally *tally) {
+  const struct peer *peer = e->contender->peer;
   struct workload random = {.random = SEED};
-  struct tally tally = {0};
-  if (!samples) die("no memory");
-  for (unsigned i = 0; i < n; i++) {
-    rille_text stream = workload_stream(workload_random(&random, streams));
+  uint64_t total = 0;
+  for (unsigned i = 0; i < r->reads; i++) {
+    rille_text name = r->name(workload_random(&random, r->names));
     uint64_t start = clock_ns();
-    e->contender->peer->read_stream(e->handle, stream, &tally);
+    if (r->by_tag) peer->read_tag(e->handle, name, tally);
+    else peer->read_stream(e->handle, name, tally);
     samples[i] = clock_ns() - start;
     total += samples[i];
   }
-  if (tally.events != (uint64_t)n * FIXTURE_STREAM_EVENTS)
+  return total;
+}
+
+static void names_turn(struct entrant *e, void *context) {
+  static const double shares[] = {0.5, 0.99};
+  struct reading *r = context;
+  uint64_t *samples = malloc(r->reads * sizeof *samples);
+  struct tally tally = {0};
+  if (!samples) die("no memory");
+  uint64_t total = read_names(e, r, samples, &tally);
+  if (r->events_each && tally.events != (uint64_t)r->reads * r->events_each)
     die("%s: events are missing", e->contender->name);
-  compare(context, &tally, e->contender->name);
-  samples_sort(samples, n);
-  series_add(&e->series[0], (double)total / n / NS_PER_US);
+  compare(r, &tally, e->contender->name);
+  samples_sort(samples, r->reads);
+  series_add(&e->series[0], (double)total / r->reads / NS_PER_US);
   for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-    series_add(&e->series[1 + i], (double)samples_percentile(samples, n, shares[i]) / NS_PER_US);
+    series_add(&e->series[1 + i],
+               (double)samples_percentile(samples, r->reads, shares[i]) / NS_PER_US);
   free(samples);
 }
 
 static void run_reading(const struct row *row, const struct settings *s, struct report *r,
-                        void (*turn)(struct entrant *entrant, void *context)) {
+                        struct reading *reading) {
   struct entrant entrants[CONTENDERS_MOST];
-  struct expected expected = {.by = NULL};
   size_t n = enter(entrants, row, s, r);
   for (size_t i = 0; i < n; i++) {
     if (!contender_built(entrants[i].contender)) continue;
     const struct peer *peer = entrants[i].contender->peer;
-    struct fixture *f = fixture_get(peer, s->scan_events, 0, s->progress);
-    entrants[i].handle = peer->open(f->path, &(struct peer_mode){0});
+    struct fixture *f = fixture_get(peer, s->scan_events, reading->tags_each, s->progress);
+    entrants[i].handle = peer->open(f->path, &(struct peer_mode){.tags = reading->tags_each > 0});
   }
-  play(entrants, n, row->subject.name, turn, &expected);
+  play(entrants, n, row->subject.name, reading->reads ? names_turn : scan_turn, reading);
   for (size_t i = 0; i < n; i++)
     if (entrants[i].handle) entrants[i].contender->peer->close(entrants[i].handle);
 }
 
 static void run_scan(const struct row *row, const struct settings *s, struct report *r) {
-  run_reading(row, s, r, scan_turn);
+  struct reading reading = {.reads = 0};
+  run_reading(row, s, r, &reading);
   snprintf(r->note, sizeof r->note, "%u rounds, each through all %llu events", s->rounds,
            (unsigned long long)s->scan_events);
 }
 
 static void run_stream(const struct row *row, const struct settings *s, struct report *r) {
-  run_reading(row, s, r, stream_turn);
-  snprintf(r->note, sizeof r->note, "%u rounds of %u streams of %d events, of %llu streams",
-           s->rounds, s->stream_reads, FIXTURE_STREAM_EVENTS,
-           (unsigned long long)s->scan_events / FIXTURE_STREAM_EVENTS);
+  struct reading reading = {.reads = s->stream_reads, .name = workload_stream,
+                            .names = (uint32_t)(s->scan_events / FIXTURE_STREAM_EVENTS),
+                            .events_each = FIXTURE_STREAM_EVENTS};
+  run_reading(row, s, r, &reading);
+  snprintf(r->note, sizeof r->note, "%u rounds of %u streams of %d events, of %u streams",
+           s->rounds, reading.reads, FIXTURE_STREAM_EVENTS, reading.names);
+}
+
+static void run_tag(const struct row *row, const struct settings *s, struct report *r) {
+  struct reading reading = {.reads = s->tag_reads, .name = workload_rare_tag, .by_tag = true,
+                            .names = FIXTURE_RARE_TAGS(s->scan_events), .tags_each = TAGS_EACH,
+                            .events_each = RARE_TAG_EVENTS};
+  run_reading(row, s, r, &reading);
+  snprintf(r->note, sizeof r->note, "%u rounds of %u tags of %d events, among %llu", s->rounds,
+           reading.reads, RARE_TAG_EVENTS, (unsigned long long)s->scan_events);
+  r->without_targets = !s->full_size;
+}
+
+/* Each event has two tags of TAGS, so a tag is in about that share of the events. */
+static void run_tag_frequent(const struct row *row, const struct settings *s, struct report *r) {
+  struct reading reading = {.reads = s->frequent_tag_reads, .name = workload_tag, .names = TAGS,
+                            .by_tag = true, .tags_each = TAGS_EACH};
+  run_reading(row, s, r, &reading);
+  snprintf(r->note, sizeof r->note, "%u rounds of %u tags of about %llu events, among %llu",
+           s->rounds, reading.reads, (unsigned long long)s->scan_events * TAGS_EACH / TAGS,
+           (unsigned long long)s->scan_events);
 }
 
 /* ---- In a process of its own ---------------------------------------------- */
@@ -367,13 +408,13 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
    {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 #define BATCH_METRICS                                                                   \
   {{"events", "events/s", "1/s", false}, {"events_closed", "closed too", "1/s", false}}
-#define STREAM_METRICS                                                                  \
-  {{"mean", "us a stream", "us", true}, {"p50", "p50 us", "us", true},                  \
+#define NAME_METRICS(what)                                                              \
+  {{"mean", "us a " what, "us", true}, {"p50", "p50 us", "us", true},                   \
    {"p99", "p99 us", "us", true}}
 #define OPEN_METRICS                                                                    \
   {{"open", "ms", "ms", true}, {"read", "stream read too", "ms", true}}
 
-/* In this order: scan and stream read the filled stores before the batches make
+/* In this order: scan, stream and tag read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
 const struct row rows[] = {
@@ -383,7 +424,14 @@ const struct row rows[] = {
    run_single_unsynced},
   {{"scan", "reading everything", READERS, {{"events", "events/s", "1/s", false}},
     {{NULL, 8e6}}}, run_scan},
-  {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream},
+  {{"stream", "reading one stream among many", READERS, NAME_METRICS("stream"), {{0}}},
+   run_stream},
+  {{"tag", "reading the 10 events of a tag among a million", READERS, NAME_METRICS("tag"),
+    {{NULL, 15}}}, run_tag},
+  {{"tag-frequent", "reading the 400 events of a tag: along its chain, or past every event",
+    {{"rille", &peer_rille, false}, {"rille, all", &peer_rille_log, false},
+     {"SQLite", &peer_sqlite, false}, {"LMDB", &peer_lmdb, false}}, NAME_METRICS("tag"), {{0}}},
+   run_tag_frequent},
   {{"batch", "1000 events an append, durable", DURABLE, BATCH_METRICS,
     {{"SQLite FULL", 10}}}, run_batch},
   {{"batch-unsynced", "1000 events an append, not synced", UNSYNCED, BATCH_METRICS, {{0}}},

@@ -12,7 +12,7 @@ struct settings {
   unsigned single_unsynced_appends;
   unsigned batch_appends;          /* of BATCH_EVENTS each */
   uint64_t scan_events;            /* in the store that is read */
-  unsigned stream_reads;
+  unsigned stream_reads, tag_reads, frequent_tag_reads;
   uint64_t large_events;           /* in the store that is opened; rille only */
   bool full_size;                  /* large enough for all targets */
   void (*progress)(const char *what, uint64_t done, uint64_t all);

@@ -11,6 +11,7 @@
 
 #define STREAM_BYTES 16          /* "account-00001234" */
 #define TAG_BYTES 11             /* "branch:0042" */
+#define RARE_TAG_BYTES 10        /* "order:0042" */
 #define PAYLOADS 1024
 #define PAYLOAD_SEED 0x9E3779B97F4A7C15u
 #define MESSAGEPACK_BIN8 0xC4    /* the payload is one MessagePack byte string */
@@ -22,6 +23,7 @@ static const char *const types[TYPES] = {
 
 static char stream_names[STREAMS_MOST][STREAM_BYTES + 1];
 static char tag_names[TAGS][TAG_BYTES + 1];
+static char rare_tag_names[RARE_TAGS_MOST][RARE_TAG_BYTES + 1];
 static rille_text type_texts[TYPES];
 static char payloads[PAYLOADS][DATA_BYTES];
 
@@ -43,6 +45,8 @@ static void make_tables(void) {
     snprintf(stream_names[i], sizeof stream_names[i], "account-%08u", i);
   for (unsigned i = 0; i < TAGS; i++)
     snprintf(tag_names[i], sizeof tag_names[i], "branch:%04u", i);
+  for (unsigned i = 0; i < RARE_TAGS_MOST; i++)
+    snprintf(rare_tag_names[i], sizeof rare_tag_names[i], "order:%04u", i);
   for (unsigned i = 0; i < PAYLOADS; i++) {
     for (unsigned k = 2; k < DATA_BYTES; k++) payloads[i][k] = (char)(xorshift(&random) >> 56);
     payloads[i][0] = (char)MESSAGEPACK_BIN8;
@@ -82,14 +86,23 @@ rille_text workload_stream(uint32_t number) {
   return (rille_text){stream_names[number], STREAM_BYTES};
 }
 
+rille_text workload_tag(uint32_t number) { return (rille_text){tag_names[number], TAG_BYTES}; }
+
+rille_text workload_rare_tag(uint32_t number) {
+  return (rille_text){rare_tag_names[number], RARE_TAG_BYTES};
+}
+
 /* Two different tags: the second is at least 1 and at most TAGS - 1 further. */
 static void give_tags(struct workload *w, struct input *event) {
   uint32_t tag = workload_random(w, TAGS);
   for (size_t i = 0; i < w->tags_each; i++) {
-    event->tags[i] = (rille_text){tag_names[tag], TAG_BYTES};
+    event->tags[i] = workload_tag(tag);
     tag = (tag + 1 + workload_random(w, TAGS - 1)) % TAGS;
   }
   event->tag_count = w->tags_each;
+  if (w->rare_tags && w->made % RARE_TAG_SHARE == 0)
+    event->tags[event->tag_count++] =
+        workload_rare_tag((uint32_t)(w->made / RARE_TAG_SHARE % w->rare_tags));
 }
 
 void workload_next(struct workload *w, struct input *events, size_t n) {
@@ -101,5 +114,6 @@ void workload_next(struct workload *w, struct input *events, size_t n) {
     events[i].data = (rille_text){payloads[workload_random(w, PAYLOADS)], DATA_BYTES};
     events[i].version = ++w->versions[stream];
     give_tags(w, &events[i]);
+    w->made++;
   }
 }

@@ -9,6 +9,9 @@
 #define TYPES 16
 #define TAGS 5000
 #define TAGS_EACH 2
+#define RARE_TAG_EVENTS 10       /* events that share a rare tag */
+#define RARE_TAG_SHARE 100       /* one event of so many has one, besides its others */
+#define RARE_TAGS_MOST 10000
 #define DATA_BYTES 60
 
 /* An event to be appended. Its version is known beforehand, as it is to a user
@@ -16,7 +19,7 @@
 struct input {
   rille_text stream, type, data;
   uint64_t version;
-  rille_text tags[TAGS_EACH];
+  rille_text tags[TAGS_EACH + 1];
   size_t tag_count;
 };
 
@@ -26,6 +29,8 @@ struct workload {
   uint32_t *order;               /* the streams in this cycle's order */
   uint64_t *versions;            /* of each stream */
   size_t tags_each;              /* 0 or TAGS_EACH */
+  uint32_t rare_tags;            /* how many rare tags there are; 0: none is given */
+  uint64_t made;                 /* events so far */
 };
 
 /* `streams` from BATCH_EVENTS to STREAMS_MOST, a multiple of BATCH_EVENTS. */
@@ -38,5 +43,7 @@ void workload_next(struct workload *w, struct input *events, size_t n);
 
 uint32_t workload_random(struct workload *w, uint32_t below);
 rille_text workload_stream(uint32_t number);
+rille_text workload_tag(uint32_t number);        /* below TAGS */
+rille_text workload_rare_tag(uint32_t number);   /* below RARE_TAGS_MOST */
 
 #endif
