@@ -21,16 +21,20 @@ static const struct settings full = {.rounds = 5, .single_appends = 3000,
                                      .single_unsynced_appends = 20000, .batch_appends = 20,
                                      .scan_events = 1000000, .stream_reads = 2000,
                                      .tag_reads = 5000, .frequent_tag_reads = 5,
-                                     .large_events = 10000000, .full_size = true};
+                                     .large_events = 10000000, .turn_s = 1,
+                                     .folded_streams = 1000000, .growth_events = 1000000,
+                                     .followed_events = 1000, .full_size = true};
 
 static const struct settings quick = {.rounds = 3, .single_appends = 500,
                                       .single_unsynced_appends = 5000, .batch_appends = 10,
                                       .scan_events = 100000, .stream_reads = 500,
                                       .tag_reads = 1000, .frequent_tag_reads = 5,
-                                      .large_events = 1000000};
+                                      .large_events = 1000000, .turn_s = 0.3,
+                                      .folded_streams = 100000, .growth_events = 100000,
+                                      .followed_events = 200};
 
 struct command {
-  bool quick, json, help;
+  bool quick, all, json, help;
   unsigned rounds;                 /* 0: as the settings say */
   const char *dir;
   const char *only[32];
@@ -39,8 +43,9 @@ struct command {
 
 static void usage(FILE *to) {
   fprintf(to,
-          "bench [--quick] [--rounds N] [--only ROW]... [--dir FOLDER] [--json] [--help]\n"
+          "bench [--quick] [--all] [--rounds N] [--only ROW]... [--dir FOLDER] [--json] [--help]\n"
           "  --quick      less of everything: under 20 s instead of under 3 minutes\n"
+          "  --all        the heavy rows, too\n"
           "  --rounds N   each contender gets N turns a row, 1 to %d (default %u, quick %u)\n"
           "  --only ROW   this row; may be given several times\n"
           "  --dir FOLDER on the disk to be measured (default %s); what is made\n"
@@ -48,7 +53,8 @@ static void usage(FILE *to) {
           "  --json       one JSON object a line\n"
           "Rows:\n", ROUNDS_MOST, full.rounds, quick.rounds, DEFAULT_DIR);
   for (size_t i = 0; i < row_count; i++)
-    fprintf(to, "  %-20s %s\n", rows[i].subject.name, rows[i].subject.title);
+    fprintf(to, "  %-20s %s%s\n", rows[i].subject.name, rows[i].subject.title,
+            rows[i].heavy ? " (heavy)" : "");
 }
 
 _Noreturn static void misuse(const char *what, const char *argument) {
@@ -73,7 +79,7 @@ static const char *parse_row(const char *name) {
 static bool wanted(const struct command *c, const struct row *row) {
   for (size_t i = 0; i < c->only_count; i++)
     if (strcmp(c->only[i], row->subject.name) == 0) return true;
-  return c->only_count == 0;
+  return c->only_count == 0 && (c->all || !row->heavy);
 }
 
 static void add_only(struct command *c, const char *name) {
@@ -86,6 +92,7 @@ static struct command parse(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
     if (strcmp(option, "--quick") == 0) c.quick = true;
+    else if (strcmp(option, "--all") == 0) c.all = true;
     else if (strcmp(option, "--json") == 0) c.json = true;
     else if (strcmp(option, "--help") == 0) c.help = true;
     else if (strcmp(option, "--rounds") != 0 && strcmp(option, "--only") != 0 &&
@@ -108,7 +115,8 @@ static void show_progress(const char *what, uint64_t done, uint64_t all) {
 static void clear_progress(void) { fputs("\r\033[K", stderr); }
 
 static void print_machine(bool json) {
-  static const struct peer *const peers[] = {&peer_rille, &peer_loop, &peer_sqlite, &peer_lmdb};
+  static const struct peer *const peers[] = {&peer_rille, &peer_loop, &peer_group, &peer_sqlite,
+                                            &peer_lmdb};
   struct utsname u;
   if (uname(&u) != 0) die("uname: %s", strerror(errno));
   printf(json ? "{\"system\":\"%s\",\"release\":\"%s\",\"machine\":\"%s\",\"processors\":%ld,"

@@ -8,6 +8,7 @@ struct contender {
   const char *name;            /* as shown */
   const struct peer *peer;
   bool durable;
+  unsigned variant;            /* what is different about this line, as the row has it */
 };
 
 static inline bool contender_built(const struct contender *c) { return c->peer->about != NULL; }

@@ -19,41 +19,53 @@ static void fill(struct fixture *f,
   static struct input batch[BATCH_EVENTS];
   char what[NAME_BYTES];
   struct peer_mode mode = {.purpose = LARGE_APPENDS, .tags = f->workload.tags_each > 0};
+  uint64_t events = f->filling.events;
   snprintf(what, sizeof what, "filling %s", f->peer->name);
-  if (mode.tags) f->workload.rare_tags = FIXTURE_RARE_TAGS(f->filled);
   void *handle = f->peer->open(f->path, &mode);
-  for (uint64_t done = 0; done < f->filled; done += BATCH_EVENTS) {
+  for (uint64_t done = 0; done < events; done += BATCH_EVENTS) {
     scratch_check();
-    if (progress) progress(what, done, f->filled);
+    if (progress) progress(what, done, events);
     workload_next(&f->workload, batch, BATCH_EVENTS);
     f->peer->append(handle, batch, BATCH_EVENTS);
   }
   f->peer->close(handle);
-  f->workload.rare_tags = 0;   /* what is appended later has two tags, as the rows say */
+  f->workload.rare_tags = 0;   /* what is appended later has no more tags than the row says */
   scratch_settle();
 }
 
-static struct fixture *find(const struct peer *peer, uint64_t events, size_t tags_each) {
-  for (size_t i = 0; i < fixture_count; i++) {
-    struct fixture *f = &fixtures[i];
-    if (f->peer == peer && f->filled == events && f->workload.tags_each == tags_each) return f;
-  }
+static bool is_same(const struct filling *a, const struct filling *b) {
+  return a->events == b->events && a->streams == b->streams && a->tags_each == b->tags_each &&
+         a->own_tag == b->own_tag && a->rare_tags == b->rare_tags;
+}
+
+static struct fixture *find(const struct peer *peer, const struct filling *filling) {
+  for (size_t i = 0; i < fixture_count; i++)
+    if (fixtures[i].peer == peer && is_same(&fixtures[i].filling, filling)) return &fixtures[i];
   return NULL;
+}
+
+struct fixture *fixture_fill(const struct peer *peer, const struct filling *filling,
+                             void (*progress)(const char *what, uint64_t done, uint64_t all)) {
+  assert(filling->events % BATCH_EVENTS == 0);
+  struct fixture *f = find(peer, filling);
+  if (f) return f;
+  if (fixture_count == FIXTURES_MOST) die("too many fixtures");
+  f = &fixtures[fixture_count++];
+  *f = (struct fixture){.peer = peer, .filling = *filling};
+  char name[NAME_BYTES];
+  snprintf(name, sizeof name, "filled-%s-%zu", peer->name, fixture_count);
+  scratch_path(f->path, name);
+  workload_init(&f->workload, filling->streams, filling->tags_each, FIXTURE_SEED);
+  f->workload.own_tag = filling->own_tag;
+  if (filling->rare_tags) f->workload.rare_tags = workload_rare_tags(filling->events);
+  fill(f, progress);
+  return f;
 }
 
 struct fixture *fixture_get(const struct peer *peer, uint64_t events, size_t tags_each,
                             void (*progress)(const char *what, uint64_t done, uint64_t all)) {
-  assert(events % BATCH_EVENTS == 0 && (!tags_each || FIXTURE_RARE_TAGS(events) <= RARE_TAGS_MOST));
-  if (peer->same_store) peer = peer->same_store;
-  struct fixture *f = find(peer, events, tags_each);
-  if (f) return f;
-  if (fixture_count == FIXTURES_MOST) die("too many fixtures");
-  f = &fixtures[fixture_count++];
-  *f = (struct fixture){.peer = peer, .filled = events};
-  char name[NAME_BYTES];
-  snprintf(name, sizeof name, "filled-%s-%zu", peer->name, fixture_count);
-  scratch_path(f->path, name);
-  workload_init(&f->workload, (uint32_t)(events / FIXTURE_STREAM_EVENTS), tags_each, FIXTURE_SEED);
-  fill(f, progress);
-  return f;
+  struct filling filling = {.events = events,
+                            .streams = (uint32_t)(events / FIXTURE_STREAM_EVENTS),
+                            .tags_each = tags_each, .rare_tags = tags_each > 0};
+  return fixture_fill(peer, &filling, progress);
 }

@@ -8,12 +8,17 @@
 
 #define FIXTURE_STREAM_EVENTS 100   /* events of each stream */
 
-/* How many rare tags a filled store with tags has; each in RARE_TAG_EVENTS events. */
-#define FIXTURE_RARE_TAGS(events) ((uint32_t)((events) / (RARE_TAG_SHARE * RARE_TAG_EVENTS)))
+/* What is put into it. */
+struct filling {
+  uint64_t events;
+  uint32_t streams;
+  size_t tags_each;
+  bool own_tag, rare_tags;          /* see workload.h */
+};
 
 struct fixture {
   const struct peer *peer;
-  uint64_t filled;                  /* events that were asked for */
+  struct filling filling;
   char path[PATH_BYTES];
   struct workload workload;         /* where it has come: appending goes on from here */
 };
@@ -21,6 +26,11 @@ struct fixture {
 /* This peer's store of `events` events, closed. Made at the first call (not
 ** synced, BATCH_EVENTS an append), kept until the programme ends. The same
 ** events in the same order for every peer. `progress` may be NULL. */
+struct fixture *fixture_fill(const struct peer *peer, const struct filling *filling,
+                             void (*progress)(const char *what, uint64_t done, uint64_t all));
+
+/* The same, with FIXTURE_STREAM_EVENTS in each stream; where events have tags, some have
+** a rare one, too. */
 struct fixture *fixture_get(const struct peer *peer, uint64_t events, size_t tags_each,
                             void (*progress)(const char *what, uint64_t done, uint64_t all));
 

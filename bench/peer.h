@@ -16,6 +16,12 @@ struct peer_mode {
   enum purpose purpose;
   bool durable;      /* an append returns when it is on the disk */
   bool tags;         /* tags will be appended: have an index of them */
+  /* rille only: */
+  bool interval;     /* the background thread flushes now and then */
+  bool unless;       /* each append is refused if its first event's tag has come again since
+                     ** the append before */
+  bool readonly;
+  bool every_event;  /* a tag is read without its chain, by a look at every event */
 };
 
 /* What was read, so that nobody gets away with less: all contenders must come
@@ -47,13 +53,14 @@ struct peer {
   void (*read_stream)(void *handle, rille_text stream, struct tally *tally);
   void (*read_tag)(void *handle, rille_text tag, struct tally *tally);  /* in order of position */
   uint64_t (*log_bytes)(void *handle);                                  /* rille only */
-  void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loop only */
-  const struct peer *same_store;                                        /* reads this one's */
+  uint64_t (*flushes)(void *handle);       /* of all processes; NULL: does not count them */
+  void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loops only */
+  bool is_disk;                      /* no store, but what the disk allows */
 };
 
-extern const struct peer peer_rille, peer_loop, peer_sqlite, peer_lmdb;
+extern const struct peer peer_rille, peer_loop, peer_group, peer_sqlite, peer_lmdb, peer_pipe;
 
-/* rille, but it finds a tag's events by looking at every event. */
-extern const struct peer peer_rille_log;
+/* What is under the handle of peer_rille. */
+rille_store *peer_rille_store(void *handle);
 
 #endif

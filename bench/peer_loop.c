@@ -95,4 +95,5 @@ const struct peer peer_loop = {.name = "loop",
                                .open = loop_open,
                                .close = loop_close,
                                .append = loop_append,
-                               .reserve = loop_reserve};
+                               .reserve = loop_reserve,
+                               .is_disk = true};

@@ -6,7 +6,8 @@
 
 struct handle {
   rille_store *store;
-  bool durable;
+  bool durable, unless, every_event;
+  uint64_t last;               /* position of the last append */
   rille_part parts[BATCH_EVENTS];
   rille_event_input events[BATCH_EVENTS];
 };
@@ -21,12 +22,18 @@ static void *rille_peer_open(const char *path, const struct peer_mode *mode) {
   struct handle *h = calloc(1, sizeof *h);
   if (!h) die("no memory");
   rille_options options = {.size = sizeof options,
-                           .sync = mode->durable ? RILLE_SYNC_ALWAYS : RILLE_SYNC_NEVER};
+                           .readonly = mode->readonly,
+                           .sync = mode->durable    ? RILLE_SYNC_ALWAYS
+                                   : mode->interval ? RILLE_SYNC_INTERVAL
+                                                    : RILLE_SYNC_NEVER};
   rille_error error;
   int result = rille_store_open(path, &options, &h->store, &error);
   check(result, "open", &error);
   if (result > 0) die("rille: open: %s", error.message);
   h->durable = mode->durable;
+  h->unless = mode->unless;
+  h->every_event = mode->every_event;
+  h->last = rille_store_head(h->store);
   return h;
 }
 
@@ -38,7 +45,7 @@ static void rille_peer_close(void *handle) {
 }
 
 static void fill(struct handle *h, size_t i, const struct input *in) {
-  h->events[i] = (rille_event_input){.type = in->type, .data = in->data,
+  h->events[i] = (rille_event_input){.type = in->type, .data = in->data, .id = in->id,
                                      .tags = in->tags, .tag_count = in->tag_count};
   h->parts[i] = (rille_part){.stream = in->stream, .events = &h->events[i], .event_count = 1,
                              .expect = in->version > 1 ? (int64_t)in->version - 1
@@ -48,13 +55,17 @@ static void fill(struct handle *h, size_t i, const struct input *in) {
 static void rille_peer_append(void *handle, const struct input *events, size_t n) {
   struct handle *h = handle;
   for (size_t i = 0; i < n; i++) fill(h, i, &events[i]);
-  rille_append append = {.size = sizeof append, .parts = h->parts, .part_count = n};
+  rille_item item = {.tags = events[0].tags, .tag_count = 1, .after = h->last};
+  rille_query unless = {.size = sizeof unless, .items = &item, .item_count = 1};
+  rille_append append = {.size = sizeof append, .parts = h->parts, .part_count = n,
+                         .unless = h->unless ? &unless : NULL};
   rille_appended done;
   rille_error error;
   check(rille_store_append(h->store, &append, &done, &error), "append", &error);
   if (done.last - done.first + 1 != n) die("rille: not all events were appended");
   if (h->durable && rille_store_durable(h->store) < done.last)
     die("rille: an append returned before it was durable");
+  h->last = done.last;
 }
 
 static void read_all(struct handle *h, const rille_query *query, struct tally *tally) {
@@ -76,26 +87,27 @@ static void rille_peer_read_stream(void *handle, rille_text stream, struct tally
   read_all(handle, &query, tally);
 }
 
+/* A category has no chain, so an item of one makes rille look at everything. */
 static void rille_peer_read_tag(void *handle, rille_text tag, struct tally *tally) {
-  rille_item item = {.tags = &tag, .tag_count = 1};
-  rille_query query = {.size = sizeof query, .items = &item, .item_count = 1};
-  read_all(handle, &query, tally);
-}
-
-/* A category has no chain, so the other item makes it look at everything. */
-static void rille_log_read_tag(void *handle, rille_text tag, struct tally *tally) {
-  rille_item items[] = {{.tags = &tag, .tag_count = 1}, {.category = rille_text_of("nobody")}};
-  rille_query query = {.size = sizeof query, .items = items, .item_count = 2};
-  read_all(handle, &query, tally);
-}
-
-static uint64_t rille_peer_log_bytes(void *handle) {
   struct handle *h = handle;
+  rille_item items[] = {{.tags = &tag, .tag_count = 1}, {.category = rille_text_of("nobody")}};
+  rille_query query = {.size = sizeof query, .items = items,
+                       .item_count = h->every_event ? 2 : 1};
+  read_all(h, &query, tally);
+}
+
+static rille_stats stats_of(void *handle) {
   rille_stats stats;
   rille_error error;
-  check(rille_store_stats(h->store, &stats, &error), "stats", &error);
-  return stats.log_bytes;
+  check(rille_store_stats(peer_rille_store(handle), &stats, &error), "stats", &error);
+  return stats;
 }
+
+static uint64_t rille_peer_log_bytes(void *handle) { return stats_of(handle).log_bytes; }
+
+static uint64_t rille_peer_flushes(void *handle) { return stats_of(handle).flushes; }
+
+rille_store *peer_rille_store(void *handle) { return ((struct handle *)handle)->store; }
 
 const struct peer peer_rille = {.name = "rille",
                                 .about = rille_about,
@@ -105,11 +117,5 @@ const struct peer peer_rille = {.name = "rille",
                                 .scan = rille_peer_scan,
                                 .read_stream = rille_peer_read_stream,
                                 .read_tag = rille_peer_read_tag,
-                                .log_bytes = rille_peer_log_bytes};
-
-const struct peer peer_rille_log = {.name = "rille-log",
-                                    .about = rille_about,
-                                    .open = rille_peer_open,
-                                    .close = rille_peer_close,
-                                    .read_tag = rille_log_read_tag,
-                                    .same_store = &peer_rille};
+                                .log_bytes = rille_peer_log_bytes,
+                                .flushes = rille_peer_flushes};

@@ -46,6 +46,8 @@ static const char *const tuning[] = {
   [SMALL_APPENDS] = "PRAGMA cache_size = -65536",
   [LARGE_APPENDS] = "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384"};
 
+#define BUSY_MS 30000           /* how long one process waits for another's transaction */
+
 struct handle {
   sqlite3 *db;
   sqlite3_stmt *statements[STATEMENTS];
@@ -66,6 +68,7 @@ static void *sqlite_open(const char *path, const struct peer_mode *mode) {
   if (!h) die("no memory");
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   check(h, sqlite3_open_v2(path, &h->db, flags, NULL), SQLITE_OK, "open");
+  check(h, sqlite3_busy_timeout(h->db, BUSY_MS), SQLITE_OK, "busy_timeout");
   execute(h, mode->durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = OFF");
   execute(h, tuning[mode->purpose]);
   execute(h, schema);

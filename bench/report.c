@@ -2,18 +2,18 @@
 **
 ** One block a row, one line a contender. The first metric is shown with the
 ** least and most of its rounds and rille's ratio to the contender; the others
-** with their median and, in brackets, the ratio; then the target of the first,
-** if it has one. A ratio is the median of the ratios of the rounds. */
+** with their median and, in brackets, the ratio; then the line's target, if it
+** has one. A ratio is the median of the ratios of the rounds. */
 #include "report.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_WIDTH 14
+#define NAME_WIDTH 24
 #define VALUE_WIDTH 12
 #define SPREAD_WIDTH 24
 #define RATIO_WIDTH 8
-#define OTHER_WIDTH 20
+#define OTHER_WIDTH 18
 #define UNSTEADY 2.0             /* the disk itself was this much slower in another round */
 #define NUMBER_BYTES 40
 #define CELL_BYTES 128
@@ -56,7 +56,7 @@ static struct series ratio_to(const struct report *r, size_t contender, size_t m
 
 /* What a contender's line says about a target. */
 struct verdict {
-  bool wanted, judged, met, own;
+  bool wanted, judged, met, own, lower;
   double bound, short_by;
 };
 
@@ -70,27 +70,30 @@ static const struct target *target_of(const struct report *r, size_t contender) 
   return NULL;
 }
 
-static struct verdict judge(const struct report *r, size_t contender, struct score *score) {
+static struct verdict judge(const struct report *r, size_t contender, size_t metric,
+                            struct score *score) {
   const struct target *t = target_of(r, contender);
-  if (!t || !comparable(&r->series[0][0], &r->series[contender][0])) return (struct verdict){0};
+  if (!t || t->metric != metric ||
+      !comparable(&r->series[0][metric], &r->series[contender][metric]))
+    return (struct verdict){0};
   struct verdict v = {.wanted = true, .own = !t->against, .bound = t->bound};
+  v.lower = v.own && r->subject->metrics[metric].lower_is_better;
   if (r->without_targets) return v;
   v.judged = true;
-  struct series ratio = ratio_to(r, contender, 0);
-  double value = series_median(v.own ? &r->series[0][0] : &ratio);
-  bool lower = v.own && r->subject->metrics[0].lower_is_better;
-  v.short_by = lower ? value - t->bound : t->bound - value;
-  v.met = lower ? v.short_by < 0 : v.short_by <= 0;
+  struct series ratio = ratio_to(r, contender, metric);
+  double value = series_median(v.own ? &r->series[0][metric] : &ratio);
+  v.short_by = v.lower ? value - t->bound : t->bound - value;
+  v.met = v.lower ? v.short_by < 0 : v.short_by <= 0;
   if (v.met) score->met++;
   else score->missed++;
   return v;
 }
 
-static void target_cell(char cell[CELL_BYTES], const struct report *r, const struct verdict *v) {
+static void target_cell(char cell[CELL_BYTES], const struct verdict *v) {
   cell[0] = '\0';
   if (!v->wanted) return;
   char bound[NUMBER_BYTES], missing[NUMBER_BYTES];
-  const char *sign = v->own && r->subject->metrics[0].lower_is_better ? "<" : ">=";
+  const char *sign = v->lower ? "<" : ">=";
   number(bound, v->bound);
   number(missing, v->short_by);
   if (!v->judged) snprintf(cell, CELL_BYTES, "%s %s in a full run", sign, bound);
@@ -110,6 +113,10 @@ static void print_first(const struct report *r, size_t c) {
   const struct series *s = &r->series[c][0];
   char value[NUMBER_BYTES], least[NUMBER_BYTES], most[NUMBER_BYTES];
   char spread[CELL_BYTES], ratio[CELL_BYTES];
+  if (s->count == 0) {
+    printf("%*s", VALUE_WIDTH + SPREAD_WIDTH + RATIO_WIDTH, "");
+    return;
+  }
   number(value, series_median(s));
   snprintf(spread, sizeof spread, "%s - %s", number(least, series_least(s)),
            number(most, series_most(s)));
@@ -140,22 +147,31 @@ static void print_head(const struct report *r) {
 
 static void print_line(const struct report *r, size_t c, struct score *score) {
   char target[CELL_BYTES];
-  struct verdict v = judge(r, c, score);
   print_first(r, c);
   for (size_t m = 1; m < subject_metrics(r->subject); m++) print_other(r, c, m);
-  target_cell(target, r, &v);
-  printf("%s%s\n", target[0] ? "  " : "", target);
+  for (size_t m = 0; m < subject_metrics(r->subject); m++) {
+    struct verdict v = judge(r, c, m, score);
+    target_cell(target, &v);
+    printf("%s%s", target[0] ? "  " : "", target);
+  }
+  putchar('\n');
 }
 
 /* The bare loop does the same in each round; where it varies, the disk does. */
 static void print_unsteady(const struct report *r) {
   for (size_t c = 0; c < subject_contenders(r->subject); c++) {
     const struct series *s = &r->series[c][0];
-    if (r->subject->contenders[c].peer != &peer_loop || s->count == 0) continue;
+    if (!r->subject->contenders[c].peer->is_disk || s->count == 0) continue;
     double factor = series_most(s) / series_least(s);
     if (factor > UNSTEADY)
       printf("  unsteady: the disk was %.1f times slower in one round than in another\n", factor);
   }
+}
+
+static bool is_measured(const struct report *r, size_t c) {
+  for (size_t m = 0; m < subject_metrics(r->subject); m++)
+    if (r->series[c][m].count > 0) return true;
+  return false;
 }
 
 void report_print(const struct report *r, struct score *score) {
@@ -164,7 +180,7 @@ void report_print(const struct report *r, struct score *score) {
     const struct contender *contender = &r->subject->contenders[c];
     printf("%-*s", NAME_WIDTH, contender->name);
     if (!contender_built(contender)) printf("%*s\n", VALUE_WIDTH, "not built");
-    else if (r->series[c][0].count == 0) printf("%*s\n", VALUE_WIDTH, "not measured");
+    else if (!is_measured(r, c)) printf("%*s\n", VALUE_WIDTH, "not measured");
     else print_line(r, c, score);
   }
   print_unsteady(r);
@@ -199,7 +215,7 @@ void report_json(const struct report *r, struct score *score) {
              r->subject->metrics[m].unit, contender->name,
              contender_built(contender) ? "true" : "false", r->note);
       if (r->series[c][m].count > 0) json_figure(r, c, m);
-      struct verdict v = m == 0 ? judge(r, c, score) : (struct verdict){0};
+      struct verdict v = judge(r, c, m, score);
       json_verdict(&v);
       printf("}\n");
     }

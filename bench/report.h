@@ -5,8 +5,8 @@
 #include "contender.h"
 #include "measure.h"
 
-#define CONTENDERS_MOST 4
-#define METRICS_MOST 4
+#define CONTENDERS_MOST 12
+#define METRICS_MOST 5
 #define TARGETS_MOST 2
 #define NOTE_BYTES 256
 
@@ -16,13 +16,15 @@ struct metric {
   bool lower_is_better;
 };
 
-/* A bound on the first metric: of rille's own figure, or of its ratio to another. */
+/* A bound: of rille's own figure, or of its ratio to another. At most one a line. */
 struct target {
   const char *against;         /* a contender's name; NULL: rille's own figure */
   double bound;
+  size_t metric;
 };
 
-/* Everything about a row but how it is run. The first contender is rille. */
+/* Everything about a row but how it is run. The first contender is rille; the others may
+** be rille in other circumstances. */
 struct subject {
   const char *name, *title;
   struct contender contenders[CONTENDERS_MOST];

@@ -1,9 +1,8 @@
-/* row.c: what each row does.
+/* row.c: the rows, and what those do that one process runs alone. The others stand in
+** processes.c, tags.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
 **
-** A round gives every contender one turn, next to each other; each round starts
-** with another one. Between turns, outside the clock, what was left dirty is
-** written out, so that nobody pays for the one before. A turn ends early after
-** TURN_MOST_NS, so that a slow disk gives fewer samples, not a long wait.
+** A turn ends early after TURN_MOST_NS, so that a slow disk gives fewer samples, not a
+** long wait.
 **
 ** Appending rows: the clock runs inside append calls only; making the events is
 ** outside. "closed too" adds the close, hence all that was put off until then. */
@@ -13,51 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conditions.h"
 #include "fixture.h"
+#include "folding.h"
+#include "follow.h"
+#include "growth.h"
+#include "pace.h"
+#include "play.h"
 #include "probe.h"
-#include "scratch.h"
+#include "processes.h"
+#include "tags.h"
 
-#define NS_PER_S 1e9
-#define NS_PER_US 1e3
-#define KIB_PER_MIB 1024.0
 #define TURN_MOST_NS 5000000000u
 #define APPEND_STREAMS 10000
 #define SEED 7
-
-/* A contender in the middle of a row. */
-struct entrant {
-  const struct contender *contender;
-  const struct settings *settings;
-  struct series *series;         /* one a metric */
-  void *handle;
-  char path[PATH_BYTES];
-  struct workload own;           /* of a store that began empty */
-  struct workload *workload;     /* this, or its fixture's */
-};
-
-/* Calls turn(entrant, context) for each built contender, round by round. */
-static void play(struct entrant *entrants, size_t n, const char *name,
-                 void (*turn)(struct entrant *entrant, void *context), void *context) {
-  const struct settings *s = entrants[0].settings;
-  for (unsigned round = 0; round < s->rounds; round++)
-    for (size_t k = 0; k < n; k++) {
-      struct entrant *e = &entrants[(round + k) % n];
-      scratch_check();
-      if (s->progress) s->progress(name, round * n + k, s->rounds * n);
-      if (!contender_built(e->contender)) continue;
-      turn(e, context);
-      scratch_settle();
-    }
-}
-
-static size_t enter(struct entrant entrants[CONTENDERS_MOST], const struct row *row,
-                    const struct settings *settings, struct report *report) {
-  size_t n = subject_contenders(&row->subject);
-  for (size_t i = 0; i < n; i++)
-    entrants[i] = (struct entrant){.contender = &row->subject.contenders[i],
-                                   .settings = settings, .series = report->series[i]};
-  return n;
-}
 
 /* ---- Appending ----------------------------------------------------------- */
 
@@ -105,18 +73,13 @@ static void open_entrant(struct entrant *e, const struct appending *a) {
 
 /* Returns how long it took; then removes what began empty. */
 static uint64_t close_entrant(struct entrant *e) {
-  static const char *const sides[] = {"", "-wal", "-shm", "-lock"};
-  char path[PATH_BYTES + 8];
   uint64_t start = clock_ns();
   e->contender->peer->close(e->handle);
   uint64_t took = clock_ns() - start;
   e->handle = NULL;
   if (e->workload != &e->own) return took;
   workload_release(&e->own);
-  for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
-    snprintf(path, sizeof path, "%s%s", e->path, sides[i]);
-    scratch_remove(path);
-  }
+  remove_store(e->path);
   return took;
 }
 
@@ -159,10 +122,7 @@ static void single_turn(struct entrant *e, void *context) {
   struct appending *a = context;
   struct timing t = append_turn(e, a);
   series_add(&e->series[0], (double)t.appends * NS_PER_S / (double)t.total_ns);
-  samples_sort(a->samples, t.appends);
-  for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-    series_add(&e->series[1 + i],
-               (double)samples_percentile(a->samples, t.appends, shares[i]) / NS_PER_US);
+  add_percentiles(&e->series[1], a->samples, t.appends, shares, sizeof shares / sizeof shares[0]);
 }
 
 /* The stores stay open from round to round: it is the steady state that counts. */
@@ -232,25 +192,16 @@ static void run_batch_empty(const struct row *row, const struct settings *s, str
 
 /* ---- Reading ------------------------------------------------------------- */
 
-/* What a row reads, and what the first reader found: the others must find the same. */
-struct reading {
-  size_t tags_each;              /* of the store that is read */
-  unsigned reads;                /* 0: everything is read, once */
-  uint32_t names;                /* one of so many is read, at random */
-  rille_text (*name)(uint32_t number);
-  bool by_tag;                   /* else by stream */
-  unsigned events_each;          /* of each name; 0: they differ */
+/* What the first reader found; the others must find the same. */
+struct expected {
   struct tally tally;
   const char *by;
 };
 
-static void compare(struct reading *r, const struct tally *found, const char *name) {
-  if (!r->by) {
-    r->tally = *found;
-    r->by = name;
-  }
-  if (r->tally.events != found->events || r->tally.sum != found->sum)
-    die("%s and %s read different events", r->by, name);
+static void compare(struct expected *expected, const struct tally *found, const char *name) {
+  if (!expected->by) *expected = (struct expected){*found, name};
+  if (expected->tally.events != found->events || expected->tally.sum != found->sum)
+    die("%s and %s read different events", expected->by, name);
 }
 
 static void scan_turn(struct entrant *e, void *context) {
@@ -263,90 +214,58 @@ static void scan_turn(struct entrant *e, void *context) {
   series_add(&e->series[0], (double)tally.events * NS_PER_S / (double)took);
 }
 
-/* Returns how long all took. */
-static uint64_t read_names(struct entrant *e, const struct reading *r, uint64_t *samples,
-                           struct tally *tally) {
-  const struct peer *peer = e->contender->peer;
+static void stream_turn(struct entrant *e, void *context) {
+  static const double shares[] = {0.5, 0.99};
+  unsigned n = e->settings->stream_reads;
+  uint32_t streams = (uint32_t)(e->settings->scan_events / FIXTURE_STREAM_EVENTS);
+  uint64_t *samples = malloc(n * sizeof *samples), total = 0;
   struct workload random = {.random = SEED};
-  uint64_t total = 0;
-  for (unsigned i = 0; i < r->reads; i++) {
-    rille_text name = r->name(workload_random(&random, r->names));
+  struct tally tally = {0};
+  if (!samples) die("no memory");
+  for (unsigned i = 0; i < n; i++) {
+    rille_text stream = workload_stream(workload_random(&random, streams));
     uint64_t start = clock_ns();
-    if (r->by_tag) peer->read_tag(e->handle, name, tally);
-    else peer->read_stream(e->handle, name, tally);
+    e->contender->peer->read_stream(e->handle, stream, &tally);
     samples[i] = clock_ns() - start;
     total += samples[i];
   }
-  return total;
-}
-
-static void names_turn(struct entrant *e, void *context) {
-  static const double shares[] = {0.5, 0.99};
-  struct reading *r = context;
-  uint64_t *samples = malloc(r->reads * sizeof *samples);
-  struct tally tally = {0};
-  if (!samples) die("no memory");
-  uint64_t total = read_names(e, r, samples, &tally);
-  if (r->events_each && tally.events != (uint64_t)r->reads * r->events_each)
+  if (tally.events != (uint64_t)n * FIXTURE_STREAM_EVENTS)
     die("%s: events are missing", e->contender->name);
-  compare(r, &tally, e->contender->name);
-  samples_sort(samples, r->reads);
-  series_add(&e->series[0], (double)total / r->reads / NS_PER_US);
+  compare(context, &tally, e->contender->name);
+  samples_sort(samples, n);
+  series_add(&e->series[0], (double)total / n / NS_PER_US);
   for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-    series_add(&e->series[1 + i],
-               (double)samples_percentile(samples, r->reads, shares[i]) / NS_PER_US);
+    series_add(&e->series[1 + i], (double)samples_percentile(samples, n, shares[i]) / NS_PER_US);
   free(samples);
 }
 
 static void run_reading(const struct row *row, const struct settings *s, struct report *r,
-                        struct reading *reading) {
+                        void (*turn)(struct entrant *entrant, void *context)) {
   struct entrant entrants[CONTENDERS_MOST];
+  struct expected expected = {.by = NULL};
   size_t n = enter(entrants, row, s, r);
   for (size_t i = 0; i < n; i++) {
     if (!contender_built(entrants[i].contender)) continue;
     const struct peer *peer = entrants[i].contender->peer;
-    struct fixture *f = fixture_get(peer, s->scan_events, reading->tags_each, s->progress);
-    entrants[i].handle = peer->open(f->path, &(struct peer_mode){.tags = reading->tags_each > 0});
+    struct fixture *f = fixture_get(peer, s->scan_events, 0, s->progress);
+    entrants[i].handle = peer->open(f->path, &(struct peer_mode){0});
   }
-  play(entrants, n, row->subject.name, reading->reads ? names_turn : scan_turn, reading);
+  play(entrants, n, row->subject.name, turn, &expected);
   for (size_t i = 0; i < n; i++)
     if (entrants[i].handle) entrants[i].contender->peer->close(entrants[i].handle);
 }
 
 static void run_scan(const struct row *row, const struct settings *s, struct report *r) {
-  struct reading reading = {.reads = 0};
-  run_reading(row, s, r, &reading);
+  run_reading(row, s, r, scan_turn);
   snprintf(r->note, sizeof r->note, "%u rounds, each through all %llu events", s->rounds,
            (unsigned long long)s->scan_events);
 }
 
 static void run_stream(const struct row *row, const struct settings *s, struct report *r) {
-  struct reading reading = {.reads = s->stream_reads, .name = workload_stream,
-                            .names = (uint32_t)(s->scan_events / FIXTURE_STREAM_EVENTS),
-                            .events_each = FIXTURE_STREAM_EVENTS};
-  run_reading(row, s, r, &reading);
-  snprintf(r->note, sizeof r->note, "%u rounds of %u streams of %d events, of %u streams",
-           s->rounds, reading.reads, FIXTURE_STREAM_EVENTS, reading.names);
-}
-
-static void run_tag(const struct row *row, const struct settings *s, struct report *r) {
-  struct reading reading = {.reads = s->tag_reads, .name = workload_rare_tag, .by_tag = true,
-                            .names = FIXTURE_RARE_TAGS(s->scan_events), .tags_each = TAGS_EACH,
-                            .events_each = RARE_TAG_EVENTS};
-  run_reading(row, s, r, &reading);
-  snprintf(r->note, sizeof r->note, "%u rounds of %u tags of %d events, among %llu", s->rounds,
-           reading.reads, RARE_TAG_EVENTS, (unsigned long long)s->scan_events);
-  r->without_targets = !s->full_size;
-}
-
-/* Each event has two tags of TAGS, so a tag is in about that share of the events. */
-static void run_tag_frequent(const struct row *row, const struct settings *s, struct report *r) {
-  struct reading reading = {.reads = s->frequent_tag_reads, .name = workload_tag, .names = TAGS,
-                            .by_tag = true, .tags_each = TAGS_EACH};
-  run_reading(row, s, r, &reading);
-  snprintf(r->note, sizeof r->note, "%u rounds of %u tags of about %llu events, among %llu",
-           s->rounds, reading.reads, (unsigned long long)s->scan_events * TAGS_EACH / TAGS,
-           (unsigned long long)s->scan_events);
+  run_reading(row, s, r, stream_turn);
+  snprintf(r->note, sizeof r->note, "%u rounds of %u streams of %d events, of %llu streams",
+           s->rounds, s->stream_reads, FIXTURE_STREAM_EVENTS,
+           (unsigned long long)s->scan_events / FIXTURE_STREAM_EVENTS);
 }
 
 /* ---- In a process of its own ---------------------------------------------- */
@@ -396,54 +315,121 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 /* ---- The rows ------------------------------------------------------------ */
 
 #define DURABLE                                                                         \
-  {{"rille", &peer_rille, true}, {"bare loop", &peer_loop, true},                       \
-   {"SQLite FULL", &peer_sqlite, true}, {"LMDB", &peer_lmdb, true}}
+  {{"rille", &peer_rille, true, 0}, {"bare loop", &peer_loop, true, 0},                       \
+   {"SQLite FULL", &peer_sqlite, true, 0}, {"LMDB", &peer_lmdb, true, 0}}
 #define UNSYNCED                                                                        \
-  {{"rille", &peer_rille, false}, {"SQLite OFF", &peer_sqlite, false},                  \
-   {"LMDB NOSYNC", &peer_lmdb, false}}
+  {{"rille", &peer_rille, false, 0}, {"SQLite OFF", &peer_sqlite, false, 0},                  \
+   {"LMDB NOSYNC", &peer_lmdb, false, 0}}
 #define READERS                                                                         \
-  {{"rille", &peer_rille, false}, {"SQLite", &peer_sqlite, false}, {"LMDB", &peer_lmdb, false}}
+  {{"rille", &peer_rille, false, 0}, {"SQLite", &peer_sqlite, false, 0}, {"LMDB", &peer_lmdb, false, 0}}
 #define SINGLE_METRICS                                                                  \
   {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
    {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 #define BATCH_METRICS                                                                   \
   {{"events", "events/s", "1/s", false}, {"events_closed", "closed too", "1/s", false}}
-#define NAME_METRICS(what)                                                              \
-  {{"mean", "us a " what, "us", true}, {"p50", "p50 us", "us", true},                   \
+#define STREAM_METRICS                                                                  \
+  {{"mean", "us a stream", "us", true}, {"p50", "p50 us", "us", true},                  \
    {"p99", "p99 us", "us", true}}
+#define TAG_READERS                                                                     \
+  {{"rille", &peer_rille, false, BY_THE_INDEX}, {"SQLite", &peer_sqlite, false, 0},     \
+   {"LMDB", &peer_lmdb, false, 0}, {"rille, all", &peer_rille, false, PAST_EVERY_EVENT}}
+#define TAG_METRICS                                                                     \
+  {{"mean", "us a tag", "us", true}, {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}}
 #define OPEN_METRICS                                                                    \
   {{"open", "ms", "ms", true}, {"read", "stream read too", "ms", true}}
+
+#define SEVERAL(name, peer) \
+  {name ", 8 processes", &peer, true, 8}, {name ", 4", &peer, true, 4}, \
+  {name ", 2", &peer, true, 2}, {name ", 1", &peer, true, 1}
+#define PROCESSES \
+  {SEVERAL("rille", peer_rille), SEVERAL("shared loop", peer_group), \
+   SEVERAL("SQLite FULL", peer_sqlite)}
+#define PROCESSES_METRICS \
+  {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false}, \
+   {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
+
+#define FOLDING                                                                         \
+  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0}, \
+   {"1000, folding", &peer_rille, true, 0}, {"1000, idle", &peer_rille, true, 0}}
+#define FOLDING_METRICS                                                                 \
+  {{"added", "ms added", "ms", true}, {"p50", "p50 us", "us", true},                    \
+   {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}, {"most", "most us", "us", true}}
+
+#define GROWTH(durable)                                                                 \
+  {{"ten times as many", &peer_rille, durable, 10}, {"one a stream", &peer_rille, durable, 1}}
+#define GROWTH_METRICS                                                                  \
+  {{"events_closed", "closed too", "1/s", false}, {"events", "events/s", "1/s", false}, \
+   {"index_a_stream", "B of index/stream", "B", true},                                  \
+   {"index_an_event", "B of index/event", "B", true}}
+#define INDEX                                                                           \
+  {{"a tag of its own each", &peer_rille, false, 3},                                    \
+   {"2 of 5 000 tags each", &peer_rille, false, 2}, {"no tags", &peer_rille, false, 0}}
+#define INDEX_METRICS                                                                   \
+  {{"index", "MiB of index", "MiB", true}, {"an_event", "B/event", "B", true},          \
+   {"a_tag", "B/tag", "B", true}, {"events", "events/s", "1/s", false}}
+#define FOLLOW                                                                          \
+  {{"rille", &peer_rille, true, 0}, {"rille, not synced", &peer_rille, false, 0},       \
+   {"pipe", &peer_pipe, false, 0}}
+#define FOLLOW_METRICS                                                                  \
+  {{"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true},                        \
+   {"p999", "p99.9 us", "us", true}, {"from_call", "p50 from call", "us", true}}
+#define PACE                                                                            \
+  {{"interval", &peer_rille, false, SYNC_INTERVAL}, {"never", &peer_rille, false, 0},   \
+   {"always", &peer_rille, true, 0}}
+#define PACE_METRICS                                                                    \
+  {{"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true},                        \
+   {"p999", "p99.9 us", "us", true}, {"most", "most us", "us", true}}
+#define CONDITIONS                                                                      \
+  {{"neither", &peer_rille, false, WITH_NOTHING},                                       \
+   {"unless its tag", &peer_rille, false, WITH_UNLESS},                                 \
+   {"an id each", &peer_rille, false, WITH_IDS}}
+#define CONDITIONS_METRICS                                                              \
+  {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
+   {"p99", "p99 us", "us", true}, {"an_id", "B of index/id", "B", true}}
 
 /* In this order: scan, stream and tag read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
 const struct row rows[] = {
   {{"single", "one event an append, durable", DURABLE, SINGLE_METRICS,
-    {{"bare loop", 0.8}, {"SQLite FULL", 1}}}, run_single},
+    {{"bare loop", 0.8, 0}, {"SQLite FULL", 1, 0}}}, run_single, false},
   {{"single-unsynced", "one event an append, not synced", UNSYNCED, SINGLE_METRICS, {{0}}},
-   run_single_unsynced},
+   run_single_unsynced, false},
+  {{"processes", "several processes appending one event at a time, durable", PROCESSES,
+    PROCESSES_METRICS, {{"rille, 1", 3, 0}, {NULL, 4, 1}}}, run_processes, false},
   {{"scan", "reading everything", READERS, {{"events", "events/s", "1/s", false}},
-    {{NULL, 8e6}}}, run_scan},
-  {{"stream", "reading one stream among many", READERS, NAME_METRICS("stream"), {{0}}},
-   run_stream},
-  {{"tag", "reading the 10 events of a tag among a million", READERS, NAME_METRICS("tag"),
-    {{NULL, 15}}}, run_tag},
-  {{"tag-frequent", "reading the 400 events of a tag: along its chain, or past every event",
-    {{"rille", &peer_rille, false}, {"rille, all", &peer_rille_log, false},
-     {"SQLite", &peer_sqlite, false}, {"LMDB", &peer_lmdb, false}}, NAME_METRICS("tag"), {{0}}},
-   run_tag_frequent},
+    {{NULL, 8e6, 0}}}, run_scan, false},
+  {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream, false},
+  {{"tag", "reading a tag that ten events have", READERS, TAG_METRICS, {{NULL, 15, 0}}}, run_tag,
+   false},
+  {{"tag-frequent", "reading a tag that hundreds have, by its chain and past every event",
+    TAG_READERS, TAG_METRICS, {{0}}}, run_tag_frequent, false},
   {{"batch", "1000 events an append, durable", DURABLE, BATCH_METRICS,
-    {{"SQLite FULL", 10}}}, run_batch},
+    {{"SQLite FULL", 10, 0}}}, run_batch, false},
   {{"batch-unsynced", "1000 events an append, not synced", UNSYNCED, BATCH_METRICS, {{0}}},
-   run_batch},
+   run_batch, false},
   {{"batch-tags", "1000 events an append, two tags each, durable", DURABLE, BATCH_METRICS,
-    {{"SQLite FULL", 5}}}, run_batch_tags},
+    {{"SQLite FULL", 5, 0}}}, run_batch_tags, false},
   {{"batch-tags-unsynced", "1000 events an append, two tags each, not synced", UNSYNCED,
-    BATCH_METRICS, {{0}}}, run_batch_tags},
+    BATCH_METRICS, {{0}}}, run_batch_tags, false},
   {{"batch-empty", "1000 events an append, durable, into an empty store", DURABLE, BATCH_METRICS,
-    {{0}}}, run_batch_empty},
-  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50}}}, run_open},
+    {{0}}}, run_batch_empty, false},
+  {{"follow", "another process waits for each event and reads it", FOLLOW, FOLLOW_METRICS,
+    {{NULL, 1000, 1}}}, run_follow, false},
+  {{"pace", "one event an append, by sync", PACE, PACE_METRICS, {{0}}}, run_pace, false},
+  {{"conditions", "one event an append, not synced, under conditions", CONDITIONS,
+    CONDITIONS_METRICS, {{0}}}, run_conditions, false},
+  {{"index", "the index by what is in it", INDEX, INDEX_METRICS, {{0}}}, run_index, false},
+  {{"index-large", "the same with ten times as many events", INDEX, INDEX_METRICS, {{0}}},
+   run_index, true},
+  {{"growth", "1000 events an append, durable, into a store that has grown", GROWTH(true),
+    GROWTH_METRICS, {{"one a stream", 0.8, 0}}}, run_growth, false},
+  {{"growth-unsynced", "the same, not synced", GROWTH(false), GROWTH_METRICS,
+    {{"one a stream", 0.8, 0}}}, run_growth, false},
+  {{"folding", "appends while the index is folded, and while not", FOLDING, FOLDING_METRICS,
+    {{NULL, 5, 0}}}, run_folding, false},
+  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}}, run_open, false},
   {{"memory", "most memory while reading everything, without mapped files", READERS,
-    {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory}};
+    {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory, false}};
 
 const size_t row_count = sizeof rows / sizeof rows[0];

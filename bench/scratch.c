@@ -22,6 +22,7 @@
 
 static char run[PATH_BYTES / 2];     /* the run's folder; empty: none to remove */
 static char parent[PATH_BYTES / 4];  /* --dir, where this run made it; else empty */
+static pid_t owner;                  /* a forked child that ends leaves everything alone */
 static volatile sig_atomic_t interrupted;
 
 void die(const char *format, ...) {
@@ -51,6 +52,7 @@ void scratch_remove(const char *path) {
 }
 
 static void leave(void) {
+  if (getpid() != owner) return;
   if (run[0] && remove_all(run) != 0) fprintf(stderr, "bench: %s is left over\n", run);
   if (parent[0] && rmdir(parent) != 0 && errno != ENOTEMPTY && errno != EEXIST)
     fprintf(stderr, "bench: %s is left over\n", parent);
@@ -75,6 +77,7 @@ void scratch_make(const char *dir) {
   snprintf(name, sizeof name, "%s/run-%ld", dir, (long)getpid());
   if (mkdir(name, 0777) != 0) die("can't make %s: %s", name, strerror(errno));
   strcpy(run, name);
+  owner = getpid();
   catch_interrupts();
 }
 

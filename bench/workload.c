@@ -21,9 +21,11 @@ static const char *const types[TYPES] = {
   "InterestPaid", "FeeCharged", "LimitRaised", "LimitLowered", "CardIssued", "CardBlocked",
   "StatementSent", "AddressChanged", "Reviewed", "NoteAdded"};
 
-static char stream_names[STREAMS_MOST][STREAM_BYTES + 1];
+#define STREAM_NAME_ROOM 20      /* for any number, though they have eight digits */
+static char stream_names[STREAMS_MOST][STREAM_NAME_ROOM];
 static char tag_names[TAGS][TAG_BYTES + 1];
 static char rare_tag_names[RARE_TAGS_MOST][RARE_TAG_BYTES + 1];
+static uint32_t streams_named;
 static rille_text type_texts[TYPES];
 static char payloads[PAYLOADS][DATA_BYTES];
 
@@ -41,8 +43,6 @@ uint32_t workload_random(struct workload *w, uint32_t below) {
 static void make_tables(void) {
   if (type_texts[0].length) return;
   uint64_t random = PAYLOAD_SEED;
-  for (unsigned i = 0; i < STREAMS_MOST; i++)
-    snprintf(stream_names[i], sizeof stream_names[i], "account-%08u", i);
   for (unsigned i = 0; i < TAGS; i++)
     snprintf(tag_names[i], sizeof tag_names[i], "branch:%04u", i);
   for (unsigned i = 0; i < RARE_TAGS_MOST; i++)
@@ -55,10 +55,17 @@ static void make_tables(void) {
   for (unsigned i = 0; i < TYPES; i++) type_texts[i] = rille_text_of(types[i]);
 }
 
+/* Most rows need few of them. */
+static void name_streams(uint32_t to) {
+  for (; streams_named < to; streams_named++)
+    snprintf(stream_names[streams_named], STREAM_NAME_ROOM, "account-%08u", streams_named);
+}
+
 void workload_init(struct workload *w, uint32_t streams, size_t tags_each, uint64_t seed) {
   assert(streams >= BATCH_EVENTS && streams <= STREAMS_MOST && streams % BATCH_EVENTS == 0);
   assert(tags_each <= TAGS_EACH);
   make_tables();
+  name_streams(streams);
   *w = (struct workload){.random = seed * PAYLOAD_SEED | 1, .streams = streams, .cursor = streams,
                          .order = malloc(streams * sizeof *w->order),
                          .versions = calloc(streams, sizeof *w->versions),
@@ -83,6 +90,7 @@ static void shuffle(struct workload *w) {
 }
 
 rille_text workload_stream(uint32_t number) {
+  name_streams(number + 1);
   return (rille_text){stream_names[number], STREAM_BYTES};
 }
 
@@ -90,6 +98,11 @@ rille_text workload_tag(uint32_t number) { return (rille_text){tag_names[number]
 
 rille_text workload_rare_tag(uint32_t number) {
   return (rille_text){rare_tag_names[number], RARE_TAG_BYTES};
+}
+
+uint32_t workload_rare_tags(uint64_t events) {
+  assert(events / RARE_TAG_SHARE / RARE_TAG_EVENTS <= RARE_TAGS_MOST);
+  return (uint32_t)(events / RARE_TAG_SHARE / RARE_TAG_EVENTS);
 }
 
 /* Two different tags: the second is at least 1 and at most TAGS - 1 further. */
@@ -100,20 +113,39 @@ static void give_tags(struct workload *w, struct input *event) {
     tag = (tag + 1 + workload_random(w, TAGS - 1)) % TAGS;
   }
   event->tag_count = w->tags_each;
-  if (w->rare_tags && w->made % RARE_TAG_SHARE == 0)
-    event->tags[event->tag_count++] =
-        workload_rare_tag((uint32_t)(w->made / RARE_TAG_SHARE % w->rare_tags));
+  if (w->rare_tags == 0 || w->turns++ % RARE_TAG_SHARE) return;
+  uint64_t turn = (w->turns - 1) / RARE_TAG_SHARE;
+  event->tags[event->tag_count++] = workload_rare_tag((uint32_t)(turn % w->rare_tags));
+}
+
+/* Its first digits are no counter's, so that such names don't come in their order. */
+static rille_text make_own(struct workload *w, struct input *event) {
+  uint64_t number = ++w->made * PAYLOAD_SEED, high = number ^ number >> 29;
+  snprintf(event->own, sizeof event->own, "%08x-%04x-8%03x-8%03x-%012llx",
+           (unsigned)(high & 0xFFFFFFFFu), (unsigned)(high >> 48), (unsigned)(high >> 36 & 0xFFF),
+           (unsigned)w->first & 0xFFF, (unsigned long long)w->made & 0xFFFFFFFFFFFF);
+  return (rille_text){event->own, OWN_BYTES};
+}
+
+static void give_own(struct workload *w, struct input *event) {
+  event->id = (rille_text){NULL, 0};
+  if (!w->own_tag && !w->ids) return;
+  rille_text own = make_own(w, event);
+  if (w->ids) event->id = own;
+  if (!w->own_tag) return;
+  event->tags[0] = own;
+  event->tag_count = 1;
 }
 
 void workload_next(struct workload *w, struct input *events, size_t n) {
   for (size_t i = 0; i < n; i++) {
     if (w->cursor == w->streams) shuffle(w);
     uint32_t stream = w->order[w->cursor++];
-    events[i].stream = workload_stream(stream);
+    events[i].stream = workload_stream(w->first + stream);
     events[i].type = type_texts[workload_random(w, TYPES)];
     events[i].data = (rille_text){payloads[workload_random(w, PAYLOADS)], DATA_BYTES};
     events[i].version = ++w->versions[stream];
     give_tags(w, &events[i]);
-    w->made++;
+    give_own(w, &events[i]);
   }
 }

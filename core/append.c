@@ -153,6 +153,7 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
   int failed = segments_append(&l->segments, b->address, l->frame.bytes, l->frame.length, e);
   if (failed) return failed; /* `writing` stays: the next one looks after what is left */
   l->seen = (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
+  l->measured = l->seen.address;
   shared_end_set(&w->written, &l->seen);
   atomic_store(&w->writing, 0);
   atomic_fetch_add(&w->appends, 1);
@@ -173,27 +174,55 @@ static int finish_frame(struct log *l, const struct building *b, int failed, ril
 
 /* ---- Taking turns ---- */
 
+/* A file that one began who died before telling the others. */
+static int adopt_segment(struct log *l, rille_error *e) {
+  uint64_t last = segments_last_first(&l->segments);
+  if (last == atomic_load(&l->control->words->segment)) return 0;
+  int failed = segments_flush_folder(&l->segments, e);
+  if (!failed) atomic_store(&l->control->words->segment, last);
+  return failed;
+}
+
 /* What the last one left who died while it wrote. */
 static int clear_writing(struct log *l, const struct log_end *end, rille_error *e) {
   uint64_t to = atomic_load(&l->control->words->writing);
   if (to == 0) return 0;
   int failed = segments_refresh(&l->segments, e);
+  if (!failed) failed = adopt_segment(l, e);
   if (!failed) failed = segments_zero(&l->segments, end->address, to, e);
   if (!failed) atomic_store(&l->control->words->writing, 0);
   return failed;
 }
 
-/* Where others have written since, the last file ends elsewhere. */
+/* Others may have begun a new file, also without writing to it; or written, and then the
+** last one ends elsewhere. Having read what they wrote tells neither. */
+static int follow_others(struct log *l, const struct log_end *end, rille_error *e) {
+  int failed = 0;
+  if (atomic_load(&l->control->words->segment) != segments_last_first(&l->segments))
+    failed = segments_refresh(&l->segments, e);
+  else if (end->address != l->measured) failed = segments_measure(&l->segments, e);
+  if (!failed) l->measured = end->address;
+  return failed;
+}
+
 static int catch_up_to_append(struct log *l, rille_error *e) {
   struct log_end end = log_written(l);
-  bool moved = end.address != l->seen.address;
   int failed = clear_writing(l, &end, e);
-  if (!failed && moved) failed = segments_refresh(&l->segments, e);
+  if (!failed) failed = follow_others(l, &end, e);
   return failed ? failed : log_catch_up(l, &end, e);
+}
+
+/* What others have written is read before they are kept waiting. A failure is met again. */
+static void catch_up_beforehand(struct log *l) {
+  pthread_mutex_lock(&l->lock);
+  struct log_end end = log_written(l);
+  if (!log_refuse_failed(l, NULL)) (void)log_catch_up(l, &end, NULL);
+  pthread_mutex_unlock(&l->lock);
 }
 
 int log_enter_append(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->appending);
+  catch_up_beforehand(l);
   bool taken = control_take(l->control, CONTROL_WRITER, true);
   pthread_mutex_lock(&l->lock);
   int failed = log_refuse_failed(l, e);
@@ -214,11 +243,13 @@ void log_leave_append(struct log *l) {
 /* A folder that could not be flushed fails the store for all: nobody can tell whether
 ** the successor would outlive a power cut. */
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
+  struct control_words *w = l->control->words;
   rille_error why = {0};
+  atomic_store(&w->writing, end); /* nothing is written, but a file may be left */
   int failed = segments_succeed(&l->segments, end, &why);
-  if (!failed) atomic_store(&l->control->words->segment, end);
-  if (failed == RILLE_IO)
-    atomic_store(&l->control->words->error, why.system ? (uint32_t)why.system : 1);
+  if (!failed) atomic_store(&w->segment, end);
+  if (!failed) atomic_store(&w->writing, 0);
+  if (failed == RILLE_IO) atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
   if (failed && e) *e = why;
   return failed;
 }

@@ -114,8 +114,9 @@ static int copy_index(struct backup *b) {
   int number = system_make_folder(folder);
   if (number) return error_system(b->error, number, "can't make %s", folder);
   pthread_mutex_lock(&b->log->lock);
-  failed = index_copy(b->log->index, folder, b->error);
+  failed = index_look(b->log->index, b->error);
   pthread_mutex_unlock(&b->log->lock);
+  if (!failed) failed = index_copy(b->log->index, folder, b->error);
   if (!failed && (number = system_flush_folder(folder)) != 0)
     failed = error_system(b->error, number, "can't flush %s", folder);
   return failed;
@@ -157,7 +158,9 @@ static int begin(struct backup *b, const char *folder) {
     return error_set(e, RILLE_INVALID, "%s exists: a backup needs a new name", folder);
   int number = system_entropy(&nonce, sizeof nonce);
   if (number) return error_system(e, number, "can't get random bytes");
-  int used = snprintf(b->to, sizeof b->to, "%s.new-%08x", folder, nonce);
+  int length = (int)strlen(folder); /* the other name stands beside it, also with a slash */
+  while (length > 1 && folder[length - 1] == '/') length--;
+  int used = snprintf(b->to, sizeof b->to, "%.*s.new-%08x", length, folder, nonce);
   if (used < 0 || (size_t)used >= sizeof b->to)
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
   number = system_make_folder(b->to);

@@ -27,7 +27,15 @@ static int open_words(const struct control *c, char *path, int *fd) {
   if (!system_join(path, SYSTEM_PATH_BYTES, c->folder, "control")) return ENAMETOOLONG;
   if (c->readonly) return system_open(path, SYSTEM_READ, fd);
   int number = system_open(path, SYSTEM_WRITE, fd);
-  return number == ENOENT ? system_open(path, SYSTEM_CREATE, fd) : number;
+  return number == ENOENT && c->alone ? system_open(path, SYSTEM_CREATE, fd) : number;
+}
+
+/* Others have other words mapped: to go on with these would be to ignore them. */
+static int refuse_words(const struct control *c, rille_error *e) {
+  return error_set(e, RILLE_CORRUPT,
+                   "%s/control was exchanged while other processes have the store open: close it "
+                   "in all of them, then it is made again",
+                   c->folder);
 }
 
 static int map_words(struct control *c, rille_error *e) {
@@ -35,6 +43,7 @@ static int map_words(struct control *c, rille_error *e) {
   void *page = NULL;
   uint64_t bytes = 0;
   int fd, number = open_words(c, path, &fd);
+  if (number == ENOENT && !c->readonly) return refuse_words(c, e);
   if (number) return error_system(e, number, "can't open %s", path);
   number = c->readonly ? system_size(fd, &bytes) : fill_file(fd);
   if (!number && c->readonly && bytes < CONTROL_BYTES) number = EINVAL;
@@ -74,12 +83,14 @@ void control_ready(struct control *c) {
   system_lock(c->fd, CONTROL_OPENING, SYSTEM_FREE, false);
 }
 
+static uint64_t generation_of(const struct control_words *w) {
+  return memcmp(w->magic, MAGIC, sizeof w->magic) == 0 ? atomic_load(&w->generation) : 0;
+}
+
 uint64_t control_generation(struct control *c) {
-  if (!c->words && (!system_is_locked(c->fd, CONTROL_PRESENCE) || map_words(c, NULL) != 0))
-    return 0;
-  return memcmp(c->words->magic, MAGIC, sizeof c->words->magic) == 0
-             ? atomic_load(&c->words->generation)
-             : 0;
+  if (!c->words && map_words(c, NULL) != 0) return 0;
+  uint64_t generation = generation_of(c->words);
+  return generation == c->before ? 0 : generation;
 }
 
 /* ---- Opening and closing ---- */
@@ -95,7 +106,8 @@ static int refuse_copy(const char *folder, rille_error *e) {
 /* Media that know no locks have no writers. */
 static int enter_to_read(struct control *c) {
   (void)system_lock(c->fd, CONTROL_OPENING, SYSTEM_SHARED, true);
-  (void)control_generation(c);
+  if (map_words(c, NULL) == 0 && !system_is_locked(c->fd, CONTROL_PRESENCE))
+    c->before = generation_of(c->words);
   return 0;
 }
 
@@ -107,7 +119,7 @@ static int enter_to_write(struct control *c, rille_error *e) {
   if (number) return error_system(e, number, "can't lock %s/store", c->folder);
   int failed = map_words(c, e);
   if (!failed && c->alone) make_words_anew(c);
-  return failed;
+  return failed || generation_of(c->words) || c->alone ? failed : refuse_words(c, e);
 }
 
 static int refuse_failed(const struct control *c, rille_error *e) {

@@ -18,8 +18,9 @@
 **
 **    generation  how many first openers there were; 0 while one is at work
 **    written     end of the log: all below it is whole. Set under WRITER
-**    writing     where the frame ends that is being written; 0: none is. Who takes
-**                WRITER and finds it set zeroes what its dead predecessor left
+**    writing     where the frame ends that is being written, or where a file begins
+**                that is being made; 0: neither. Who takes WRITER and finds it set zeroes
+**                what its dead predecessor left, or takes the file over
 **    durable     end of what a flush has reached. Set under FLUSHER
 **    flushing    1 from before a flush until its success is known. Who takes FLUSHER
 **                and finds it set can't tell what the kernel has told the dead, and
@@ -77,6 +78,7 @@ struct control {
   bool alone;                  /* PRESENCE is ours exclusively, and so is OPENING */
   const char *folder;          /* the caller's */
   struct control_words *words; /* NULL: readonly, and nobody has made them yet */
+  uint64_t before;             /* a reader's: their generation when nobody was there to write */
 };
 
 /* Opens the store's identity and takes OPENING, waiting for it, then PRESENCE.

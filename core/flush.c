@@ -14,6 +14,8 @@
 ** mended: what it may have lost is written again (R4). */
 #include "log.h"
 
+#include <assert.h>
+
 #include "error.h"
 
 #define FLUSH_NAP_US 10000 /* asleep beside a flusher, before one looks whether it lives */
@@ -101,6 +103,7 @@ static int look(struct log *l, uint64_t address, rille_error *e) {
 
 int log_flush(struct log *l, uint64_t address, rille_error *e) {
   if (l->options.readonly) return 0;
+  assert(address <= log_written(l).address); /* L10: or it would never be reached */
   for (;;) {
     uint32_t sequence = atomic_load(&l->control->words->sequence);
     int result = look(l, address, e);

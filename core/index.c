@@ -11,7 +11,6 @@
 #include "system.h"
 
 #define TABLES_MOST 32
-#define LOCK_FILE_BYTES (68u << 10) /* more than LMDB needs for INDEX_READERS_MOST */
 #define HEAD_FIXED_BYTES 16u
 #define SEAL_BYTES 4u
 #define HEAD_BYTES_MOST (HEAD_FIXED_BYTES + 8u * CHAIN_LEVELS + SEAL_BYTES)
@@ -115,6 +114,12 @@ static int resize(struct index *x, size_t bytes) {
   return code;
 }
 
+/* Whether some who died were still in the table of readers. */
+static bool free_dead(struct index *x) {
+  int dead = 0;
+  return mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
+}
+
 /* mdb_txn_begin, with the map held. */
 static int begin_txn(struct index *x, unsigned flags, MDB_txn **txn) {
   for (;;) {
@@ -122,6 +127,7 @@ static int begin_txn(struct index *x, unsigned flags, MDB_txn **txn) {
     int code = mdb_txn_begin(x->env, NULL, flags, txn);
     if (code == 0) return 0;
     pthread_rwlock_unlock(&x->map);
+    if (code == MDB_READERS_FULL && free_dead(x)) continue;
     if (code != MDB_MAP_RESIZED) return code;
     if ((code = resize(x, 0)) != 0) return code;
   }
@@ -190,7 +196,7 @@ static int begin_life(struct index *x) {
 /* LMDB makes its lock file by truncation and maps it: on a full disk, touching such
 ** a hole would end in a signal. So its blocks are written before. */
 static int fill_lock_file(const char *folder) {
-  static const uint8_t zeros[LOCK_FILE_BYTES];
+  static const uint8_t zeros[INDEX_LOCK_BYTES];
   char path[SYSTEM_PATH_BYTES];
   uint64_t bytes = 0;
   size_t put;
@@ -517,14 +523,9 @@ uint64_t index_readers(const struct index *x) {
   return count;
 }
 
-void index_clean(struct index *x) {
-  int dead;
-  (void)mdb_reader_check(x->env, &dead); /* what it can't tell it leaves */
-}
+void index_clean(struct index *x) { (void)free_dead(x); }
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
-  int failed = index_look(x, e); /* also makes the map as large as it is by now */
-  if (failed) return failed;
   pthread_rwlock_rdlock(&x->map);
   int code = mdb_env_copy2(x->env, to, 0);
   pthread_rwlock_unlock(&x->map);

@@ -21,15 +21,17 @@
 #ifndef RILLE_INDEX_H
 #define RILLE_INDEX_H
 
-#include "buffer.h"
 #include "frame.h"
 #include "overlay.h"
 
 #define INDEX_FORMAT 3
 #define INDEX_CHUNK_HEADS 8192u            /* heads a commit */
+#ifndef INDEX_MAP_BYTES /* a test has smaller ones */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
-#define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
 #define INDEX_READERS_MOST 1000u           /* processes at a time */
+#define INDEX_LOCK_BYTES (68u << 10)       /* more than LMDB needs for so many */
+#endif
+#define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
 
 struct index;
 
@@ -90,7 +92,8 @@ INTERNAL uint64_t index_bytes(const struct index *index);
 INTERNAL uint64_t index_readers(const struct index *index);
 /* Frees what processes have left there that died. */
 INTERNAL void index_clean(struct index *index);
-/* A copy, in one state, to the folder `to`, which must be there and empty. */
+/* A copy, in one state, to the folder `to`, which must be there and empty. Comes after
+** index_look, which knows how large it is. */
 INTERNAL int index_copy(struct index *index, const char *to, rille_error *error);
 
 /* A head or a word to be stored. */

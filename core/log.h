@@ -81,10 +81,11 @@ struct log {
   struct overlay fresh, old;
   bool has_old;                 /* it is to be folded, and changed by nobody */
   struct log_end seen, old_end; /* where the overlays end */
+  uint64_t measured;            /* where the log ended when the last file was looked at */
   uint64_t place_cell;          /* the last 64 KiB of log that have a place */
   uint64_t started;             /* up to here write-back has been started */
   struct buffer frame;          /* the append being built */
-  int failed;                   /* 0, or why nothing works any more */
+  _Atomic int failed;           /* 0, or why nothing works any more; set once */
   char why[256];
   struct log_work work;
 };

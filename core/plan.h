@@ -3,7 +3,7 @@
 ** Each item of a query has a driver: chains that hold all of its events and as few
 ** others as can be had. That is the rarest of its tags, or its stream, or all of its
 ** types together. The drivers of all items are walked as one (merge.h), and each
-** record is still held against the whole query. An item of a category alone has no
+** record is still held against the whole query. An item of a category or prefix alone has no
 ** driver: then everything has to be looked at.
 **
 ** Heads give the counts before anything is read, so the choice costs a look into the

@@ -17,13 +17,13 @@ static uint32_t hash_text(rille_text t) {
 
 static bool only_types(const rille_item *item) {
   return item->type_count && !item->tag_count && !item->stream.length && !item->category.length &&
-         !item->after;
+         !item->prefix.length && !item->after;
 }
 
 /* ---- Making ---- */
 
 static size_t text_bytes(const rille_item *item) {
-  size_t n = item->stream.length + item->category.length;
+  size_t n = item->stream.length + item->category.length + item->prefix.length;
   for (size_t i = 0; i < item->type_count; i++) n += item->types[i].length;
   for (size_t i = 0; i < item->tag_count; i++) n += item->tags[i].length;
   return n;
@@ -60,6 +60,7 @@ static void fill_query(struct query *q, const rille_item *items) {
     copy->tags = copy_list(q, items[i].tags, items[i].tag_count);
     copy->stream = copy_text(q, items[i].stream);
     copy->category = copy_text(q, items[i].category);
+    copy->prefix = copy_text(q, items[i].prefix);
     if (only_types(copy)) add_slots(q, i);
     else q->others[q->other_count++] = i;
   }
@@ -115,6 +116,11 @@ static bool has_tag(const struct record *r, rille_text tag) {
   return false;
 }
 
+static bool begins_with(rille_text stream, rille_text prefix) {
+  return stream.length >= prefix.length &&
+         (prefix.length == 0 || memcmp(stream.bytes, prefix.bytes, prefix.length) == 0);
+}
+
 static bool in_category(rille_text stream, rille_text category) {
   const char *dash = memchr(stream.bytes, '-', stream.length);
   size_t n = dash ? (size_t)(dash - stream.bytes) : stream.length;
@@ -125,6 +131,7 @@ static bool matches(const rille_item *item, const struct record *r) {
   if (r->position <= item->after || !has_type(item, r->type)) return false;
   if (item->stream.length && !text_equal(item->stream, r->stream)) return false;
   if (item->category.length && !in_category(r->stream, item->category)) return false;
+  if (!begins_with(r->stream, item->prefix)) return false;
   for (size_t i = 0; i < item->tag_count; i++)
     if (!has_tag(r, item->tags[i])) return false;
   return true;

@@ -303,6 +303,7 @@ typedef struct rille_item {
   size_t tag_count;
   rille_text stream;         /* empty: any */
   rille_text category;       /* the stream's name up to its first "-"; empty: any */
+  rille_text prefix;         /* what the stream's name begins with; empty: any */
   uint64_t after;            /* positions greater than this */
 } rille_item;
 

@@ -174,6 +174,18 @@ int segments_refresh(struct segments *s, rille_error *e) {
   return failed;
 }
 
+int segments_measure(struct segments *s, rille_error *e) {
+  pthread_rwlock_wrlock(&s->lock);
+  int failed = measure(s, e);
+  pthread_rwlock_unlock(&s->lock);
+  return failed;
+}
+
+int segments_flush_folder(struct segments *s, rille_error *e) {
+  int number = system_flush_folder(s->folder);
+  return number ? error_system(e, number, "can't flush %s", s->folder) : 0;
+}
+
 /* ---- Reading ---- */
 
 /* The last segment that starts at or below the address. */

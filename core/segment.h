@@ -10,8 +10,8 @@
 ** the frame: the flush then has no new length of the file to record.
 **
 ** Several processes may have the files open. Who appends holds the lock for that
-** (control.h) and has looked, by segments_refresh, whether another has begun a new
-** file; who reads looks when an address lies beyond what it knows.
+** (control.h) and has looked, by segments_refresh or segments_measure, how far others
+** have come; who reads looks when an address lies beyond what it knows.
 **
 ** Invariant (R1): before a successor's name exists, the file is cut at its end
 ** and flushed. Files are only ever read by system_read, never mapped: a damaged
@@ -57,9 +57,13 @@ INTERNAL void segments_close(struct segments *s);
 ** refused. */
 INTERNAL void segments_forget(struct segments *s);
 INTERNAL int segments_refuse_fork(rille_error *error);
-/* Looks in the folder for files that another process has begun; for who appends, also
-** where the last one ends. */
+/* Looks in the folder for files that another process has begun, and where the last one
+** ends. */
 INTERNAL int segments_refresh(struct segments *s, rille_error *error);
+/* Only where the last one ends, for who knows that none has been begun. */
+INTERNAL int segments_measure(struct segments *s, rille_error *error);
+/* Makes the names of all files durable. */
+INTERNAL int segments_flush_folder(struct segments *s, rille_error *error);
 
 /* A source's read (scan.h); the context is the struct segments. */
 INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,

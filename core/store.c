@@ -330,7 +330,8 @@ int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, ril
   uint64_t end;
   int failed = store_usable(h, e);
   if (failed) return failed;
-  return answer(h, log_cut(&h->shared->log, stream, before, &end, e), end, e);
+  failed = log_cut(&h->shared->log, stream, before, &end, e);
+  return answer(h, failed, end, e);
 }
 
 int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
@@ -464,7 +465,7 @@ static void fill_numbers(struct log *l, const struct log_end *end, rille_stats *
   s->segments = l->segments.count;
   s->created_us = l->identity.created_us;
   identity_text(l->identity.uuid, s->uuid);
-  if (!w) return;
+  if (!w || (l->options.readonly && !l->generation)) return; /* it follows nobody */
   s->appends = atomic_load(&w->appends);
   s->flushes = atomic_load(&w->flushes);
   s->folds = atomic_load(&w->folds);

@@ -277,7 +277,9 @@ static int finish_reading(struct verifying *v) {
   struct log *l = v->log;
   pthread_mutex_lock(&l->lock);
   v->beside_writers = l->generation != 0;
-  int failed = finish_locked(v);
+  struct log_end end = log_written(l);
+  int failed = log_catch_up(l, &end, &v->error); /* heads are found up to where it has */
+  if (!failed) failed = finish_locked(v);
   pthread_mutex_unlock(&l->lock);
   return failed;
 }

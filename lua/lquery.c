@@ -1,9 +1,11 @@
 /* lquery.c: what to read, from Lua tables: bounds, and items of a query. */
 #include "lrille.h"
 
-static const char *const item_fields[] = {"types", "tags", "stream", "category", "after", NULL};
-static const char *const all_fields[] = {"types",  "tags",  "stream",  "category", "after",
-                                         "before", "limit", "reverse", "explain",  NULL};
+static const char *const item_fields[] = {"types",  "tags",  "stream", "category",
+                                          "prefix", "after", NULL};
+static const char *const all_fields[] = {"types",   "tags",    "stream", "category",
+                                         "prefix",  "after",   "before", "limit",
+                                         "reverse", "explain", NULL};
 static const char *const read_fields[] = {"types", "tags",    "after",   "before",
                                           "limit", "reverse", "explain", NULL};
 
@@ -72,10 +74,12 @@ static void read_item(lua_State *L, int index, rille_item *item, rille_text **na
   *names += item->tag_count;
   read_name(L, index, "stream", &item->stream);
   read_name(L, index, "category", &item->category);
+  read_name(L, index, "prefix", &item->prefix);
 }
 
 static int is_item(const rille_item *i) {
-  return i->type_count || i->tag_count || i->stream.length || i->category.length;
+  return i->type_count || i->tag_count || i->stream.length || i->category.length ||
+         i->prefix.length;
 }
 
 static size_t count_names(lua_State *L, int index) {

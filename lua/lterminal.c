@@ -100,7 +100,8 @@ static int terminal_end_quietly(lua_State *L) {
   static const int signals[] = {SIGINT, SIGTERM, SIGPIPE};
   struct sigaction action = {.sa_handler = leave};
   (void)L;
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    sigaction(signals[i], &action, NULL);
   return 0;
 }
 

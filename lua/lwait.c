@@ -1,7 +1,8 @@
 /* lwait.c: store:wait: sleep until an event is there.
 **
 ** It sleeps in slices, and between two of them Lua may run its hooks, because that
-** is how ^C reaches a program that runs in a Lua of its own. */
+** is how ^C reaches a program that runs in a Lua of its own; and what is due and no
+** thread does is done, because what is waited for may be a flush. */
 #include "lrille.h"
 
 #include <math.h>
@@ -37,7 +38,9 @@ static int wait_until(lua_State *L, const struct store_handle *s, uint64_t posit
   rille_error e;
   for (;;) {
     if (!s->store) return error_push_closed(L, "store");
-    int result = rille_store_wait(s->store, position, slice_ms(end - seconds_now()), &e);
+    int result = rille_store_poll(s->store, &e);
+    if (result == 0)
+      result = rille_store_wait(s->store, position, slice_ms(end - seconds_now()), &e);
     if (result < 0) return error_push(L, &e);
     if (result == 0 || seconds_now() >= end) {
       lua_pushboolean(L, result == 0);

@@ -382,10 +382,7 @@ static const struct {
      "\n"
      "function commands.rebuild(options)\n"
      "  local begun = core.terminal.seconds()\n"
-     "  local store <close>, message, code = rille.open(options.store, { create = false, rebuild = true })\n"
-     "  if not store and code == \"busy\" then\n"
-     "    message = message .. \"; an index is made anew only when nobody else has the store open\"\n"
-     "  end\n"
+     "  local store <close>, message = rille.open(options.store, { create = false, rebuild = true })\n"
      "  if not store then screen.fail(message) end\n"
      "  local events = store:head()\n"
      "  close(store)\n"
@@ -414,7 +411,7 @@ static const struct {
      "end\n"
      "\n"
      "return commands\n"
-     , 9796},
+     , 9653},
     {"rille.event",
      "-- event.lua: what can be an event, for the command `rille`: the checks that append\n"
      "-- makes, made beforehand, so that a refusal can name the line it is about and a bad\n"

@@ -61,6 +61,7 @@ local function some_item()
     tags = one_in(2) and some_names(TAGS, rare_tag) or nil,
     stream = one_in(4) and pick(STREAMS) or nil,
     category = one_in(5) and pick(CATEGORIES):match ".+" or nil,
+    prefix = one_in(5) and pick(STREAMS):sub(1, any(1, 9)) or nil,
   }
 end
 

@@ -2,8 +2,9 @@
 --
 -- A commit is never split: an append holds one commit or several whole ones, so that
 -- whatever happens, the store ends with a commit. How far an earlier import came is
--- the version of the stream "commits", and each append expects that version: two
--- imports at once can't mix, the second gets a conflict.
+-- the version of the stream "commits", and each append expects that version. Two
+-- imports at once can't mix: what the other has written is known by its ids, or the
+-- expectation fails.
 -- One commit of more than 64 MiB of events (some 200 000 files) is refused, as every
 -- append of that size.
 
@@ -59,8 +60,10 @@ function import.run(store, source, options)
     local written, failure = append(parts_of(batch, known))
     if not written then return nil, failure end
     known = known + #batch
-    done.commits, done.events, done.appends = done.commits + #batch, done.events + size,
-      done.appends + 1
+    if not written.duplicate then
+      done.commits, done.events, done.appends = done.commits + #batch, done.events + size,
+        done.appends + 1
+    end
     batch, size = {}, 0
     if options.acknowledged then options.acknowledged(written.last, known) end
     return true

@@ -231,10 +231,7 @@ end
 
 function commands.rebuild(options)
   local begun = core.terminal.seconds()
-  local store <close>, message, code = rille.open(options.store, { create = false, rebuild = true })
-  if not store and code == "busy" then
-    message = message .. "; an index is made anew only when nobody else has the store open"
-  end
+  local store <close>, message = rille.open(options.store, { create = false, rebuild = true })
   if not store then screen.fail(message) end
   local events = store:head()
   close(store)

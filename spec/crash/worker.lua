@@ -4,6 +4,7 @@
 --
 -- It tells each step in a line of its own, unbuffered, after the step.
 local rille = assert(package.loadlib(os.getenv "RILLE_MODULE", "luaopen_rille"))()
+local contest = require "spec.crash.contest"
 local work = require "spec.crash.work"
 
 io.stdout:setvbuf "no"
@@ -120,6 +121,10 @@ function jobs.answer(path, readonly)
   end
   say("closed", select(3, store:close()) or "ok")
 end
+
+---Appends beside others (contest.lua); how often, at the end.
+function jobs.compete(path, w) say(contest.compete(rille, path, tonumber(w))) end
+function jobs.follow(path, w) say(contest.follow(rille, path, tonumber(w))) end
 
 local job = table.remove(arg, 1)
 jobs[job](table.unpack(arg))

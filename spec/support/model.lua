@@ -65,6 +65,7 @@ local function matches(item, event)
   end
   if item.stream and item.stream ~= event.stream then return false end
   if item.category and item.category ~= event.stream:match "^[^-]*" then return false end
+  if item.prefix and event.stream:sub(1, #item.prefix) ~= item.prefix then return false end
   return event.position > (item.after or 0)
 end
 
@@ -102,7 +103,8 @@ end
 ---A list of items, or one item, with bounds.
 function model:all(query)
   local items = #query > 0 and query or
-    { { types = query.types, tags = query.tags, stream = query.stream, category = query.category } }
+    { { types = query.types, tags = query.tags, stream = query.stream, category = query.category,
+        prefix = query.prefix } }
   return self:select("position", query, function(event) return matches_any(items, event) end)
 end
 

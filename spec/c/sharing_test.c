@@ -1,0 +1,266 @@
+/* sharing_test.c: processes that come and go, fork, wake each other and share their
+** flushes, with nobody dying in the midst of it. */
+#define _GNU_SOURCE
+#include "processes.h"
+
+#ifndef __linux__
+int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched on Linux") < 0; }
+#else
+
+#include "calls.h"
+
+#define ROUNDS 11
+#define NAP_US 250000 /* how long who waits would sleep if nobody woke it: core/flush.c */
+
+static struct shared {
+  _Atomic int ready, go, waiting;
+  _Atomic int64_t appended_us[ROUNDS + 1], woken_us[ROUNDS + 1];
+} *shared;
+
+static char path[300];
+
+static void begin(const char *name) {
+  strcpy(path, path_of(name));
+  if (!shared) shared = share(sizeof *shared);
+  memset((void *)shared, 0, sizeof *shared);
+  call_watch = NULL;
+}
+
+/* ---- Forks ---- */
+
+static rille_store *inherited;
+static rille_reader *inherited_reader;
+
+static int use_inherited(void *context) {
+  rille_error e = {0};
+  rille_event event;
+  rille_reader *reader;
+  (void)context;
+  CHECK(put(inherited, "s", RILLE_EXPECT_ANY, "x", 1, &e) == RILLE_CLOSED);
+  CHECK(strstr(e.message, "forked") != NULL);
+  CHECK(rille_store_read(inherited, NULL, &reader, NULL) == RILLE_CLOSED);
+  int result;
+  while ((result = rille_reader_next(inherited_reader, &event, NULL)) == 1) continue;
+  CHECK(result == 0 || result == RILLE_CLOSED); /* it may have had the bytes already */
+  CHECK(rille_store_wait(inherited, 9, 0, NULL) == RILLE_CLOSED);
+  CHECK(rille_store_sync(inherited, NULL) == RILLE_CLOSED);
+  rille_reader_end(inherited_reader);
+  CHECK(rille_store_close(inherited) == 0);
+  rille_store *own = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(rille_store_head(own) >= 1 && put_one(own, "s") == 0);
+  CHECK(rille_store_close(own) == 0);
+  return 0;
+}
+
+/* RILLE_BUSY where somebody else has the store open. */
+static int rebuild(void *context) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  rille_store *store;
+  (void)context;
+  o.rebuild = 1;
+  int result = rille_store_open(path, &o, &store, NULL);
+  if (result >= 0) rille_store_close(store);
+  return -result;
+}
+
+static void a_child_opens_the_store_for_itself(void) {
+  rille_event event;
+  begin("parent");
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, true);
+  inherited = open_with(path, &o);
+  CHECK(put_one(inherited, "s") == 0);
+  CHECK(rille_store_read(inherited, NULL, &inherited_reader, NULL) == 0);
+  for (int i = 0; i < 3; i++) {
+    CHECK(wait_for(start(use_inherited, NULL)) == 0);
+    CHECK(wait_for(start(rebuild, NULL)) == -RILLE_BUSY);
+    CHECK(put_one(inherited, "s") == 0);
+  }
+  CHECK(rille_reader_next(inherited_reader, &event, NULL) == 1);
+  rille_reader_end(inherited_reader);
+  check_reopened(inherited, path, 7);
+}
+
+static int stay(void *context) {
+  (void)context;
+  atomic_store(&shared->ready, 1);
+  wait_until(&shared->go, 1);
+  return 0;
+}
+
+static int open_and_fork(void *context) {
+  (void)context;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0);
+  start(stay, NULL);
+  while (pause() < 0) continue;
+  return 0;
+}
+
+static void a_child_holds_no_lock_of_its_parents(void) {
+  begin("orphan");
+  pid_t pid = start(open_and_fork, NULL);
+  wait_until(&shared->ready, 1);
+  CHECK(wait_for(start(rebuild, NULL)) == -RILLE_BUSY);
+  kill(pid, SIGKILL);
+  CHECK(wait_for(pid) == KILLED);
+  CHECK(rebuild(NULL) == 0);
+  atomic_store(&shared->go, 1);
+}
+
+/* ---- Waking ---- */
+
+static int wait_for_events(void *context) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  o.readonly = context != NULL;
+  rille_store *store = open_with(path, &o);
+  for (int i = 1; i <= ROUNDS; i++) {
+    atomic_store(&shared->waiting, i);
+    CHECK(rille_store_wait(store, (uint64_t)i, PATIENCE_US / 1000, NULL) == 0);
+    atomic_store(&shared->woken_us[i], now_us());
+    CHECK(rille_store_head(store) >= (uint64_t)i);
+  }
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
+static int compare(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Of several, in the middle: this machine may be busy with other things. */
+static void check_woken(void) {
+  int64_t us[ROUNDS];
+  for (int i = 0; i < ROUNDS; i++) us[i] = shared->woken_us[i + 1] - shared->appended_us[i + 1];
+  qsort(us, ROUNDS, sizeof *us, compare);
+  printf("       woken after %lld us, at most %lld\n", (long long)us[ROUNDS / 2],
+         (long long)us[ROUNDS - 1]);
+  CHECK(us[ROUNDS / 2] < NAP_US / 4);
+}
+
+static void who_waits_is_woken(void) {
+  for (intptr_t readonly = 0; readonly < 2; readonly++) {
+    begin("waiting");
+    rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+    pid_t pid = start(wait_for_events, (void *)readonly);
+    for (int i = 1; i <= ROUNDS; i++) {
+      wait_until(&shared->waiting, i);
+      usleep(5000);
+      CHECK(put_one(store, "s") == 0);
+      atomic_store(&shared->appended_us[i], now_us());
+    }
+    CHECK(wait_for(pid) == 0);
+    check_woken();
+    CHECK(rille_store_close(store) == 0);
+    remove_store(path);
+  }
+}
+
+/* ---- The background ---- */
+
+static void an_interval_flushes_by_itself(void) {
+  begin("interval");
+  rille_options o = options_of(RILLE_SYNC_INTERVAL, true);
+  o.sync_interval_ms = 20;
+  rille_store *store = open_with(path, &o);
+  int64_t end = now_us() + PATIENCE_US;
+  for (int i = 0; i < 50; i++) CHECK(put_one(store, "s") == 0);
+  CHECK(rille_store_head(store) == 50);
+  while (rille_store_durable(store) < 50 && now_us() < end) usleep(1000);
+  CHECK(rille_store_durable(store) == 50);
+  CHECK(stats_of(store).flushes < 25);
+  check_reopened(store, path, 50);
+}
+
+/* ---- Sharing a flush ---- */
+
+#define APPENDERS 8
+#define APPENDS 100
+#define FLUSH_US 500 /* at least, so that there is something to share on any disk */
+
+static int be_slow(const struct call *c) {
+  if (c->kind == CALL_FLUSH && c->done) usleep(FLUSH_US);
+  return 0;
+}
+
+static int append_many(void *context) {
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = be_slow;
+  atomic_fetch_add(&shared->ready, 1);
+  wait_until(&shared->go, 1);
+  for (int i = 0; i < APPENDS; i++) CHECK(put_one(store, context) == 0);
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
+static void appenders_share_flushes(void) {
+  pid_t pids[APPENDERS];
+  begin("together");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  for (int i = 0; i < APPENDERS; i++) pids[i] = start(append_many, "s");
+  wait_until(&shared->ready, APPENDERS);
+  uint64_t before = stats_of(store).flushes;
+  atomic_store(&shared->go, 1);
+  for (int i = 0; i < APPENDERS; i++) CHECK(wait_for(pids[i]) == 0);
+  rille_stats stats = stats_of(store);
+  double each = (double)stats.appends / (double)(stats.flushes - before);
+  printf("       %.1f appends a flush, of %d processes\n", each, APPENDERS);
+  CHECK(stats.appends == APPENDERS * APPENDS && each > 1.5);
+  check_reopened(store, path, APPENDERS * APPENDS);
+}
+
+/* ---- Coming and going ---- */
+
+#define OPENERS 20
+#define OPENINGS 4
+
+static int come_and_go(void *context) {
+  char name[32];
+  sprintf(name, "stream-%d", (int)(intptr_t)context);
+  test_random += (uint64_t)getpid();
+  atomic_fetch_add(&shared->ready, 1);
+  wait_until(&shared->go, 1);
+  for (int i = 0; i < OPENINGS; i++) {
+    rille_options o = options_of(one_in(2) ? RILLE_SYNC_ALWAYS : RILLE_SYNC_NEVER, one_in(2));
+    rille_store *store = open_with(path, &o);
+    if (!store) return 1;
+    CHECK(put(store, name, i ? i : RILLE_EXPECT_NONE, "x", 1, NULL) == 0);
+    CHECK(rille_store_close(store) == 0);
+    usleep(random_below(3000));
+  }
+  return 0;
+}
+
+static void remove_index(void) {
+  char command[400];
+  sprintf(command, "rm -rf '%s/index'", path);
+  CHECK(system(command) == 0);
+}
+
+/* Whether the store is there yet, who repairs it, who is the last: all are raced for. */
+static void all_may_come_and_go_at_once(void) {
+  for (int round = 0; round < 3; round++) {
+    pid_t pids[OPENERS];
+    begin("raced-for");
+    for (int i = 0; i < OPENERS; i++) pids[i] = start(come_and_go, (void *)(intptr_t)i);
+    wait_until(&shared->ready, OPENERS);
+    atomic_store(&shared->go, 1);
+    for (int i = 0; i < OPENERS; i++) CHECK(wait_for(pids[i]) == 0);
+    check_reopened(open_store(path, RILLE_SYNC_ALWAYS), path, OPENERS * OPENINGS);
+    remove_index();
+    check_reopened(open_store(path, RILLE_SYNC_ALWAYS), path, OPENERS * OPENINGS);
+    remove_store(path);
+  }
+}
+
+static const struct test tests[] = {
+    {"a child opens the store for itself", a_child_opens_the_store_for_itself},
+    {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
+    {"who waits is woken", who_waits_is_woken},
+    {"an interval flushes by itself", an_interval_flushes_by_itself},
+    {"appenders share flushes", appenders_share_flushes},
+    {"all may come and go at once", all_may_come_and_go_at_once},
+};
+TEST_MAIN(tests)
+
+#endif

@@ -1,0 +1,99 @@
+-- mutants_spec.lua: the tests of several processes find the faults they are for: each is
+-- planted in a copy of one file of the core (crash/mutants.lua), which is linked with the
+-- rest of the library, and the test must fail then. Without a fault it must pass.
+--
+-- The quick ones are all tried; with RILLE_SOAK those, too, that need seconds of chance.
+local mutants = require "spec.crash.mutants"
+local process = require "spec.support.process"
+local scratch = require "spec.support.scratch"
+local trial = require "spec.crash.trial"
+local values = require "spec.support.values"
+
+values.seed("mutants_spec")
+
+local BUILD = os.getenv "RILLE_BUILD" or "build"
+local SOAK = os.getenv "RILLE_SOAK"
+local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
+local PATIENCE = 60 -- seconds, for a program that a fault makes wait
+
+local function shell(command, ...)
+  local output, status = process.run(command:format(...))
+  if status ~= 0 then error(("%d: %s\n%s"):format(status, command:format(...), output)) end
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- The object file of the mutated file.
+local function mutate(mutant)
+  local text = read(mutant.file)
+  local from, to = text:find(mutant.text, 1, true)
+  assert(from, "its text is not in " .. mutant.file)
+  assert(not text:find(mutant.text, to, true), "its text is in the file twice")
+  local name = mutant.file:match "[^/]+$"
+  local path = scratch.file(name, text:sub(1, from - 1) .. mutant.with .. text:sub(to + 1))
+  shell(COMPILE .. "-c '%s' -o '%s.o'", path, path)
+  return path .. ".o", name
+end
+
+local programs = {}
+
+-- Object file of a program of spec/c, compiled once.
+local function object_of(program)
+  if not programs[program] then
+    programs[program] = ("%s/%s.o"):format(scratch.folder, program)
+    shell(COMPILE .. "-c spec/c/%s_test.c -o '%s'", program, programs[program])
+  end
+  return programs[program]
+end
+
+local function run_program(object, program, part)
+  local path = scratch.path(program)
+  shell("${CC:-cc} -o '%s' '%s' '%s' %s/librille.a -llmdb -lpthread", path, object_of(program), object, BUILD)
+  local output, status = process.run(("TMPDIR='%s' timeout %d '%s' %d '%s'"):format(scratch.folder, PATIENCE, path,
+    math.random(1 << 30), part))
+  assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
+  return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
+end
+
+-- A module with the fault.
+local function link_module(object, name)
+  local path = scratch.path "module.so"
+  shell("${CC:-cc} -shared -o '%s' '%s' $(ls %s/core/*.o | grep -v '/%s') %s/lua/*.o -llmdb -lpthread", path, object,
+    BUILD, name:gsub("c$", "o"), BUILD)
+  return path
+end
+
+local function run_contest(object, name)
+  return pcall(trial.hold, 2, link_module(object, name))
+end
+
+-- Whether the tests behave: fail, or pass where there is no fault.
+local function check(mutant, how, passed, output)
+  if passed == (mutant.sound or false) then return end
+  error(("%s, %s: %s"):format(mutant.name, how, mutant.sound and tostring(output) or "it was not found"), 0)
+end
+
+local function is_sanitized() return (os.getenv "LD_PRELOAD" or ""):find "asan" end
+
+describe("a fault is found:", function()
+  local chosen = math.random(#mutants - 1)
+  for number, mutant in ipairs(mutants) do
+    local by_contest = mutant.contest and (SOAK or not mutant.c and number % 2 == chosen % 2)
+    if mutant.c or by_contest or SOAK then
+      it(mutant.name, function()
+        if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
+        local object, name = mutate(mutant)
+        if mutant.c and not (mutant.sound and not SOAK) then
+          check(mutant, mutant.c[1], run_program(object, mutant.c[1], mutant.c[2]))
+        end
+        if by_contest then check(mutant, "contest", run_contest(object, name)) end
+        if mutant.kills and SOAK then check(mutant, "kill", run_program(object, "kill", "")) end
+      end)
+    end
+  end
+end)
