@@ -341,15 +341,15 @@ RILLE_API size_t rille_reader_item(const rille_reader *reader);
 typedef struct rille_explanation {
   int scan;                  /* 1: along the log; 0: along the chains */
   uint64_t events;           /* in the range of the query: positions, or the stream's versions */
-  uint64_t members;          /* of the chains in that range, or a few more; where the query has
-                                no chains that hold all it asks for: as many as events */
+  uint64_t members;          /* of the chains in that range, or a few more; counted until a
+                                scan was known to be cheaper. No chains: as many as events */
   size_t chain_count;        /* also where the log was cheaper */
 } rille_explanation;
 
 typedef struct rille_chain {
   const char *kind;          /* "stream", "type", "tag" */
   rille_text name;           /* lives until the reader's end */
-  uint64_t count;            /* its members in the range, or a few more */
+  uint64_t count;            /* its members, counted in the same way */
 } rille_chain;
 
 /* Before the first step. */
