@@ -20,6 +20,7 @@
 static const struct settings full = {.rounds = 5, .single_appends = 3000,
                                      .single_unsynced_appends = 20000, .batch_appends = 20,
                                      .scan_events = 1000000, .stream_reads = 2000,
+                                     .tag_reads = 5000, .frequent_tag_reads = 5,
                                      .large_events = 10000000, .turn_s = 1,
                                      .folded_streams = 1000000, .growth_events = 1000000,
                                      .followed_events = 1000, .full_size = true};
@@ -27,6 +28,7 @@ static const struct settings full = {.rounds = 5, .single_appends = 3000,
 static const struct settings quick = {.rounds = 3, .single_appends = 500,
                                       .single_unsynced_appends = 5000, .batch_appends = 10,
                                       .scan_events = 100000, .stream_reads = 500,
+                                      .tag_reads = 1000, .frequent_tag_reads = 5,
                                       .large_events = 1000000, .turn_s = 0.3,
                                       .folded_streams = 100000, .growth_events = 100000,
                                       .followed_events = 200};

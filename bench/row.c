@@ -1,5 +1,5 @@
 /* row.c: the rows, and what those do that one process runs alone. The others stand in
-** processes.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
+** processes.c, tags.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
 **
 ** A turn ends early after TURN_MOST_NS, so that a slow disk gives fewer samples, not a
 ** long wait.
@@ -21,6 +21,7 @@
 #include "play.h"
 #include "probe.h"
 #include "processes.h"
+#include "tags.h"
 
 #define TURN_MOST_NS 5000000000u
 #define APPEND_STREAMS 10000
@@ -330,6 +331,11 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 #define STREAM_METRICS                                                                  \
   {{"mean", "us a stream", "us", true}, {"p50", "p50 us", "us", true},                  \
    {"p99", "p99 us", "us", true}}
+#define TAG_READERS                                                                     \
+  {{"rille", &peer_rille, false, BY_THE_INDEX}, {"SQLite", &peer_sqlite, false, 0},     \
+   {"LMDB", &peer_lmdb, false, 0}, {"rille, all", &peer_rille, false, PAST_EVERY_EVENT}}
+#define TAG_METRICS                                                                     \
+  {{"mean", "us a tag", "us", true}, {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}}
 #define OPEN_METRICS                                                                    \
   {{"open", "ms", "ms", true}, {"read", "stream read too", "ms", true}}
 
@@ -382,7 +388,7 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
   {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
    {"p99", "p99 us", "us", true}, {"an_id", "B of index/id", "B", true}}
 
-/* In this order: scan and stream read the filled stores before the batches make
+/* In this order: scan, stream and tag read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
 const struct row rows[] = {
@@ -395,6 +401,10 @@ const struct row rows[] = {
   {{"scan", "reading everything", READERS, {{"events", "events/s", "1/s", false}},
     {{NULL, 8e6, 0}}}, run_scan, false},
   {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream, false},
+  {{"tag", "reading a tag that ten events have", READERS, TAG_METRICS, {{NULL, 15, 0}}}, run_tag,
+   false},
+  {{"tag-frequent", "reading a tag that hundreds have, by its chain and past every event",
+    TAG_READERS, TAG_METRICS, {{0}}}, run_tag_frequent, false},
   {{"batch", "1000 events an append, durable", DURABLE, BATCH_METRICS,
     {{"SQLite FULL", 10, 0}}}, run_batch, false},
   {{"batch-unsynced", "1000 events an append, not synced", UNSYNCED, BATCH_METRICS, {{0}}},

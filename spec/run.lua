@@ -5,9 +5,11 @@
 -- Each has a process of its own, so that a crash has a name; WORKERS of them run at
 -- a time. RILLE_PRELOAD is a library (AddressSanitizer's) to be loaded into those
 -- that run Lua. The last line is "N passed, N failed, N skipped"; exit 0 only if
--- something passed and nothing failed.
+-- something passed and nothing failed. What hangs is ended after HANG_SECONDS, where the
+-- system has `timeout`: it has failed.
 
 local WORKERS = 2
+local HANG_SECONDS = os.getenv "RILLE_SOAK" and 36000 or 600
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local PRELOAD = os.getenv "RILLE_PRELOAD" or ""
 
@@ -64,8 +66,11 @@ end
 local scratch = lines 'mktemp -d "${TMPDIR:-/tmp}/rille-tests-XXXXXX"'[1]
 assert(scratch and scratch ~= "", "can't make a temporary folder")
 
+local bound = lines "command -v timeout"[1] and ("timeout -k 5 %d "):format(HANG_SECONDS) or ""
+
 local function start(job)
-  job.pipe = assert(io.popen(("TMPDIR=%s exec %s 2>&1"):format(quoted(scratch), job.command)))
+  job.pipe = assert(io.popen(("TMPDIR=%s exec %s%s 2>&1"):format(quoted(scratch), bound,
+    job.command)))
 end
 
 ---Counts in the last line, and what is wrong with the process itself.
@@ -75,6 +80,8 @@ local function judge(job, how, status)
   job.skipped = tonumber(rest and rest:match "(%d+) skipped") or 0
   if how == "signal" or status > 128 then
     job.fault = "crashed: signal " .. (how == "signal" and status or status - 128)
+  elseif bound ~= "" and status == 124 then
+    job.fault = ("did not end in %d s"):format(HANG_SECONDS)
   elseif not passed then
     job.fault = "ended without a result, with status " .. status
   elseif status ~= 0 and job.failed == 0 then
