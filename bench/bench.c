@@ -20,6 +20,7 @@
 static const struct settings full = {.rounds = 5, .single_appends = 3000,
                                      .single_unsynced_appends = 20000, .batch_appends = 20,
                                      .scan_events = 1000000, .stream_reads = 2000,
+                                     .tag_reads = 5000, .frequent_tag_reads = 5,
                                      .large_events = 10000000, .turn_s = 1,
                                      .folded_streams = 1000000, .growth_events = 1000000,
                                      .followed_events = 1000, .full_size = true};
@@ -27,6 +28,7 @@ static const struct settings full = {.rounds = 5, .single_appends = 3000,
 static const struct settings quick = {.rounds = 3, .single_appends = 500,
                                       .single_unsynced_appends = 5000, .batch_appends = 10,
                                       .scan_events = 100000, .stream_reads = 500,
+                                      .tag_reads = 1000, .frequent_tag_reads = 5,
                                       .large_events = 1000000, .turn_s = 0.3,
                                       .folded_streams = 100000, .growth_events = 100000,
                                       .followed_events = 200};
@@ -42,12 +44,12 @@ struct command {
 static void usage(FILE *to) {
   fprintf(to,
           "bench [--quick] [--all] [--rounds N] [--only ROW]... [--dir FOLDER] [--json] [--help]\n"
-          "  --quick      less of everything: under 20 s instead of under 3 minutes\n"
+          "  --quick      less of everything: about a minute instead of under 10\n"
           "  --all        the heavy rows, too\n"
           "  --rounds N   each contender gets N turns a row, 1 to %d (default %u, quick %u)\n"
           "  --only ROW   this row; may be given several times\n"
           "  --dir FOLDER on the disk to be measured (default %s); what is made\n"
-          "               there, up to 5 GB, is removed at the end\n"
+          "               there, up to 9 GB, is removed at the end\n"
           "  --json       one JSON object a line\n"
           "Rows:\n", ROUNDS_MOST, full.rounds, quick.rounds, DEFAULT_DIR);
   for (size_t i = 0; i < row_count; i++)

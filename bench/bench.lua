@@ -15,7 +15,7 @@ do
   local i = 1
   while arg[i] do
     if arg[i] == "--quick" then options.quick, options.rounds = true, 3
-    elseif arg[i] == "--all" then -- heavy rows of bench.c
+    elseif arg[i] == "--all" then options.all = true -- heavy rows of bench.c
     elseif arg[i] == "--json" then options.json = true
     elseif arg[i] == "--rounds" then i, options.rounds = i + 1, assert(math.tointeger(tonumber(arg[i + 1])))
     elseif arg[i] == "--dir" then i, options.dir = i + 1, assert(arg[i + 1])
@@ -34,7 +34,7 @@ local REDUCERS = {
   field = [[return { initial = { balance = 0 }, on = {
     Deposited = function(state, event) state.balance = state.balance + event.data.amount end,
     Withdrawn = function(state, event) state.balance = state.balance - event.data.amount end } }]],
-  unhandled = [[return { initial = { n = 0 }, on = { Closed = function(state) state.n = state.n + 1 end } }]],
+  rare = [[return { initial = { n = 0 }, on = { Closed = function(state) state.n = state.n + 1 end } }]],
 }
 
 -- Wall-clock seconds of a resolution that Lua itself does not have: rille's events
@@ -61,7 +61,7 @@ local function make_parts()
   local parts = {}
   for i = 1, BATCH do
     parts[i] = { stream = ("account-%08d"):format((next_random(STREAMS))), events = {
-      type = i % 2 == 0 and "Deposited" or "Withdrawn",
+      type = i == BATCH and "Closed" or i % 2 == 0 and "Deposited" or "Withdrawn",
       data = { amount = i, currency = "EUR", memo = MEMO } } }
   end
   return parts
@@ -146,12 +146,12 @@ fill(filled)
 assert(filled:close())
 local store = assert(rille.open(dir .. "/filled.rille"))
 
-local appends, peers, field, unhandled, iterate = {}, {}, {}, {}, {}
+local appends, peers, field, rare, iterate = {}, {}, {}, {}, {}
 for round = 1, options.rounds do
   appends[round] = append_turn(store)
   peers[#peers + 1] = sqlite_turn()
   field[round] = fold_turn(store, "field")
-  unhandled[round] = fold_turn(store, "unhandled")
+  rare[round] = fold_turn(store, "rare")
   iterate[round] = iterate_turn(store)
 end
 if not options.json then
@@ -160,7 +160,7 @@ if not options.json then
 end
 report("append of 1000 tables, durable", "events/s", appends, 4, peers)
 report("fold, a reducer that touches one field", "events/s", field, 1.5e6)
-report("fold, events without a handler", "events/s", unhandled, 8e6)
+report("fold, a type of one event in 1000: passed by", "events/s", rare, 8e6)
 report("iterate, a plain table an event", "events/s", iterate)
 assert(store:close())
 assert(clock_store:close())

@@ -29,12 +29,13 @@ static void fill(struct fixture *f,
     f->peer->append(handle, batch, BATCH_EVENTS);
   }
   f->peer->close(handle);
+  f->workload.rare_tags = 0;   /* what is appended later has no more tags than the row says */
   scratch_settle();
 }
 
 static bool is_same(const struct filling *a, const struct filling *b) {
   return a->events == b->events && a->streams == b->streams && a->tags_each == b->tags_each &&
-         a->own_tag == b->own_tag;
+         a->own_tag == b->own_tag && a->rare_tags == b->rare_tags;
 }
 
 static struct fixture *find(const struct peer *peer, const struct filling *filling) {
@@ -56,6 +57,7 @@ struct fixture *fixture_fill(const struct peer *peer, const struct filling *fill
   scratch_path(f->path, name);
   workload_init(&f->workload, filling->streams, filling->tags_each, FIXTURE_SEED);
   f->workload.own_tag = filling->own_tag;
+  if (filling->rare_tags) f->workload.rare_tags = workload_rare_tags(filling->events);
   fill(f, progress);
   return f;
 }
@@ -64,6 +66,6 @@ struct fixture *fixture_get(const struct peer *peer, uint64_t events, size_t tag
                             void (*progress)(const char *what, uint64_t done, uint64_t all)) {
   struct filling filling = {.events = events,
                             .streams = (uint32_t)(events / FIXTURE_STREAM_EVENTS),
-                            .tags_each = tags_each};
+                            .tags_each = tags_each, .rare_tags = tags_each > 0};
   return fixture_fill(peer, &filling, progress);
 }

@@ -13,7 +13,7 @@ struct filling {
   uint64_t events;
   uint32_t streams;
   size_t tags_each;
-  bool own_tag;                     /* see workload.h */
+  bool own_tag, rare_tags;          /* see workload.h */
 };
 
 struct fixture {
@@ -29,7 +29,8 @@ struct fixture {
 struct fixture *fixture_fill(const struct peer *peer, const struct filling *filling,
                              void (*progress)(const char *what, uint64_t done, uint64_t all));
 
-/* The same, with FIXTURE_STREAM_EVENTS in each stream. */
+/* The same, with FIXTURE_STREAM_EVENTS in each stream; where events have tags, some have
+** a rare one, too. */
 struct fixture *fixture_get(const struct peer *peer, uint64_t events, size_t tags_each,
                             void (*progress)(const char *what, uint64_t done, uint64_t all));
 

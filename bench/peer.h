@@ -21,6 +21,7 @@ struct peer_mode {
   bool unless;       /* each append is refused if its first event's tag has come again since
                      ** the append before */
   bool readonly;
+  bool every_event;  /* a tag is read without its chain, by a look at every event */
 };
 
 /* What was read, so that nobody gets away with less: all contenders must come
@@ -50,6 +51,7 @@ struct peer {
   void (*append)(void *handle, const struct input *events, size_t n);   /* one transaction */
   void (*scan)(void *handle, struct tally *tally);                      /* in order of position */
   void (*read_stream)(void *handle, rille_text stream, struct tally *tally);
+  void (*read_tag)(void *handle, rille_text tag, struct tally *tally);  /* in order of position */
   uint64_t (*log_bytes)(void *handle);                                  /* rille only */
   uint64_t (*flushes)(void *handle);       /* of all processes; NULL: does not count them */
   void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loops only */

@@ -181,10 +181,28 @@ static void lmdb_read_stream(void *handle, rille_text stream, struct tally *tall
   mdb_txn_reset(h->read);
 }
 
+static void lmdb_read_tag(void *handle, rille_text tag, struct tally *tally) {
+  struct handle *h = handle;
+  MDB_cursor *cursor;
+  MDB_val key = value_of(tag.bytes, tag.length), position, value;
+  check(mdb_txn_renew(h->read), "renew");
+  check(mdb_cursor_open(h->read, h->tags, &cursor), "cursor");
+  int result = mdb_cursor_get(cursor, &key, &position, MDB_SET_KEY);
+  while (result == 0) {
+    check(mdb_get(h->read, h->events, &position, &value), "get");
+    tally_value(tally, &position, &value);
+    result = mdb_cursor_get(cursor, &key, &position, MDB_NEXT_DUP);
+  }
+  if (result != MDB_NOTFOUND) check(result, "next");
+  mdb_cursor_close(cursor);
+  mdb_txn_reset(h->read);
+}
+
 const struct peer peer_lmdb = {.name = "lmdb",
                                .about = lmdb_about,
                                .open = lmdb_open,
                                .close = lmdb_close,
                                .append = lmdb_append,
                                .scan = lmdb_scan,
-                               .read_stream = lmdb_read_stream};
+                               .read_stream = lmdb_read_stream,
+                               .read_tag = lmdb_read_tag};

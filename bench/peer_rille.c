@@ -6,7 +6,7 @@
 
 struct handle {
   rille_store *store;
-  bool durable, unless;
+  bool durable, unless, every_event;
   uint64_t last;               /* position of the last append */
   rille_part parts[BATCH_EVENTS];
   rille_event_input events[BATCH_EVENTS];
@@ -32,6 +32,7 @@ static void *rille_peer_open(const char *path, const struct peer_mode *mode) {
   if (result > 0) die("rille: open: %s", error.message);
   h->durable = mode->durable;
   h->unless = mode->unless;
+  h->every_event = mode->every_event;
   h->last = rille_store_head(h->store);
   return h;
 }
@@ -86,6 +87,15 @@ static void rille_peer_read_stream(void *handle, rille_text stream, struct tally
   read_all(handle, &query, tally);
 }
 
+/* A category has no chain, so an item of one makes rille look at everything. */
+static void rille_peer_read_tag(void *handle, rille_text tag, struct tally *tally) {
+  struct handle *h = handle;
+  rille_item items[] = {{.tags = &tag, .tag_count = 1}, {.category = rille_text_of("nobody")}};
+  rille_query query = {.size = sizeof query, .items = items,
+                       .item_count = h->every_event ? 2 : 1};
+  read_all(h, &query, tally);
+}
+
 static rille_stats stats_of(void *handle) {
   rille_stats stats;
   rille_error error;
@@ -106,5 +116,6 @@ const struct peer peer_rille = {.name = "rille",
                                 .append = rille_peer_append,
                                 .scan = rille_peer_scan,
                                 .read_stream = rille_peer_read_stream,
+                                .read_tag = rille_peer_read_tag,
                                 .log_bytes = rille_peer_log_bytes,
                                 .flushes = rille_peer_flushes};

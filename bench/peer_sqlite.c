@@ -15,7 +15,7 @@ const struct peer peer_sqlite = {.name = "sqlite"};
 #include "measure.h"
 #include "scratch.h"
 
-enum statement { BEGIN, COMMIT, INSERT, INSERT_TAG, SCAN, READ, STATEMENTS };
+enum statement { BEGIN, COMMIT, INSERT, INSERT_TAG, SCAN, READ, READ_TAG, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
   [BEGIN] = "BEGIN IMMEDIATE",
@@ -23,7 +23,9 @@ static const char *const texts[STATEMENTS] = {
   [INSERT] = "INSERT INTO events (stream, version, type, time, data) VALUES (?, ?, ?, ?, ?)",
   [INSERT_TAG] = "INSERT INTO tags (tag, position) VALUES (?, ?)",
   [SCAN] = "SELECT * FROM events ORDER BY position",
-  [READ] = "SELECT * FROM events WHERE stream = ? ORDER BY version"};
+  [READ] = "SELECT * FROM events WHERE stream = ? ORDER BY version",
+  [READ_TAG] = "SELECT events.* FROM tags JOIN events USING (position) WHERE tag = ?"
+               " ORDER BY position"};
 
 enum column { POSITION, STREAM, VERSION, TYPE, TIME, DATA };
 
@@ -150,12 +152,18 @@ static void sqlite_read_stream(void *handle, rille_text stream, struct tally *ta
   read_rows(handle, READ, tally);
 }
 
+static void sqlite_read_tag(void *handle, rille_text tag, struct tally *tally) {
+  bind_text(handle, READ_TAG, 1, tag);
+  read_rows(handle, READ_TAG, tally);
+}
+
 const struct peer peer_sqlite = {.name = "sqlite",
                                  .about = sqlite_about,
                                  .open = sqlite_open,
                                  .close = sqlite_close,
                                  .append = sqlite_append,
                                  .scan = sqlite_scan,
-                                 .read_stream = sqlite_read_stream};
+                                 .read_stream = sqlite_read_stream,
+                                 .read_tag = sqlite_read_tag};
 
 #endif

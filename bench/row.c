@@ -1,5 +1,5 @@
 /* row.c: the rows, and what those do that one process runs alone. The others stand in
-** processes.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
+** processes.c, tags.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
 **
 ** A turn ends early after TURN_MOST_NS, so that a slow disk gives fewer samples, not a
 ** long wait.
@@ -21,6 +21,7 @@
 #include "play.h"
 #include "probe.h"
 #include "processes.h"
+#include "tags.h"
 
 #define TURN_MOST_NS 5000000000u
 #define APPEND_STREAMS 10000
@@ -314,13 +315,14 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 /* ---- The rows ------------------------------------------------------------ */
 
 #define DURABLE                                                                         \
-  {{"rille", &peer_rille, true, 0}, {"bare loop", &peer_loop, true, 0},                       \
+  {{"rille", &peer_rille, true, 0}, {"bare loop", &peer_loop, true, 0},                 \
    {"SQLite FULL", &peer_sqlite, true, 0}, {"LMDB", &peer_lmdb, true, 0}}
 #define UNSYNCED                                                                        \
-  {{"rille", &peer_rille, false, 0}, {"SQLite OFF", &peer_sqlite, false, 0},                  \
+  {{"rille", &peer_rille, false, 0}, {"SQLite OFF", &peer_sqlite, false, 0},            \
    {"LMDB NOSYNC", &peer_lmdb, false, 0}}
 #define READERS                                                                         \
-  {{"rille", &peer_rille, false, 0}, {"SQLite", &peer_sqlite, false, 0}, {"LMDB", &peer_lmdb, false, 0}}
+  {{"rille", &peer_rille, false, 0}, {"SQLite", &peer_sqlite, false, 0},                \
+   {"LMDB", &peer_lmdb, false, 0}}
 #define SINGLE_METRICS                                                                  \
   {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
    {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
@@ -329,21 +331,26 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 #define STREAM_METRICS                                                                  \
   {{"mean", "us a stream", "us", true}, {"p50", "p50 us", "us", true},                  \
    {"p99", "p99 us", "us", true}}
+#define TAG_READERS                                                                     \
+  {{"rille", &peer_rille, false, BY_THE_INDEX}, {"SQLite", &peer_sqlite, false, 0},     \
+   {"LMDB", &peer_lmdb, false, 0}, {"rille, all", &peer_rille, false, PAST_EVERY_EVENT}}
+#define TAG_METRICS                                                                     \
+  {{"mean", "us a tag", "us", true}, {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}}
 #define OPEN_METRICS                                                                    \
   {{"open", "ms", "ms", true}, {"read", "stream read too", "ms", true}}
 
-#define SEVERAL(name, peer) \
-  {name ", 8 processes", &peer, true, 8}, {name ", 4", &peer, true, 4}, \
+#define SEVERAL(name, peer)                                                             \
+  {name ", 8 processes", &peer, true, 8}, {name ", 4", &peer, true, 4},                 \
   {name ", 2", &peer, true, 2}, {name ", 1", &peer, true, 1}
-#define PROCESSES \
-  {SEVERAL("rille", peer_rille), SEVERAL("shared loop", peer_group), \
+#define PROCESSES                                                                       \
+  {SEVERAL("rille", peer_rille), SEVERAL("shared loop", peer_group),                    \
    SEVERAL("SQLite FULL", peer_sqlite)}
-#define PROCESSES_METRICS \
-  {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false}, \
+#define PROCESSES_METRICS                                                               \
+  {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false},          \
    {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 
 #define FOLDING                                                                         \
-  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0}, \
+  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0},\
    {"1000, folding", &peer_rille, true, 0}, {"1000, idle", &peer_rille, true, 0}}
 #define FOLDING_METRICS                                                                 \
   {{"added", "ms added", "ms", true}, {"p50", "p50 us", "us", true},                    \
@@ -381,7 +388,7 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
   {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
    {"p99", "p99 us", "us", true}, {"an_id", "B of index/id", "B", true}}
 
-/* In this order: scan and stream read the filled stores before the batches make
+/* In this order: scan, stream and tag read the filled stores before the batches make
 ** them grow; open and memory come last, because filling ten million events may
 ** use up what a rented disk allows in bursts. */
 const struct row rows[] = {
@@ -394,6 +401,10 @@ const struct row rows[] = {
   {{"scan", "reading everything", READERS, {{"events", "events/s", "1/s", false}},
     {{NULL, 8e6, 0}}}, run_scan, false},
   {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream, false},
+  {{"tag", "reading a tag that ten events have", READERS, TAG_METRICS, {{NULL, 15, 0}}}, run_tag,
+   false},
+  {{"tag-frequent", "reading a tag that hundreds have, by its chain and past every event",
+    TAG_READERS, TAG_METRICS, {{0}}}, run_tag_frequent, false},
   {{"batch", "1000 events an append, durable", DURABLE, BATCH_METRICS,
     {{"SQLite FULL", 10, 0}}}, run_batch, false},
   {{"batch-unsynced", "1000 events an append, not synced", UNSYNCED, BATCH_METRICS, {{0}}},
@@ -418,7 +429,8 @@ const struct row rows[] = {
     {{"one a stream", 0.8, 0}}}, run_growth, false},
   {{"folding", "appends while the index is folded, and while not", FOLDING, FOLDING_METRICS,
     {{NULL, 5, 0}}}, run_folding, false},
-  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}}, run_open, false},
+  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}},
+   run_open, false},
   {{"memory", "most memory while reading everything, without mapped files", READERS,
     {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory, false}};
 

@@ -12,7 +12,7 @@ struct settings {
   unsigned single_unsynced_appends;
   unsigned batch_appends;          /* of BATCH_EVENTS each */
   uint64_t scan_events;            /* in the store that is read */
-  unsigned stream_reads;
+  unsigned stream_reads, tag_reads, frequent_tag_reads;
   uint64_t large_events;           /* in the store that is opened; rille only */
   uint64_t folded_streams;         /* in the store that is folded while it grows */
   uint64_t growth_events;          /* in the smaller store, one a stream; ten times in the other */

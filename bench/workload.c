@@ -11,6 +11,7 @@
 
 #define STREAM_BYTES 16          /* "account-00001234" */
 #define TAG_BYTES 11             /* "branch:0042" */
+#define RARE_TAG_BYTES 10        /* "order:0042" */
 #define PAYLOADS 1024
 #define PAYLOAD_SEED 0x9E3779B97F4A7C15u
 #define MESSAGEPACK_BIN8 0xC4    /* the payload is one MessagePack byte string */
@@ -23,6 +24,7 @@ static const char *const types[TYPES] = {
 #define STREAM_NAME_ROOM 20      /* for any number, though they have eight digits */
 static char stream_names[STREAMS_MOST][STREAM_NAME_ROOM];
 static char tag_names[TAGS][TAG_BYTES + 1];
+static char rare_tag_names[RARE_TAGS_MOST][RARE_TAG_BYTES + 1];
 static uint32_t streams_named;
 static rille_text type_texts[TYPES];
 static char payloads[PAYLOADS][DATA_BYTES];
@@ -43,6 +45,8 @@ static void make_tables(void) {
   uint64_t random = PAYLOAD_SEED;
   for (unsigned i = 0; i < TAGS; i++)
     snprintf(tag_names[i], sizeof tag_names[i], "branch:%04u", i);
+  for (unsigned i = 0; i < RARE_TAGS_MOST; i++)
+    snprintf(rare_tag_names[i], sizeof rare_tag_names[i], "order:%04u", i);
   for (unsigned i = 0; i < PAYLOADS; i++) {
     for (unsigned k = 2; k < DATA_BYTES; k++) payloads[i][k] = (char)(xorshift(&random) >> 56);
     payloads[i][0] = (char)MESSAGEPACK_BIN8;
@@ -90,14 +94,28 @@ rille_text workload_stream(uint32_t number) {
   return (rille_text){stream_names[number], STREAM_BYTES};
 }
 
+rille_text workload_tag(uint32_t number) { return (rille_text){tag_names[number], TAG_BYTES}; }
+
+rille_text workload_rare_tag(uint32_t number) {
+  return (rille_text){rare_tag_names[number], RARE_TAG_BYTES};
+}
+
+uint32_t workload_rare_tags(uint64_t events) {
+  assert(events / RARE_TAG_SHARE / RARE_TAG_EVENTS <= RARE_TAGS_MOST);
+  return (uint32_t)(events / RARE_TAG_SHARE / RARE_TAG_EVENTS);
+}
+
 /* Two different tags: the second is at least 1 and at most TAGS - 1 further. */
 static void give_tags(struct workload *w, struct input *event) {
   uint32_t tag = workload_random(w, TAGS);
   for (size_t i = 0; i < w->tags_each; i++) {
-    event->tags[i] = (rille_text){tag_names[tag], TAG_BYTES};
+    event->tags[i] = workload_tag(tag);
     tag = (tag + 1 + workload_random(w, TAGS - 1)) % TAGS;
   }
   event->tag_count = w->tags_each;
+  if (w->rare_tags == 0 || w->turns++ % RARE_TAG_SHARE) return;
+  uint64_t turn = (w->turns - 1) / RARE_TAG_SHARE;
+  event->tags[event->tag_count++] = workload_rare_tag((uint32_t)(turn % w->rare_tags));
 }
 
 /* Its first digits are no counter's, so that such names don't come in their order. */

@@ -101,7 +101,8 @@ static int offer_types(struct plan *p, struct driver *d, const rille_item *item,
   return 0;
 }
 
-/* Takes the item's cursors out that the plan has already, for another item. */
+/* Takes the item's cursors out that the plan has already, for another item. They end alike,
+** and begin with the earlier one. */
 static void unite(struct plan *p, size_t known) {
   size_t kept = known;
   for (size_t i = known; i < p->count; i++) {
@@ -109,15 +110,8 @@ static void unite(struct plan *p, size_t known) {
     size_t k = 0;
     while (k < kept && (p->cursors[k].kind != c->kind || !text_equal(p->cursors[k].name, c->name)))
       k++;
-    if (k == kept) {
-      p->cursors[kept++] = *c;
-      continue;
-    }
-    struct cursor *same = &p->cursors[k];
-    if (cursor_count(c) == 0) continue;
-    if (cursor_count(same) == 0) same->low = c->low, same->high = c->high;
-    same->low = min_u64(same->low, c->low);
-    same->high = max_u64(same->high, c->high);
+    if (k == kept) p->cursors[kept++] = *c;
+    else p->cursors[k].low = min_u64(p->cursors[k].low, c->low);
   }
   p->count = kept;
 }

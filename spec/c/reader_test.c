@@ -265,17 +265,22 @@ static bool check_last(struct log *log, const rille_query *q, const struct log_e
          CHECK(last == next_expected(&from, 0, end->next_position - 1));
 }
 
-static void check_query(struct log *log, const struct log_end *end, unsigned ways[2]) {
-  static struct asked a;
+static void check_query(struct log *log, const rille_query *q, const struct log_end *end,
+                        unsigned ways[2]) {
   rille_explanation scanned, chained, cheapest;
-  some_query(&a, end->next_position - 1);
-  if (!check_way(log, &a.query, end, PLAN_SCAN, &scanned)) return;
-  if (!check_way(log, &a.query, end, PLAN_CHAINS, &chained)) return;
-  if (!check_way(log, &a.query, end, PLAN_CHEAPEST, &cheapest)) return;
+  if (!check_way(log, q, end, PLAN_SCAN, &scanned)) return;
+  if (!check_way(log, q, end, PLAN_CHAINS, &chained)) return;
+  if (!check_way(log, q, end, PLAN_CHEAPEST, &cheapest)) return;
   CHECK(scanned.events == cheapest.events && chained.events == cheapest.events);
-  if (!cheapest.scan && !a.query.stream.length) CHECK(cheapest.members == chained.members);
+  if (!cheapest.scan && !q->stream.length) CHECK(cheapest.members == chained.members);
   ways[cheapest.scan]++;
-  check_last(log, &a.query, end);
+  check_last(log, q, end);
+}
+
+static void check_some_query(struct log *log, const struct log_end *end, unsigned ways[2]) {
+  static struct asked a;
+  some_query(&a, end->next_position - 1);
+  check_query(log, &a.query, end, ways);
 }
 
 static void random_queries_both_ways(void) {
@@ -292,10 +297,46 @@ static void random_queries_both_ways(void) {
     struct log *log = &store->shared->log;
     CHECK(log_look(log, false, &ends[end_count++ % 8], NULL) == 0);
     for (unsigned i = 0; i < QUERIES / 12 && !test_failures; i++)
-      check_query(log, &ends[random_below((uint32_t)min_u64(end_count, 8))], ways);
+      check_some_query(log, &ends[random_below((uint32_t)min_u64(end_count, 8))], ways);
   }
   printf("       %u queries along chains, %u along the log\n", ways[0], ways[1]);
   CHECK(ways[0] > 20 && ways[1] > 20);
+  rille_store_close(store);
+  system_remove_tree(path);
+}
+
+/* So small that a place stands for hundreds of them: the nearest one is far from a bound. */
+static void bounds_among_tiny_events(void) {
+  static rille_event_input inputs[EVENTS_MOST];
+  unsigned ways[2] = {0};
+  rille_text tag = rille_text_of("z");
+  rille_store *store = new_store();
+  for (uint64_t p = 1; p <= EVENTS_MOST; p++) {
+    events[p] = (struct event){.stream = "a", .type = "A", .version = p};
+    if (p % 40 == 7) events[p].tags[events[p].tag_count++] = "z";
+    inputs[p - 1] = (rille_event_input){
+        .type = rille_text_of("A"), .tags = &tag, .tag_count = events[p].tag_count};
+  }
+  rille_part part = {.stream = rille_text_of("a"), .events = inputs, .event_count = EVENTS_MOST};
+  rille_append a = {.size = sizeof a, .parts = &part, .part_count = 1};
+  CHECK(rille_store_append(store, &a, NULL, NULL) == 0);
+  event_count = EVENTS_MOST;
+  struct log_end end;
+  CHECK(log_look(&store->shared->log, false, &end, NULL) == 0);
+  for (unsigned i = 0; i < QUERIES && !test_failures; i++) {
+    rille_item items[2];
+    uint64_t last = one_in(4) ? 40 * random_below(EVENTS_MOST / 40) + 7
+                              : 1 + random_below(EVENTS_MOST);
+    for (size_t k = 0; k < 2; k++) {
+      uint64_t near = last - random_below((uint32_t)min_u64(last, 4));
+      items[k] = (rille_item){.tags = &tag, .tag_count = 1,
+                              .after = one_in(2) ? near : random_below((uint32_t)last + 2)};
+    }
+    rille_query q = {.size = sizeof q, .items = items, .item_count = 1 + one_in(2),
+                     .after = one_in(2) ? random_below((uint32_t)last) : 0, .before = last + 1,
+                     .reverse = one_in(2)};
+    check_query(&store->shared->log, &q, &end, ways);
+  }
   rille_store_close(store);
   system_remove_tree(path);
 }
@@ -384,7 +425,7 @@ static int first_step(struct cursor *c, uint64_t address) {
   return result;
 }
 
-/* A head with a wrong address, then one that counts a record too many. */
+/* A head with a wrong address, one that counts a record too many, and another chain's. */
 static void check_wrong_heads(struct log *log, struct window *window, enum chain_kind kind,
                               const char *name, const char *other_name) {
   struct cursor c, other;
@@ -395,6 +436,9 @@ static void check_wrong_heads(struct log *log, struct window *window, enum chain
   CHECK(cursor_init(&c, log, window, kind, rille_text_of(name), NULL) == 0);
   c.high = ++c.head.count;
   CHECK(first_step(&c, own) == RILLE_CORRUPT);
+  CHECK(cursor_init(&other, log, window, kind, rille_text_of(other_name), NULL) == 0);
+  other.name = rille_text_of("nobody");
+  CHECK(first_step(&other, others) == RILLE_CORRUPT);
 }
 
 static void a_chain_that_leads_elsewhere_is_found_out(void) {
@@ -405,7 +449,8 @@ static void a_chain_that_leads_elsewhere_is_found_out(void) {
   window_init(&window, &log->source, &log->memory, SCAN_WINDOW_SMALL);
   check_wrong_heads(log, &window, CHAIN_STREAM, "a", "a-1");
   check_wrong_heads(log, &window, CHAIN_TYPE, "A", "B");
-  check_wrong_heads(log, &window, CHAIN_TAG, "t", "u");
+  for (size_t i = 0; i + 3 < NAMES; i++)
+    check_wrong_heads(log, &window, CHAIN_TAG, tags[i], tags[i + 1]);
   window_release(&window);
   rille_store_close(store);
   system_remove_tree(path);
@@ -413,6 +458,7 @@ static void a_chain_that_leads_elsewhere_is_found_out(void) {
 
 static const struct test tests[] = {
     {"random queries, along the log and along chains", random_queries_both_ways},
+    {"bounds among tiny events", bounds_among_tiny_events},
     {"the rarest chain drives", the_rarest_chain_drives},
     {"names that no event can have match nothing", impossible_names_match_nothing},
     {"a chain that leads elsewhere is found out", a_chain_that_leads_elsewhere_is_found_out},
