@@ -69,9 +69,14 @@ static int flush_group(struct log *l, rille_error *e) {
   if (!failed && atomic_load(&w->flushing)) failed = mend_dead_flush(l, &target, e);
   if (failed) return failed;
   rille_error why = {0};
+  bool asked;
   atomic_store(&w->flushing, 1);
-  failed = segments_flush(&l->segments, &why);
-  atomic_fetch_add(&w->flushes, 1);
+  failed = segments_flush(&l->segments, &asked, &why);
+  atomic_fetch_add(&w->flushes, asked);
+  if (failed && !asked) { /* `flushing` stays: to write again what is not lost does no harm */
+    if (e) *e = why;
+    return failed;
+  }
   if (failed) {
     atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
     return error_set(e, RILLE_UNKNOWN, "%s", why.message);

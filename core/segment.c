@@ -28,6 +28,8 @@ static int too_long(const char *folder, rille_error *e) {
 
 /* ---- Opening and closing ---- */
 
+/* A file that could not be flushed stays: others may have it open, and a power cut might
+** bring it back. */
 static int create_file(const char *folder, uint64_t first, int *fd, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   if (!path_of(path, folder, first, SUFFIX)) return too_long(folder, e);
@@ -37,7 +39,6 @@ static int create_file(const char *folder, uint64_t first, int *fd, rille_error 
   if (number == 0) return 0;
   system_close(*fd);
   *fd = -1;
-  system_remove(path);
   return error_system(e, number, "can't flush %s", path);
 }
 
@@ -334,18 +335,14 @@ int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *e
 int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
   int fd, failed = create_file(s->folder, end, &fd, e);
   if (failed) return failed;
-  /* The zeros behind the end are of no use now; that they go need not last. */
-  int number = take_back(s, end);
-  s->frontier = end;
+  (void)take_back(s, end); /* the zeros behind the end are of no use now, and do no harm */
   pthread_rwlock_wrlock(&s->lock);
-  if (!number) number = insert(s, end, fd);
-  if (number == 0) s->list[s->count - 1].used = ++s->clock, s->open++;
+  int number = insert(s, end, fd);
+  if (number == 0) s->list[s->count - 1].used = ++s->clock, s->open++, s->frontier = end;
   pthread_rwlock_unlock(&s->lock);
   if (number == 0) return 0;
   system_close(fd);
-  char path[SYSTEM_PATH_BYTES];
-  if (path_of(path, s->folder, end, SUFFIX)) system_remove(path);
-  return error_system(e, number, "can't begin the segment %016llx.seg", (unsigned long long)end);
+  return error_memory(e);
 }
 
 void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
@@ -364,13 +361,13 @@ static int last_of_its_own(struct segments *s, uint64_t *first, int *fd) {
   return number;
 }
 
-int segments_flush(struct segments *s, rille_error *e) {
+int segments_flush(struct segments *s, bool *asked, rille_error *e) {
   uint64_t first;
   int fd, number = last_of_its_own(s, &first, &fd);
-  if (!number) {
-    number = system_flush(fd);
-    system_close(fd);
-  }
+  *asked = number == 0;
+  if (number) return error_system(e, number, "can't flush the last segment");
+  number = system_flush(fd);
+  system_close(fd);
   return number ? error_system(e, number,
                                "can't flush %016llx.seg: the disk may have lost what "
                                "was written last; close the store and open it again to repair it",
@@ -396,7 +393,10 @@ static int disk_write(void *context, uint64_t address, const void *bytes, size_t
   return in_file ? forgive_full(failed) : failed;
 }
 
-static int disk_flush(void *context, rille_error *e) { return segments_flush(context, e); }
+static int disk_flush(void *context, rille_error *e) {
+  bool asked;
+  return segments_flush(context, &asked, e);
+}
 
 /* Copies what is behind an address, but for whole blocks of zeros at its end. */
 static int copy_tail(struct segments *s, uint64_t address, int to, rille_error *e) {
