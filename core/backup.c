@@ -68,7 +68,8 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
   if (failed) return failed;
   if (!segments_path(from, b->log->segments.folder, first) || !segments_path(to, folder, first))
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
-  if (end <= b->end.address && !last && system_link(from, to) == 0) return 0;
+  bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
+  if (succeeded && system_link(from, to) == 0) return 0;
   return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
 }
 
