@@ -44,12 +44,12 @@ struct command {
 static void usage(FILE *to) {
   fprintf(to,
           "bench [--quick] [--all] [--rounds N] [--only ROW]... [--dir FOLDER] [--json] [--help]\n"
-          "  --quick      less of everything: under 20 s instead of under 3 minutes\n"
+          "  --quick      less of everything: about a minute instead of under 10\n"
           "  --all        the heavy rows, too\n"
           "  --rounds N   each contender gets N turns a row, 1 to %d (default %u, quick %u)\n"
           "  --only ROW   this row; may be given several times\n"
           "  --dir FOLDER on the disk to be measured (default %s); what is made\n"
-          "               there, up to 5 GB, is removed at the end\n"
+          "               there, up to 9 GB, is removed at the end\n"
           "  --json       one JSON object a line\n"
           "Rows:\n", ROUNDS_MOST, full.rounds, quick.rounds, DEFAULT_DIR);
   for (size_t i = 0; i < row_count; i++)

@@ -15,7 +15,7 @@ do
   local i = 1
   while arg[i] do
     if arg[i] == "--quick" then options.quick, options.rounds = true, 3
-    elseif arg[i] == "--all" then -- heavy rows of bench.c
+    elseif arg[i] == "--all" then options.all = true -- heavy rows of bench.c
     elseif arg[i] == "--json" then options.json = true
     elseif arg[i] == "--rounds" then i, options.rounds = i + 1, assert(math.tointeger(tonumber(arg[i + 1])))
     elseif arg[i] == "--dir" then i, options.dir = i + 1, assert(arg[i + 1])

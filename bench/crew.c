@@ -35,7 +35,8 @@ void crew_unshare(void *memory, size_t bytes) { munmap(memory, bytes); }
 void crew_meet(struct crew *crew) {
   unsigned mine = atomic_fetch_add(&crew->arrivals, 1);
   unsigned all = (mine / crew->size + 1) * crew->size;
-  while (atomic_load(&crew->arrivals) < all) nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+  while (atomic_load(&crew->arrivals) < all)
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 }
 
 static void end_others(const pid_t *members, unsigned n) {

@@ -315,13 +315,14 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 /* ---- The rows ------------------------------------------------------------ */
 
 #define DURABLE                                                                         \
-  {{"rille", &peer_rille, true, 0}, {"bare loop", &peer_loop, true, 0},                       \
+  {{"rille", &peer_rille, true, 0}, {"bare loop", &peer_loop, true, 0},                 \
    {"SQLite FULL", &peer_sqlite, true, 0}, {"LMDB", &peer_lmdb, true, 0}}
 #define UNSYNCED                                                                        \
-  {{"rille", &peer_rille, false, 0}, {"SQLite OFF", &peer_sqlite, false, 0},                  \
+  {{"rille", &peer_rille, false, 0}, {"SQLite OFF", &peer_sqlite, false, 0},            \
    {"LMDB NOSYNC", &peer_lmdb, false, 0}}
 #define READERS                                                                         \
-  {{"rille", &peer_rille, false, 0}, {"SQLite", &peer_sqlite, false, 0}, {"LMDB", &peer_lmdb, false, 0}}
+  {{"rille", &peer_rille, false, 0}, {"SQLite", &peer_sqlite, false, 0},                \
+   {"LMDB", &peer_lmdb, false, 0}}
 #define SINGLE_METRICS                                                                  \
   {{"appends", "appends/s", "1/s", false}, {"p50", "p50 us", "us", true},               \
    {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
@@ -338,18 +339,18 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
 #define OPEN_METRICS                                                                    \
   {{"open", "ms", "ms", true}, {"read", "stream read too", "ms", true}}
 
-#define SEVERAL(name, peer) \
-  {name ", 8 processes", &peer, true, 8}, {name ", 4", &peer, true, 4}, \
+#define SEVERAL(name, peer)                                                             \
+  {name ", 8 processes", &peer, true, 8}, {name ", 4", &peer, true, 4},                 \
   {name ", 2", &peer, true, 2}, {name ", 1", &peer, true, 1}
-#define PROCESSES \
-  {SEVERAL("rille", peer_rille), SEVERAL("shared loop", peer_group), \
+#define PROCESSES                                                                       \
+  {SEVERAL("rille", peer_rille), SEVERAL("shared loop", peer_group),                    \
    SEVERAL("SQLite FULL", peer_sqlite)}
-#define PROCESSES_METRICS \
-  {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false}, \
+#define PROCESSES_METRICS                                                               \
+  {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false},          \
    {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 
 #define FOLDING                                                                         \
-  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0}, \
+  {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0},\
    {"1000, folding", &peer_rille, true, 0}, {"1000, idle", &peer_rille, true, 0}}
 #define FOLDING_METRICS                                                                 \
   {{"added", "ms added", "ms", true}, {"p50", "p50 us", "us", true},                    \
@@ -428,7 +429,8 @@ const struct row rows[] = {
     {{"one a stream", 0.8, 0}}}, run_growth, false},
   {{"folding", "appends while the index is folded, and while not", FOLDING, FOLDING_METRICS,
     {{NULL, 5, 0}}}, run_folding, false},
-  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}}, run_open, false},
+  {{"open", "opening after a clean close", READERS, OPEN_METRICS, {{NULL, 50, 0}}},
+   run_open, false},
   {{"memory", "most memory while reading everything, without mapped files", READERS,
     {{"peak", "MiB", "MiB", true}}, {{0}}}, run_memory, false}};
 

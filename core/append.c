@@ -375,7 +375,7 @@ static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_er
   struct fact cut = {FACT_CUT, stream, before};
   int failed = log_succeed(l, e);
   if (failed) return failed;
-  failed = begin_frame(&b, l, FRAME_STREAM, l->options.clock(l->options.clock_context), e);
+  failed = begin_frame(&b, l, FRAME_STREAM, l->seen.time_us, e); /* whose clock, nobody says */
   if (!failed) failed = add_fact(&b, &cut, e);
   return finish_frame(l, &b, failed, e);
 }

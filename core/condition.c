@@ -26,6 +26,7 @@ static int version_conflict(const rille_part *part, uint64_t version, rille_erro
   int code = error_set(e, RILLE_CONFLICT, "stream \"%s\" is at version %llu, expected %s",
                        error_name(part->stream, name), (unsigned long long)version, expected);
   if (!e) return code;
+  e->condition = RILLE_CONDITION_VERSION;
   e->version = version;
   memcpy(e->stream, part->stream.bytes, part->stream.length);
   e->stream_length = part->stream.length;
@@ -56,7 +57,9 @@ static int check_mark(const rille_mark_move *mark, struct log *l, rille_error *e
   int code = error_set(e, RILLE_CONFLICT, "the mark \"%s\" is at %llu, expected %llu",
                        error_name(mark->name, name), (unsigned long long)is,
                        (unsigned long long)mark->from);
-  if (e) e->position = is;
+  if (!e) return code;
+  e->condition = RILLE_CONDITION_MARK;
+  e->position = is;
   return code;
 }
 
@@ -83,7 +86,10 @@ int condition_walk(struct condition *c, struct log *l, rille_error *e) {
   const rille_query *unless = c->append->unless;
   if (!unless) return 0;
   int failed = log_look(l, false, &c->walked, e);
-  if (!failed) failed = check_after(unless->after, c->walked.next_position - 1, e);
+  uint64_t last = failed ? 0 : c->walked.next_position - 1;
+  if (!failed) failed = check_after(unless->after, last, e);
+  for (size_t i = 0; i < unless->item_count && !failed; i++)
+    failed = check_after(unless->items[i].after, last, e);
   return failed ? failed : reader_last_match(l, unless, &c->walked, &c->found, e);
 }
 
@@ -110,7 +116,9 @@ static int check_unless(struct condition *c, struct log *l, bool *again, rille_e
   if (failed || !c->found) return failed;
   int code = error_set(e, RILLE_CONFLICT, "the event at position %llu matches `unless`",
                        (unsigned long long)c->found);
-  if (e) e->position = c->found;
+  if (!e) return code;
+  e->condition = RILLE_CONDITION_UNLESS;
+  e->position = c->found;
   return code;
 }
 

@@ -37,7 +37,9 @@
 #include "segment.h"
 
 #define LOG_UNFOLDED_BYTES_MOST ((uint64_t)56 << 20) /* in both overlays; then appends wait */
+#ifndef LOG_FRESH_BYTES_MOST /* a test has less, to fold more often */
 #define LOG_FRESH_BYTES_MOST (LOG_UNFOLDED_BYTES_MOST / 2) /* then it is split off and folded */
+#endif
 #define LOG_WRITE_BACK_BYTES ((uint64_t)16 << 20)    /* unflushed; then write-back is started */
 #define LOG_FRAME_KEEP_BYTES ((size_t)4 << 20)       /* memory kept from one append to the next */
 #define LOG_SKIP_BYTES ((uint64_t)1 << 20) /* behind by more, it is worth looking for a newer A */

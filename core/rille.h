@@ -117,6 +117,8 @@ enum rille_code {
 /* The name of a code, such as "conflict"; "ok", "remark"; "?" for no code. */
 RILLE_API const char *rille_code_name(int code);
 
+enum rille_condition { RILLE_CONDITION_VERSION = 1, RILLE_CONDITION_MARK, RILLE_CONDITION_UNLESS };
+
 typedef struct rille_error {
   int code;               /* what the call returned */
   int system;             /* errno, where the operating system was the cause */
@@ -124,10 +126,11 @@ typedef struct rille_error {
   uint64_t address;       /* RILLE_CORRUPT: byte of the log */
   uint64_t position;      /* the event concerned; RILLE_CORRUPT: readable up to here;
                           ** RILLE_CONFLICT: the event that `unless` found, or the mark */
+  int condition;          /* RILLE_CONFLICT: enum rille_condition, the one that failed */
   uint64_t version;       /* RILLE_CONFLICT: the version that `stream` has */
   char stream[256];       /* RILLE_CONFLICT of an expectation: the stream, of these bytes
                           ** and a NUL; RILLE_DUPLICATE: the stream concerned */
-  size_t stream_length;   /* 0: `unless` or the mark failed */
+  size_t stream_length;
   char message[768];      /* what, where, and what to do; one line */
 } rille_error;
 
@@ -162,7 +165,7 @@ typedef struct rille_options {
   void *clock_context;
   int no_background;         /* no thread: appends, polls and closing flush and fold */
   int64_t sync_interval_ms;  /* RILLE_SYNC_INTERVAL_MS; at least 1 */
-  int rebuild;               /* make the index anew; RILLE_BUSY where others hold the store */
+  int rebuild;               /* make the index anew; RILLE_BUSY beside others that may write */
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.

@@ -340,16 +340,10 @@ static int push_result(struct appending *a, const rille_append *append, const ri
   return 1;
 }
 
-/* A conflict that names no stream is of `unless` or of the mark; where both were given,
-** only the core's words tell which. */
-static int is_of_mark(const struct appending *a, const rille_error *e) {
-  return a->mark.name.length && (!a->has_unless || strncmp(e->message, "the mark ", 9) == 0);
-}
-
 static int push_failure(struct appending *a, const rille_error *e) {
   lua_State *L = a->L;
   int results = error_push(L, e);
-  if (e->code == RILLE_CONFLICT && e->stream_length == 0 && is_of_mark(a, e)) {
+  if (e->code == RILLE_CONFLICT && e->condition == RILLE_CONDITION_MARK) {
     lua_pushlstring(L, a->mark.name.bytes, a->mark.name.length);
     lua_setfield(L, -2, "mark");
   }

@@ -19,7 +19,7 @@ static void push_detail(lua_State *L, const rille_error *e) {
   if (e->system) set_integer(L, "errno", (uint64_t)e->system);
   switch (e->code) {
     case RILLE_CONFLICT:
-      if (!e->stream_length) {
+      if (e->condition != RILLE_CONDITION_VERSION) {
         set_integer(L, "position", e->position);
         break;
       }

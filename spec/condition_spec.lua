@@ -138,7 +138,8 @@ describe("unless", function()
   end)
 
   it("of what lies beyond the head is refused", function()
-    for _, query in ipairs { { after = 5 }, { types = { "A" }, after = 5 }, { { types = { "A" } }, after = 99 } } do
+    for _, query in ipairs { { after = 5 }, { types = { "A" }, after = 5 }, { { types = { "A" } }, after = 99 },
+        { { types = { "A" }, after = 99 } } } do
       local message, code = refused("a", { type = "A" }, { unless = query })
       assert.equal("invalid", code)
       contains(message, "after")

@@ -406,16 +406,20 @@ describe("a finalizer", function()
   it("may change the tables that are being appended", function()
     survives(ARM .. [[
       local list
+      local query
       each_moment(60, function()
         for _, event in ipairs(list or {}) do
           event.type, event.tags, event.data, event.id = nil, nil, nil, nil
         end
+        if query then query[1].types, query[1].stream = nil, nil end
         collectgarbage()
         local _ = ("filler"):rep(100)
       end, function()
         list = events(60, wide)
         for i, event in ipairs(list) do event.type, event.id = "Type" .. i, "id-" .. i end
-        store:append("w" .. math.random(9), list)
+        query = { { types = { "Not" .. math.random(1 << 40) }, stream = "s" .. math.random(1 << 40) } }
+        store:append("w" .. math.random(9), list,
+          { unless = query, mark = { "m" .. math.random(1 << 40), 0, 1 } })
       end)
       for e in store:all() do assert(e.type == "A" or e.type:find "^Type%d+$", e.type) end]])
   end)

@@ -132,6 +132,17 @@ describe("truncate", function()
     assert.is_nil(step())
   end)
 
+  it("leaves the time to the clock of those who append", function()
+    local now = 1000
+    store:close()
+    scratch.remove(path)
+    store = assert(rille.open(path, { sync = "never", clock = function() now = now + 1 return now end }))
+    stores.fill(store, "a", 2, 1)
+    assert(store:truncate("a", { before = 2 }))
+    stores.fill(store, "a", 1)
+    assert.same({ 1001.0, 1002.0, 1003.0 }, stores.fields("time", store:all()))
+  end)
+
   it("takes a stream and { before = version }", function()
     contains(raised(store.truncate, store, "a"), "table expected")
     contains(raised(store.truncate, store, "a", {}), "truncate needs { before = version }")

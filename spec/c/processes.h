@@ -69,12 +69,12 @@ static inline void *share(size_t bytes) {
 }
 
 /* Runs in a child; what it returns is its status, and so are checks that failed. */
-static inline pid_t start(int (*run)(void *context), void *context) {
+static inline pid_t start(int (*job)(void *context), void *context) {
   fflush(stdout);
   pid_t pid = fork();
   if (pid) return pid;
   test_failures = 0;
-  int status = run(context);
+  int status = job(context);
   fflush(stdout);
   _exit(test_failures ? 99 : status);
 }
