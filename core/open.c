@@ -113,7 +113,10 @@ static int tell(const struct opening *o, rille_error *e) {
 static int mend(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   struct repair_disk disk = segments_disk(&l->segments);
-  return l->options.readonly ? 0 : repair_mend(&l->source, &disk, &l->memory, &o->found, e);
+  if (l->options.readonly) return 0;
+  /* who made the last file may have died before its name was durable */
+  int failed = segments_flush_folder(&l->segments, e);
+  return failed ? failed : repair_mend(&l->source, &disk, &l->memory, &o->found, e);
 }
 
 /* For a reader of a store whose index it may not write: one of its own. */

@@ -388,7 +388,7 @@ static int disk_write(void *context, uint64_t address, const void *bytes, size_t
   struct last_file last = last_file(s);
   int number = system_write(last.fd, address - last.first, bytes, n, NULL, 0, &put);
   bool in_file = address + put >= s->frontier; /* all that was there before is written */
-  s->frontier = max_u64(s->frontier, address + put);
+  if (address + put > s->frontier) s->frontier = address + put; /* else others may change it */
   if (number == 0) return 0;
   int failed = error_system(e, number, "can't rewrite the tail of the log");
   return in_file ? forgive_full(failed) : failed;

@@ -270,6 +270,37 @@ static int die_beginning_segment(int call, bool wide) {
   return status;
 }
 
+static int die_with_file_made(const struct call *c) {
+  if (c->kind == CALL_NAME && c->done) die();
+  return 0;
+}
+
+static int note_folder(const struct call *c) {
+  char name[64], folder_path[4096];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
+  ssize_t n = c->kind == CALL_FLUSH && c->done ? readlink(name, folder_path, 4095) : 0;
+  if (n > 4 && memcmp(folder_path + n - 4, "/log", 4) == 0) atomic_store(&shared->told, 1);
+  return 0;
+}
+
+/* The name of the file is durable before anything in it is acknowledged. */
+static void a_file_that_was_found_gets_a_durable_name(void) {
+  struct victim v = {die_with_file_made, BIG, RILLE_SEGMENT_BYTES_LEAST};
+  begin("name");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  while (stats_of(store).log_bytes < v.segment_bytes)
+    CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0);
+  uint64_t events = rille_store_head(store);
+  CHECK(rille_store_close(store) == 0);
+  CHECK(wait_for(start(append_and_die, &v)) == KILLED);
+  call_watch = note_folder;
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(stats_of(store).segments == 2 && atomic_load(&shared->told));
+  CHECK(put_one(store, "s") == 0);
+  check_reopened(store, path, events + 1);
+}
+
 static void who_dies_beginning_a_segment_loses_nothing(void) {
   for (int wide = 0; wide < 2; wide++) {
     int call = 1;
@@ -464,6 +495,7 @@ static const struct test tests[] = {
     {"who dies flushing has it done again", who_dies_flushing_has_it_done_again},
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},
+    {"a file that was found gets a durable name", a_file_that_was_found_gets_a_durable_name},
     {"a flush counts for what was written before it", a_flush_counts_for_what_was_written_before},
     {"what came since the walk counts", what_came_since_the_walk_counts},
     {"what others wrote meanwhile counts", what_others_wrote_meanwhile_counts},
