@@ -400,7 +400,7 @@ static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_er
 }
 
 int log_cut(struct log *l, rille_text stream, uint64_t before, uint64_t *end, rille_error *e) {
-  struct chain_head now;
+  struct chain_head now = {.count = 0};
   *end = 0;
   int failed = input_check_stream(stream, e);
   if (!failed && l->options.readonly)
