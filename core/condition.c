@@ -41,6 +41,8 @@ static int check_versions(const rille_append *append, struct log *l, rille_error
     int failed = log_find_head(l, CHAIN_STREAM, part->stream, &head, e);
     if (failed) return failed;
     if (!holds(part->expect, head.count)) return version_conflict(part, head.count, e);
+    if (part->event_count && (failed = log_keep(l, CHAIN_STREAM, part->stream, &head, e)) < 0)
+      return failed;
   }
   return 0;
 }

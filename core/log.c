@@ -119,6 +119,12 @@ int log_entry(struct log *l, enum chain_kind kind, rille_text name, struct overl
   return *entry ? 0 : error_memory(e);
 }
 
+int log_keep(struct log *l, enum chain_kind kind, rille_text name, const struct chain_head *head,
+             rille_error *e) {
+  if (log_is_due(l) || overlay_find(&l->fresh, kind, name)) return 0;
+  return overlay_add(&l->fresh, kind, name, head) ? 0 : error_memory(e);
+}
+
 int log_find_place(struct log *l, uint64_t position, struct place *place, rille_error *e) {
   const struct place *found = overlay_find_place(&l->fresh, position);
   if (!found && l->has_old) found = overlay_find_place(&l->old, position);

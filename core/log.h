@@ -145,6 +145,10 @@ INTERNAL int log_find_place(struct log *log, uint64_t position, struct place *pl
 /* The chain's entry in the fresh overlay, brought there if need be. */
 INTERNAL int log_entry(struct log *log, enum chain_kind kind, rille_text name,
                        struct overlay_entry **entry, rille_error *error);
+/* Keeps a head that was found in the fresh overlay, where log_entry finds it again at once;
+** unless that is full, because who only asks must not make it grow without end. */
+INTERNAL int log_keep(struct log *log, enum chain_kind kind, rille_text name,
+                      const struct chain_head *head, rille_error *error);
 /* The first record in each 64 KiB of log gets a place. */
 INTERNAL int log_note_place(struct log *log, struct place place, rille_error *error);
 /* Builds the overlays anew, after an append failed half-way through changing them. */
