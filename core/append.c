@@ -174,13 +174,24 @@ static int finish_frame(struct log *l, const struct building *b, int failed, ril
 
 /* ---- Taking turns ---- */
 
-/* A file that one began who died before telling the others. */
+/* A folder that could not be flushed fails the store for all: nobody can tell whether
+** a file in it would outlive a power cut. */
+static int tell_unflushed(struct log *l, int failed, const rille_error *why, rille_error *e) {
+  bool asked = !system_is_scarce(why->system);
+  if (failed == RILLE_IO && asked)
+    atomic_store(&l->control->words->error, why->system ? (uint32_t)why->system : 1);
+  if (failed && e) *e = *why;
+  return failed;
+}
+
+/* A file that one began who died, or failed, before telling the others. */
 static int adopt_segment(struct log *l, rille_error *e) {
+  rille_error why = {0};
   uint64_t last = segments_last_first(&l->segments);
   if (last == atomic_load(&l->control->words->segment)) return 0;
-  int failed = segments_flush_folder(&l->segments, e);
+  int failed = segments_flush_folder(&l->segments, &why);
   if (!failed) atomic_store(&l->control->words->segment, last);
-  return failed;
+  return tell_unflushed(l, failed, &why, e);
 }
 
 /* What the last one left who died while it wrote. */
@@ -240,19 +251,14 @@ void log_leave_append(struct log *l) {
 
 /* ---- Segments ---- */
 
-/* A folder that could not be flushed fails the store for all: nobody can tell whether
-** the successor would outlive a power cut. */
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
   struct control_words *w = l->control->words;
   rille_error why = {0};
   atomic_store(&w->writing, end); /* nothing is written, but a file may be left */
-  bool unsure;
-  int failed = segments_succeed(&l->segments, end, &unsure, &why);
+  int failed = segments_succeed(&l->segments, end, &why);
   if (!failed) atomic_store(&w->segment, end);
   if (!failed) atomic_store(&w->writing, 0);
-  if (failed && unsure) atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
-  if (failed && e) *e = why;
-  return failed;
+  return tell_unflushed(l, failed, &why, e);
 }
 
 static bool is_full(struct log *l, uint64_t beyond) {
@@ -295,6 +301,17 @@ static int write_events(struct log *l, const rille_append *append, uint16_t kind
   return finish_frame(l, &b, failed, e);
 }
 
+/* Those that are only checked are brought into the overlay: once the frame is written, to
+** report them must not fail. */
+static int know_checked(struct log *l, const rille_append *append, rille_error *e) {
+  struct overlay_entry *entry;
+  int failed = 0;
+  for (size_t i = 0; i < append->part_count && !failed; i++)
+    if (append->parts[i].event_count == 0)
+      failed = log_entry(l, CHAIN_STREAM, append->parts[i].stream, &entry, e);
+  return failed;
+}
+
 static int report(struct log *l, const rille_append *append, uint64_t before, rille_appended *done,
                   rille_error *e) {
   int failed = 0;
@@ -319,7 +336,8 @@ static int append_locked(struct log *l, struct condition *c, bool relaxed, rille
   if (!result) result = condition_check(c, l, done, again, e);
   if (result || *again) return result;
   uint64_t before = l->seen.next_position;
-  if (writes) result = write_events(l, append, events ? FRAME_EVENTS : FRAME_MARK, e);
+  if (writes) result = know_checked(l, append, e);
+  if (writes && !result) result = write_events(l, append, events ? FRAME_EVENTS : FRAME_MARK, e);
   return result ? result : report(l, append, before, done, e);
 }
 
@@ -382,7 +400,7 @@ static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_er
 }
 
 int log_cut(struct log *l, rille_text stream, uint64_t before, uint64_t *end, rille_error *e) {
-  struct chain_head now;
+  struct chain_head now = {.count = 0};
   *end = 0;
   int failed = input_check_stream(stream, e);
   if (!failed && l->options.readonly)

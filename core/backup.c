@@ -17,7 +17,6 @@
 
 struct backup {
   struct log *log;
-  const char *from;
   char to[SYSTEM_PATH_BYTES]; /* the folder of another name */
   struct log_end end;
   uint8_t *bytes; /* COPY_BYTES of room */
@@ -46,8 +45,7 @@ static int copy_bytes(struct backup *b, int from, int to, uint64_t n) {
 static int copy_file(struct backup *b, const char *from, const char *to, uint64_t n) {
   int in, out, number = system_open(from, SYSTEM_READ, &in);
   if (number) return number;
-  if (n == UINT64_MAX) number = system_size(in, &n);
-  if (!number && (number = system_open(to, SYSTEM_CREATE, &out)) == 0) {
+  if ((number = system_open(to, SYSTEM_CREATE, &out)) == 0) {
     number = copy_bytes(b, in, out, n);
     system_close(out);
   }
@@ -68,7 +66,8 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
   if (failed) return failed;
   if (!segments_path(from, b->log->segments.folder, first) || !segments_path(to, folder, first))
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
-  if (end <= b->end.address && !last && system_link(from, to) == 0) return 0;
+  bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
+  if (succeeded && system_link(from, to) == 0) return 0;
   return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
 }
 
@@ -122,15 +121,10 @@ static int copy_index(struct backup *b) {
   return failed;
 }
 
-static int copy_identity(struct backup *b) {
-  char from[SYSTEM_PATH_BYTES], to[SYSTEM_PATH_BYTES];
-  int failed = join(from, b->from, "store", b->error);
-  if (!failed) failed = join(to, b->to, "store", b->error);
-  return failed ? failed : failed_on(from, copy_file(b, from, to, UINT64_MAX), b->error);
-}
-
 static int copy_all(struct backup *b) {
-  int failed = copy_identity(b);
+  /* Not copied: to open and close `store` would free the locks on it, where they are the
+  ** process's (system.c). */
+  int failed = identity_write(b->to, &b->log->identity, b->error);
   if (!failed) failed = copy_index(b);
   if (!failed) failed = copy_log(b);
   if (failed) return failed;
@@ -168,7 +162,7 @@ static int begin(struct backup *b, const char *folder) {
 }
 
 int rille_store_backup(rille_store *h, const char *folder, rille_error *e) {
-  struct backup b = {.log = &h->shared->log, .from = h->shared->folder, .error = e};
+  struct backup b = {.log = &h->shared->log, .error = e};
   int failed = rille_store_sync(h, e);
   if (!failed) failed = begin(&b, folder);
   if (failed) return failed;

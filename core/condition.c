@@ -160,13 +160,16 @@ static int find_earlier(const rille_append *append, struct log *l, struct earlie
                         rille_error *e) {
   uint64_t offset = 0, position;
   size_t event, known = 0, unknown = 0;
+  rille_text before = {0}; /* the stream of the events before: who goes on with it has no id kept */
   *was = (struct earlier){0};
   for (size_t i = 0; i < append->part_count; offset += append->parts[i++].event_count) {
     const rille_part *part = &append->parts[i];
+    bool goes_on = text_equal(part->stream, before);
+    if (part->event_count) before = part->stream;
     if (!first_id(part, &event)) continue;
     int failed = find_id(l, part->stream, part->events[event].id, &position, e);
     if (failed) return failed;
-    if (!position && known && text_equal(part->stream, append->parts[i - 1].stream)) continue;
+    if (!position && known && goes_on) continue;
     if (position && !known++) {
       was->stream = part->stream;
       was->first = position > offset + event ? position - offset - event : 0;

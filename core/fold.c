@@ -297,5 +297,6 @@ int log_poll(struct log *l, rille_error *e) {
   bool fold = log_is_due(l) || l->has_old;
   pthread_mutex_unlock(&l->lock);
   int failed = flush ? log_flush(l, log_written(l).address, e) : 0;
+  if (failed && failed != RILLE_UNKNOWN) log_want_flush(l, 0);
   return failed || !fold ? failed : log_fold(l, e);
 }

@@ -28,27 +28,23 @@ static int too_long(const char *folder, rille_error *e) {
 
 /* ---- Opening and closing ---- */
 
-/* *unsure: it failed, and the file may be there after a power cut. */
-static int create_file(const char *folder, uint64_t first, int *fd, bool *unsure,
-                       rille_error *e) {
+/* A file that could not be flushed stays: others may have it open, and a power cut might
+** bring it back. */
+static int create_file(const char *folder, uint64_t first, int *fd, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
-  *unsure = false;
   if (!path_of(path, folder, first, SUFFIX)) return too_long(folder, e);
   int number = system_open(path, SYSTEM_CREATE, fd);
   if (number) return error_system(e, number, "can't create %s", path);
   if ((number = system_flush(*fd)) == 0) number = system_flush_folder(folder);
   if (number == 0) return 0;
-  *unsure = true;
   system_close(*fd);
   *fd = -1;
-  system_remove(path);
   return error_system(e, number, "can't flush %s", path);
 }
 
 int segments_create(const char *folder, rille_error *e) {
   int fd;
-  bool unsure;
-  int failed = create_file(folder, 0, &fd, &unsure, e);
+  int failed = create_file(folder, 0, &fd, e);
   if (!failed) system_close(fd);
   return failed;
 }
@@ -336,22 +332,30 @@ int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *e
   return 0;
 }
 
-int segments_succeed(struct segments *s, uint64_t end, bool *unsure, rille_error *e) {
-  int fd, failed = create_file(s->folder, end, &fd, unsure, e);
+/* A reader of this process may have found the new file already, and opened it. */
+static void use_last(struct segments *s, int fd) {
+  struct segment *last = &s->list[s->count - 1];
+  last->used = ++s->clock;
+  if (last->fd >= 0) {
+    system_close(fd);
+    return;
+  }
+  last->fd = fd;
+  s->open++;
+}
+
+int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
+  int fd, failed = create_file(s->folder, end, &fd, e);
   if (failed) return failed;
-  /* The zeros behind the end are of no use now; that they go need not last. */
-  int number = take_back(s, end);
-  s->frontier = end;
+  (void)take_back(s, end); /* the zeros behind the end are of no use now, and do no harm */
   pthread_rwlock_wrlock(&s->lock);
-  if (!number) number = insert(s, end, fd);
-  if (number == 0) s->list[s->count - 1].used = ++s->clock, s->open++;
+  int number = insert(s, end, -1);
+  if (number == 0) use_last(s, fd);
+  if (number == 0) s->frontier = end;
   pthread_rwlock_unlock(&s->lock);
   if (number == 0) return 0;
-  *unsure = true;
   system_close(fd);
-  char path[SYSTEM_PATH_BYTES];
-  if (path_of(path, s->folder, end, SUFFIX)) system_remove(path);
-  return error_system(e, number, "can't begin the segment %016llx.seg", (unsigned long long)end);
+  return error_memory(e);
 }
 
 void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {

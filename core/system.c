@@ -108,6 +108,8 @@ int system_flush(int fd) {
 #endif
 }
 
+bool system_is_scarce(int number) { return number == EMFILE || number == ENFILE; }
+
 void system_start_writing(int fd, uint64_t offset, uint64_t n) {
 #ifdef SYNC_FILE_RANGE_WRITE
   (void)!sync_file_range(fd, (off_t)offset, (off_t)n, SYNC_FILE_RANGE_WRITE);

@@ -28,6 +28,8 @@ INTERNAL int system_write(int fd, uint64_t offset, const void *a, size_t na, con
 INTERNAL int system_truncate(int fd, uint64_t bytes);
 /* To the disk: the data and what is needed to find it. */
 INTERNAL int system_flush(int fd);
+/* Whether an errno says that a descriptor was wanting: then the disk was not asked. */
+INTERNAL bool system_is_scarce(int number);
 /* Hints: they promise nothing and can't fail. */
 INTERNAL void system_start_writing(int fd, uint64_t offset, uint64_t n);
 INTERNAL void system_will_need(int fd, uint64_t offset, uint64_t n);

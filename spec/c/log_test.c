@@ -512,7 +512,8 @@ static void add_frame(const char *path, uint16_t kind, uint8_t format) {
   struct log *l = log_of(store);
   uint64_t salt = l->identity.salt, end = log_written(l).address;
   struct frame f = {.address = end, .length = sizeof b, .kind = kind, .format = format,
-                    .time_us = log_written(l).time_us, .first_position = log_written(l).next_position,
+                    .time_us = log_written(l).time_us,
+                    .first_position = log_written(l).next_position,
                     .durable = log_durable(l).address, .prefix = 16};
   uint64_t first = segments_last_first(&l->segments);
   random_fill(b + FRAME_HEADER_BYTES, 16);
