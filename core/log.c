@@ -232,7 +232,7 @@ int log_catch_up(struct log *l, const struct log_end *end, rille_error *e) {
   int failed = know_files(l, e);
   if (!failed) failed = skip_folded(l, end, e);
   if (!failed && l->seen.address < end->address) failed = read_on(l, end, e);
-  if (!failed && l->options.readonly && !l->opening && log_is_due(l)) failed = log_shed(l, e);
+  if (!failed && !l->opening && log_is_due(l)) failed = log_shed(l, e);
   return failed;
 }
 
