@@ -94,7 +94,8 @@ int log_find_head(struct log *l, unsigned kind, rille_text name, struct chain_he
   int failed = index_begin(l->index, e);
   if (!failed) failed = index_head(l->index, kind, name, head, e);
   index_end(l->index);
-  return failed;
+  bool newer = !failed && kind < CHAIN_KINDS && head->count && head->tower[0] >= l->seen.address;
+  return newer ? know_files(l, e) : failed; /* it may lead to files that are new */
 }
 
 int log_head(struct log *l, unsigned kind, rille_text name, struct chain_head *head,
