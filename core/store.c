@@ -416,7 +416,11 @@ int rille_store_mark(rille_store *h, rille_text name, uint64_t *position, rille_
                      name.length);
   int failed = store_usable(h, e);
   if (!failed) failed = log_head(&h->shared->log, WORD_MARK, name, &head, e);
-  if (!failed && head.count) *position = head.tower[0];
+  if (failed || head.count == 0) return failed;
+  /* Heads are as of what is written, and this one may be of a frame that is not durable. */
+  if (store_sees_durable(h) && head.touched >= log_durable(&h->shared->log).address)
+    failed = rille_store_sync(h, e);
+  if (!failed) *position = head.tower[0];
   return failed;
 }
 
