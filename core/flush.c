@@ -127,11 +127,6 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
 
 /* ---- Waiting for others ---- */
 
-static bool has_come(struct log *l, uint64_t position, bool durable_only) {
-  struct log_end end = durable_only ? log_durable(l) : log_written(l);
-  return position < end.next_position;
-}
-
 static bool nap(struct log *l, uint32_t sequence, int64_t us) {
   static _Atomic uint32_t nothing; /* nobody writes, and nobody will wake us */
   if (us > WAIT_NAP_US) us = WAIT_NAP_US;
@@ -153,8 +148,9 @@ int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeou
     uint32_t sequence = sequence_of(l);
     int failed = log_look(l, durable_only, &seen, e); /* a reader may begin to follow */
     if (failed) return failed;
-    if (has_come(l, position, durable_only)) return 0;
+    if (position < seen.next_position) return 0;
     if ((failed = log_refuse_failed(l, e)) < 0) return failed;
+    (void)log_poll_flush(l, NULL); /* nobody else may flush; a failure of the disk's is met next */
     if (now >= end || !nap(l, sequence, end - now)) return RILLE_REMARK;
     now = system_monotonic_us();
   }

@@ -283,14 +283,22 @@ void log_want_flush(struct log *l, int64_t interval_us) {
   pthread_mutex_unlock(&l->lock);
 }
 
-int log_poll(struct log *l, rille_error *e) {
+int log_poll_flush(struct log *l, rille_error *e) {
   if (l->options.readonly || l->work.started) return 0;
   pthread_mutex_lock(&l->lock);
-  bool flush = l->work.flush_at_us && l->work.flush_at_us <= system_monotonic_us();
-  if (flush) l->work.flush_at_us = 0;
-  bool fold = log_is_due(l) || l->has_old;
+  bool due = l->work.flush_at_us && l->work.flush_at_us <= system_monotonic_us();
+  if (due) l->work.flush_at_us = 0;
   pthread_mutex_unlock(&l->lock);
-  int failed = flush ? log_flush(l, log_written(l).address, e) : 0;
+  int failed = due ? log_flush(l, log_written(l).address, e) : 0;
   if (failed && failed != RILLE_UNKNOWN) log_want_flush(l, 0);
-  return failed || !fold ? failed : log_fold(l, e);
+  return failed;
+}
+
+int log_poll(struct log *l, rille_error *e) {
+  int failed = log_poll_flush(l, e);
+  if (failed || l->options.readonly || l->work.started) return failed;
+  pthread_mutex_lock(&l->lock);
+  bool due = log_is_due(l) || l->has_old;
+  pthread_mutex_unlock(&l->lock);
+  return due ? log_fold(l, e) : 0;
 }

@@ -165,6 +165,8 @@ INTERNAL int log_shed(struct log *log, rille_error *error);
 INTERNAL void log_want_flush(struct log *log, int64_t interval_us);
 /* Does what is due, where there is no thread. */
 INTERNAL int log_poll(struct log *log, rille_error *error);
+/* Of this only the flush. */
+INTERNAL int log_poll_flush(struct log *log, rille_error *error);
 
 /* ---- append.c ---- */
 
