@@ -110,10 +110,13 @@ static int tell(const struct opening *o, rille_error *e) {
 
 /* ---- Making everything agree ---- */
 
+/* Also the name of the last file: who began it may have died before it was durable. */
 static int mend(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   struct repair_disk disk = segments_disk(&l->segments);
-  return l->options.readonly ? 0 : repair_mend(&l->source, &disk, &l->memory, &o->found, e);
+  if (l->options.readonly) return 0;
+  int failed = repair_mend(&l->source, &disk, &l->memory, &o->found, e);
+  return failed ? failed : segments_flush_folder(&l->segments, e);
 }
 
 /* For a reader of a store whose index it may not write: one of its own. */

@@ -276,6 +276,41 @@ static void who_dies_beginning_a_segment_loses_nothing(void) {
   }
 }
 
+static int die_making_file(const struct call *c) {
+  if (c->kind == CALL_NAME && c->done) die();
+  return 0;
+}
+
+static bool folder_flushed;
+
+static int note_folder(const struct call *c) {
+  char name[64], where[4096];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
+  ssize_t n = c->fd < 0 ? 0 : readlink(name, where, sizeof where);
+  if (c->kind == CALL_FLUSH && c->done && n > 4 && memcmp(where + n - 4, "/log", 4) == 0)
+    folder_flushed = true;
+  return 0;
+}
+
+/* Its name is not durable, and what is appended to it would go with it. */
+static void the_first_opener_makes_names_durable(void) {
+  struct victim v = {die_making_file, BIG, RILLE_SEGMENT_BYTES_LEAST};
+  uint64_t events = 0;
+  begin("name");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  for (; stats_of(store).log_bytes < v.segment_bytes; events++)
+    CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0);
+  CHECK(rille_store_close(store) == 0);
+  CHECK(wait_for(start(append_and_die, &v)) == KILLED);
+  folder_flushed = false;
+  call_watch = note_folder;
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(stats_of(store).segments == 2 && folder_flushed);
+  CHECK(put_one(store, "s") == 0);
+  check_reopened(store, path, events + 1);
+}
+
 /* ---- Who is slow ---- */
 
 static int wait_in_flush(const struct call *c) {
@@ -402,6 +437,7 @@ static const struct test tests[] = {
     {"who dies flushing has it done again", who_dies_flushing_has_it_done_again},
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},
+    {"the first opener makes names durable", the_first_opener_makes_names_durable},
     {"a flush counts for what was written before it", a_flush_counts_for_what_was_written_before},
     {"what came since the walk counts", what_came_since_the_walk_counts},
     {"what others wrote meanwhile counts", what_others_wrote_meanwhile_counts},
