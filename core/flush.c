@@ -54,10 +54,14 @@ static int know_last_file(struct log *l, rille_error *e) {
   return failed;
 }
 
+/* With `lock`, because repair notes where the file ends, and so does who appends. */
 static int mend_dead_flush(struct log *l, const struct log_end *target, rille_error *e) {
   struct repair_disk disk = segments_disk(&l->segments);
   uint64_t from = max_u64(log_durable(l).address, segments_last_first(&l->segments));
-  return repair_rewrite(&l->source, &disk, &l->memory, from, target->address, e);
+  pthread_mutex_lock(&l->lock);
+  int failed = repair_rewrite(&l->source, &disk, &l->memory, from, target->address, e);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
 }
 
 /* 0; RILLE_UNKNOWN where the disk failed; another failure left everything as it was. */
