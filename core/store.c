@@ -318,11 +318,17 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   rille_appended ignored;
   uint64_t end;
   rille_append known = {0};
+  rille_query unless = {0};
   if (append->size == 0)
     return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
-  if (append->unless && append->unless->size == 0)
-    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
   memcpy(&known, append, append->size < sizeof known ? append->size : sizeof known);
+  if (known.unless && known.unless->size == 0)
+    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
+  if (known.unless) {
+    size_t n = known.unless->size;
+    memcpy(&unless, known.unless, n < sizeof unless ? n : sizeof unless);
+    known.unless = &unless;
+  }
   int failed = store_usable(h, e);
   if (failed) return failed;
   failed = log_append(&h->shared->log, &known, h->sync == RILLE_SYNC_INTERVAL,
