@@ -281,14 +281,15 @@ static int die_making_file(const struct call *c) {
   return 0;
 }
 
-static bool folder_flushed;
+static bool folder_flushed, index_flushed;
 
 static int note_folder(const struct call *c) {
   char name[64], where[4096];
   snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
   ssize_t n = c->fd < 0 ? 0 : readlink(name, where, sizeof where);
-  if (c->kind == CALL_FLUSH && c->done && n > 4 && memcmp(where + n - 4, "/log", 4) == 0)
-    folder_flushed = true;
+  if (c->kind != CALL_FLUSH || !c->done || n < 6) return 0;
+  if (memcmp(where + n - 4, "/log", 4) == 0) folder_flushed = true;
+  if (memcmp(where + n - 6, "/index", 6) == 0) index_flushed = true;
   return 0;
 }
 
@@ -309,6 +310,23 @@ static void the_first_opener_makes_names_durable(void) {
   CHECK(stats_of(store).segments == 2 && folder_flushed);
   CHECK(put_one(store, "s") == 0);
   check_reopened(store, path, events + 1);
+}
+
+/* Else it would come back when the power goes, and tell that the index is damaged. */
+static void the_sum_of_the_index_goes_for_good(void) {
+  char sum[320];
+  begin("sum");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0);
+  CHECK(rille_store_close(store) == 0);
+  snprintf(sum, sizeof sum, "%s/index/sum", path);
+  CHECK(access(sum, F_OK) == 0);
+  index_flushed = false;
+  call_watch = note_folder;
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(access(sum, F_OK) != 0 && index_flushed);
+  check_reopened(store, path, 1);
 }
 
 /* ---- Who is slow ---- */
@@ -438,6 +456,7 @@ static const struct test tests[] = {
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},
     {"the first opener makes names durable", the_first_opener_makes_names_durable},
+    {"the sum of the index goes for good", the_sum_of_the_index_goes_for_good},
     {"a flush counts for what was written before it", a_flush_counts_for_what_was_written_before},
     {"what came since the walk counts", what_came_since_the_walk_counts},
     {"what others wrote meanwhile counts", what_others_wrote_meanwhile_counts},
