@@ -150,6 +150,16 @@ static struct memory memory_of(const rille_options *o) {
   return o->alloc ? (struct memory){o->alloc, o->alloc_context} : memory_default();
 }
 
+/* Who made the store, and renamed it into its place, may have died before that was durable;
+** or is about to flush the parent, but not before others have appended. */
+static int make_durable(struct shared *s, rille_error *e) {
+  if (s->log.options.readonly || log_written(&s->log).address > 0) return 0;
+  int failed = flush_parent(s->folder, e);
+  if (failed == RILLE_READONLY) return 0; /* it is not ours to read, as little as to make */
+  if (failed) (void)log_close(&s->log, NULL);
+  return failed;
+}
+
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
   struct log_options options = {.readonly = o->readonly != 0,
@@ -161,6 +171,8 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   int result = control_open(&s->control, s->folder, options.readonly, &identity, e);
   if (result == 0) {
     result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);
+    int failed = result < 0 ? result : make_durable(s, e);
+    if (failed) result = failed;
     if (result < 0) control_close(&s->control);
     else control_ready(&s->control);
   }

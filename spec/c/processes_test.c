@@ -281,7 +281,7 @@ static int die_making_file(const struct call *c) {
   return 0;
 }
 
-static bool folder_flushed, index_flushed;
+static bool folder_flushed, index_flushed, parent_flushed;
 
 static int note_folder(const struct call *c) {
   char name[64], where[4096];
@@ -290,6 +290,7 @@ static int note_folder(const struct call *c) {
   if (c->kind != CALL_FLUSH || !c->done || n < 6) return 0;
   if (memcmp(where + n - 4, "/log", 4) == 0) folder_flushed = true;
   if (memcmp(where + n - 6, "/index", 6) == 0) index_flushed = true;
+  if ((size_t)n == strlen(folder) && memcmp(where, folder, (size_t)n) == 0) parent_flushed = true;
   return 0;
 }
 
@@ -310,6 +311,18 @@ static void the_first_opener_makes_names_durable(void) {
   CHECK(stats_of(store).segments == 2 && folder_flushed);
   CHECK(put_one(store, "s") == 0);
   check_reopened(store, path, events + 1);
+}
+
+/* Who made it may have been killed before its own name was durable. */
+static void an_empty_store_is_made_durable_by_who_opens_it(void) {
+  begin("empty");
+  CHECK(rille_store_close(open_store(path, RILLE_SYNC_ALWAYS)) == 0);
+  parent_flushed = false;
+  call_watch = note_folder;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(parent_flushed);
+  check_reopened(store, path, 0);
 }
 
 /* Else it would come back when the power goes, and tell that the index is damaged. */
@@ -456,6 +469,8 @@ static const struct test tests[] = {
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},
     {"the first opener makes names durable", the_first_opener_makes_names_durable},
+    {"an empty store is made durable by who opens it",
+     an_empty_store_is_made_durable_by_who_opens_it},
     {"the sum of the index goes for good", the_sum_of_the_index_goes_for_good},
     {"a flush counts for what was written before it", a_flush_counts_for_what_was_written_before},
     {"what came since the walk counts", what_came_since_the_walk_counts},
