@@ -84,15 +84,22 @@ static int check_after(uint64_t after, uint64_t last, rille_error *e) {
                    (unsigned long long)after, (unsigned long long)last);
 }
 
+/* Where a walk found nothing, the next goes on: or a long one would never be done while
+** others append. */
 int condition_walk(struct condition *c, struct log *l, rille_error *e) {
-  const rille_query *unless = c->append->unless;
-  if (!unless) return 0;
-  int failed = log_look(l, false, &c->walked, e);
-  uint64_t last = failed ? 0 : c->walked.next_position - 1;
-  if (!failed) failed = check_after(unless->after, last, e);
-  for (size_t i = 0; i < unless->item_count && !failed; i++)
-    failed = check_after(unless->items[i].after, last, e);
-  return failed ? failed : reader_last_match(l, unless, &c->walked, &c->found, e);
+  if (!c->append->unless) return 0;
+  rille_query unless = *c->append->unless;
+  if (c->walked.next_position && !c->found)
+    unless.after = max_u64(unless.after, c->walked.next_position - 1);
+  struct log_end end;
+  int failed = log_look(l, false, &end, e);
+  uint64_t last = failed ? 0 : end.next_position - 1;
+  if (!failed) failed = check_after(unless.after, last, e);
+  for (size_t i = 0; i < unless.item_count && !failed; i++)
+    failed = check_after(unless.items[i].after, last, e);
+  if (!failed) failed = reader_last_match(l, &unless, &end, &c->found, e);
+  if (!failed) c->walked = end;
+  return failed;
 }
 
 /* What has come since the walk. */

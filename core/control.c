@@ -124,11 +124,13 @@ static int enter_to_write(struct control *c, rille_error *e) {
 
 static int refuse_failed(const struct control *c, rille_error *e) {
   uint32_t number = c->readonly || c->alone ? 0 : atomic_load(&c->words->error);
-  return number ? error_system(e, (int)number,
-                               "a flush failed, and other processes still have %s open: close it "
-                               "in all of them; who opens it next repairs it",
-                               c->folder)
-                : 0;
+  if (number == 0) return 0;
+  (void)error_system(e, (int)number,
+                     "a flush failed, and other processes still have %s open: close it "
+                     "in all of them; who opens it next repairs it",
+                     c->folder);
+  if (e) e->code = RILLE_IO; /* whatever the errno */
+  return RILLE_IO;
 }
 
 static bool is_open_twice(const struct control *c) {

@@ -54,10 +54,14 @@ static int know_last_file(struct log *l, rille_error *e) {
   return failed;
 }
 
+/* With `lock`, because repair notes where the file ends, and so does who appends. */
 static int mend_dead_flush(struct log *l, const struct log_end *target, rille_error *e) {
   struct repair_disk disk = segments_disk(&l->segments);
   uint64_t from = max_u64(log_durable(l).address, segments_last_first(&l->segments));
-  return repair_rewrite(&l->source, &disk, &l->memory, from, target->address, e);
+  pthread_mutex_lock(&l->lock);
+  int failed = repair_rewrite(&l->source, &disk, &l->memory, from, target->address, e);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
 }
 
 /* 0; RILLE_UNKNOWN where the disk failed; another failure left everything as it was. */
@@ -122,11 +126,6 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
 
 /* ---- Waiting for others ---- */
 
-static bool has_come(struct log *l, uint64_t position, bool durable_only) {
-  struct log_end end = durable_only ? log_durable(l) : log_written(l);
-  return position < end.next_position;
-}
-
 static bool nap(struct log *l, uint32_t sequence, int64_t us) {
   static _Atomic uint32_t nothing; /* nobody writes, and nobody will wake us */
   if (us > WAIT_NAP_US) us = WAIT_NAP_US;
@@ -148,8 +147,9 @@ int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeou
     uint32_t sequence = sequence_of(l);
     int failed = log_look(l, durable_only, &seen, e); /* a reader may begin to follow */
     if (failed) return failed;
-    if (has_come(l, position, durable_only)) return 0;
+    if (position < seen.next_position) return 0;
     if ((failed = log_refuse_failed(l, e)) < 0) return failed;
+    (void)log_poll_flush(l, NULL); /* nobody else may flush; a failure of the disk's is met next */
     if (now >= end || !nap(l, sequence, end - now)) return RILLE_REMARK;
     now = system_monotonic_us();
   }

@@ -10,8 +10,8 @@
 ** because by now the fold's end is what matters.
 **
 ** FOLDER lets one process fold at a time; who comes after finds a newer A and has
-** little or nothing left to do. A process that may not write drops its old overlay when
-** the others' A has passed it. */
+** little or nothing left to do. Who only reads, and has no thread, drops its old overlay
+** when the others' A has passed it. */
 #include "log.h"
 
 #include "error.h"
@@ -143,19 +143,29 @@ int log_fold(struct log *l, rille_error *e) {
   return failed;
 }
 
-/* ---- A reader's overlays ---- */
+/* ---- The overlays of who only reads ---- */
 
-int log_shed(struct log *l, rille_error *e) {
-  int failed = l->has_old ? index_look(l->index, e) : 0;
-  if (failed) return failed;
+static int drop_folded(struct log *l, rille_error *e) {
+  int failed = index_look(l->index, e);
   uint64_t a = index_folded(l->index).address;
-  if (l->has_old && l->scratch) failed = store_old(l, a, false, e);
-  if (failed) return failed;
-  if (l->has_old && (l->scratch || a >= l->old_end.address)) {
-    struct overlay old = drop_old(l);
-    overlay_release(&old);
+  if (!failed && l->scratch) failed = store_old(l, a, false, e);
+  if (failed || (!l->scratch && a < l->old_end.address)) return failed;
+  struct overlay old = drop_old(l);
+  overlay_release(&old);
+  return 0;
+}
+
+/* The thread, where there is one, takes care of the old overlay; else it may be that a
+** fold of another caller's is under way. */
+int log_shed(struct log *l, rille_error *e) {
+  int failed = 0;
+  if (l->has_old && !l->work.started && pthread_mutex_trylock(&l->folding) == 0) {
+    failed = drop_folded(l, e);
+    pthread_mutex_unlock(&l->folding);
   }
-  return l->has_old ? 0 : split(l, e);
+  if (failed || l->has_old || split(l, NULL) != 0) return failed; /* no memory: another time */
+  if (l->work.started) pthread_cond_signal(&l->work.wanted);
+  return 0;
 }
 
 /* ---- The thread ---- */
@@ -289,14 +299,22 @@ void log_want_flush(struct log *l, int64_t interval_us) {
   pthread_mutex_unlock(&l->lock);
 }
 
-int log_poll(struct log *l, rille_error *e) {
+int log_poll_flush(struct log *l, rille_error *e) {
   if (l->options.readonly || l->work.started) return 0;
   pthread_mutex_lock(&l->lock);
-  bool flush = l->work.flush_at_us && l->work.flush_at_us <= system_monotonic_us();
-  if (flush) l->work.flush_at_us = 0;
-  bool fold = log_is_due(l) || l->has_old;
+  bool due = l->work.flush_at_us && l->work.flush_at_us <= system_monotonic_us();
+  if (due) l->work.flush_at_us = 0;
   pthread_mutex_unlock(&l->lock);
-  int failed = flush ? log_flush(l, log_written(l).address, e) : 0;
+  int failed = due ? log_flush(l, log_written(l).address, e) : 0;
   if (failed && failed != RILLE_UNKNOWN) log_want_flush(l, 0);
-  return failed || !fold ? failed : log_fold(l, e);
+  return failed;
+}
+
+int log_poll(struct log *l, rille_error *e) {
+  int failed = log_poll_flush(l, e);
+  if (failed || l->options.readonly || l->work.started) return failed;
+  pthread_mutex_lock(&l->lock);
+  bool due = log_is_due(l) || l->has_old;
+  pthread_mutex_unlock(&l->lock);
+  return due ? log_fold(l, e) : 0;
 }

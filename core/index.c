@@ -218,7 +218,7 @@ static bool sum_paths(char *data, char *sum, const char *folder) {
 }
 
 /* MDB_CORRUPTED where the file is not what it was when it was closed. The sum goes
-** before the file may change. */
+** for good before the file may change. */
 static int check_sum(const struct index *x, const char *folder) {
   char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
   enum sum_result result;
@@ -228,7 +228,7 @@ static int check_sum(const struct index *x, const char *folder) {
   if (result == SUM_WRONG) return MDB_CORRUPTED;
   if (x->readonly) return 0;
   number = system_remove(sum);
-  return number == ENOENT ? 0 : number;
+  return number == ENOENT ? 0 : number ? number : system_flush_folder(folder);
 }
 
 static int open_env(struct index *x, const char *folder, bool alone) {

@@ -94,7 +94,8 @@ int log_find_head(struct log *l, unsigned kind, rille_text name, struct chain_he
   int failed = index_begin(l->index, e);
   if (!failed) failed = index_head(l->index, kind, name, head, e);
   index_end(l->index);
-  return failed;
+  bool newer = !failed && kind < CHAIN_KINDS && head->count && head->tower[0] >= l->seen.address;
+  return newer ? know_files(l, e) : failed; /* it may lead to files that are new */
 }
 
 int log_head(struct log *l, unsigned kind, rille_text name, struct chain_head *head,
@@ -239,7 +240,7 @@ int log_catch_up(struct log *l, const struct log_end *end, rille_error *e) {
   int failed = know_files(l, e);
   if (!failed) failed = skip_folded(l, end, e);
   if (!failed && l->seen.address < end->address) failed = read_on(l, end, e);
-  if (!failed && l->options.readonly && !l->opening && log_is_due(l)) failed = log_shed(l, e);
+  if (!failed && !l->opening && log_is_due(l)) failed = log_shed(l, e);
   return failed;
 }
 

@@ -164,13 +164,15 @@ INTERNAL bool log_is_due(const struct log *log);
 INTERNAL int log_make_room(struct log *log, rille_error *error);
 /* Folds to what has been seen, now. */
 INTERNAL int log_fold(struct log *log, rille_error *error);
-/* With `lock`, for a reader whose fresh overlay has grown to its bound: drops what the
-** others have folded. */
+/* With `lock`, for who has read on until the fresh overlay has grown to its bound: drops
+** what the others have folded, or leaves it to the thread. */
 INTERNAL int log_shed(struct log *log, rille_error *error);
 /* The thread flushes in `interval_us` at the latest; or who asks next, without one. */
 INTERNAL void log_want_flush(struct log *log, int64_t interval_us);
 /* Does what is due, where there is no thread. */
 INTERNAL int log_poll(struct log *log, rille_error *error);
+/* Of this only the flush. */
+INTERNAL int log_poll_flush(struct log *log, rille_error *error);
 
 /* ---- append.c ---- */
 

@@ -110,6 +110,7 @@ static int tell(const struct opening *o, rille_error *e) {
 
 /* ---- Making everything agree ---- */
 
+/* Also the name of the last file: who began it may have died before it was durable. */
 static int mend(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   struct repair_disk disk = segments_disk(&l->segments);

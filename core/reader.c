@@ -281,6 +281,7 @@ static void give(rille_reader *r, rille_event *event) {
 }
 
 int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {
+  if (r->log->segments.forgotten) return segments_refuse_fork(e); /* locks may be nobody's */
   if (r->failed) {
     if (e) *e = r->error;
     return r->failed;

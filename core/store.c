@@ -150,6 +150,16 @@ static struct memory memory_of(const rille_options *o) {
   return o->alloc ? (struct memory){o->alloc, o->alloc_context} : memory_default();
 }
 
+/* Who made the store, and renamed it into its place, may have died before that was durable;
+** or is about to flush the parent, but not before others have appended. */
+static int make_durable(struct shared *s, rille_error *e) {
+  if (s->log.options.readonly || log_written(&s->log).address > 0) return 0;
+  int failed = flush_parent(s->folder, e);
+  if (failed == RILLE_READONLY) return 0; /* it is not ours to read, as little as to make */
+  if (failed) (void)log_close(&s->log, NULL);
+  return failed;
+}
+
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
   struct log_options options = {.readonly = o->readonly != 0,
@@ -161,6 +171,8 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   int result = control_open(&s->control, s->folder, options.readonly, &identity, e);
   if (result == 0) {
     result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);
+    int failed = result < 0 ? result : make_durable(s, e);
+    if (failed) result = failed;
     if (result < 0) control_close(&s->control);
     else control_ready(&s->control);
   }
@@ -318,11 +330,17 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   rille_appended ignored;
   uint64_t end;
   rille_append known = {0};
+  rille_query unless = {0};
   if (append->size == 0)
     return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
-  if (append->unless && append->unless->size == 0)
-    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
   memcpy(&known, append, append->size < sizeof known ? append->size : sizeof known);
+  if (known.unless && known.unless->size == 0)
+    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
+  if (known.unless) {
+    size_t n = known.unless->size;
+    memcpy(&unless, known.unless, n < sizeof unless ? n : sizeof unless);
+    known.unless = &unless;
+  }
   int failed = store_usable(h, e);
   if (failed) return failed;
   failed = log_append(&h->shared->log, &known, h->sync == RILLE_SYNC_INTERVAL,
@@ -416,7 +434,11 @@ int rille_store_mark(rille_store *h, rille_text name, uint64_t *position, rille_
                      name.length);
   int failed = store_usable(h, e);
   if (!failed) failed = log_head(&h->shared->log, WORD_MARK, name, &head, e);
-  if (!failed && head.count) *position = head.tower[0];
+  if (failed || head.count == 0) return failed;
+  /* Heads are as of what is written, and this one may be of a frame that is not durable. */
+  if (store_sees_durable(h) && head.touched >= log_durable(&h->shared->log).address)
+    failed = rille_store_sync(h, e);
+  if (!failed) *position = head.tower[0];
   return failed;
 }
 

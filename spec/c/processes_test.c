@@ -270,43 +270,78 @@ static int die_beginning_segment(int call, bool wide) {
   return status;
 }
 
-static int die_with_file_made(const struct call *c) {
-  if (c->kind == CALL_NAME && c->done) die();
-  return 0;
-}
-
-static int note_folder(const struct call *c) {
-  char name[64], folder_path[4096];
-  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
-  ssize_t n = c->kind == CALL_FLUSH && c->done ? readlink(name, folder_path, 4095) : 0;
-  if (n > 4 && memcmp(folder_path + n - 4, "/log", 4) == 0) atomic_store(&shared->told, 1);
-  return 0;
-}
-
-/* The name of the file is durable before anything in it is acknowledged. */
-static void a_file_that_was_found_gets_a_durable_name(void) {
-  struct victim v = {die_with_file_made, BIG, RILLE_SEGMENT_BYTES_LEAST};
-  begin("name");
-  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
-  while (stats_of(store).log_bytes < v.segment_bytes)
-    CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0);
-  uint64_t events = rille_store_head(store);
-  CHECK(rille_store_close(store) == 0);
-  CHECK(wait_for(start(append_and_die, &v)) == KILLED);
-  call_watch = note_folder;
-  store = open_store(path, RILLE_SYNC_ALWAYS);
-  call_watch = NULL;
-  CHECK(stats_of(store).segments == 2 && atomic_load(&shared->told));
-  CHECK(put_one(store, "s") == 0);
-  check_reopened(store, path, events + 1);
-}
-
 static void who_dies_beginning_a_segment_loses_nothing(void) {
   for (int wide = 0; wide < 2; wide++) {
     int call = 1;
     while (die_beginning_segment(call, wide) == KILLED) call++;
     CHECK(call > 8);
   }
+}
+
+static int die_making_file(const struct call *c) {
+  if (c->kind == CALL_NAME && c->done) die();
+  return 0;
+}
+
+static bool folder_flushed, index_flushed, parent_flushed;
+
+static int note_folder(const struct call *c) {
+  char name[64], where[4096];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
+  ssize_t n = c->fd < 0 ? 0 : readlink(name, where, sizeof where);
+  if (c->kind != CALL_FLUSH || !c->done || n < 6) return 0;
+  if (memcmp(where + n - 4, "/log", 4) == 0) folder_flushed = true;
+  if (memcmp(where + n - 6, "/index", 6) == 0) index_flushed = true;
+  if ((size_t)n == strlen(folder) && memcmp(where, folder, (size_t)n) == 0) parent_flushed = true;
+  return 0;
+}
+
+/* Its name is not durable, and what is appended to it would go with it. */
+static void the_first_opener_makes_names_durable(void) {
+  struct victim v = {die_making_file, BIG, RILLE_SEGMENT_BYTES_LEAST};
+  uint64_t events = 0;
+  begin("name");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  for (; stats_of(store).log_bytes < v.segment_bytes; events++)
+    CHECK(put(store, "s", RILLE_EXPECT_ANY, data, BIG, NULL) == 0);
+  CHECK(rille_store_close(store) == 0);
+  CHECK(wait_for(start(append_and_die, &v)) == KILLED);
+  folder_flushed = false;
+  call_watch = note_folder;
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(stats_of(store).segments == 2 && folder_flushed);
+  CHECK(put_one(store, "s") == 0);
+  check_reopened(store, path, events + 1);
+}
+
+/* Who made it may have been killed before its own name was durable. */
+static void an_empty_store_is_made_durable_by_who_opens_it(void) {
+  begin("empty");
+  CHECK(rille_store_close(open_store(path, RILLE_SYNC_ALWAYS)) == 0);
+  parent_flushed = false;
+  call_watch = note_folder;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(parent_flushed);
+  check_reopened(store, path, 0);
+}
+
+/* Else it would come back when the power goes, and tell that the index is damaged. */
+static void the_sum_of_the_index_goes_for_good(void) {
+  char sum[320];
+  begin("sum");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0);
+  CHECK(rille_store_close(store) == 0);
+  snprintf(sum, sizeof sum, "%s/index/sum", path);
+  CHECK(access(sum, F_OK) == 0);
+  index_flushed = false;
+  call_watch = note_folder;
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = NULL;
+  CHECK(access(sum, F_OK) != 0 && index_flushed);
+  check_reopened(store, path, 1);
 }
 
 /* ---- Who is slow ---- */
@@ -495,7 +530,10 @@ static const struct test tests[] = {
     {"who dies flushing has it done again", who_dies_flushing_has_it_done_again},
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},
-    {"a file that was found gets a durable name", a_file_that_was_found_gets_a_durable_name},
+    {"the first opener makes names durable", the_first_opener_makes_names_durable},
+    {"an empty store is made durable by who opens it",
+     an_empty_store_is_made_durable_by_who_opens_it},
+    {"the sum of the index goes for good", the_sum_of_the_index_goes_for_good},
     {"a flush counts for what was written before it", a_flush_counts_for_what_was_written_before},
     {"what came since the walk counts", what_came_since_the_walk_counts},
     {"what others wrote meanwhile counts", what_others_wrote_meanwhile_counts},

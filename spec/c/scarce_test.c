@@ -159,12 +159,43 @@ static void a_fold_that_fails_takes_no_append_back(void) {
   check_reopened(store, path, told + 1);
 }
 
+/* ---- A failed flush ---- */
+
+static int flush_is_full(const struct call *c) {
+  return c->kind == CALL_FLUSH && !c->done && is_of_log(c) ? ENOSPC : 0;
+}
+
+static int fail_and_stay(void *context) {
+  (void)context;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  call_watch = flush_is_full;
+  CHECK(put_one(store, "s") == RILLE_UNKNOWN);
+  call_watch = NULL;
+  CHECK(put_one(store, "s") == RILLE_IO);
+  atomic_store(&shared->ready, 1);
+  wait_until(&shared->go, 1);
+  CHECK(rille_store_close(store) == RILLE_IO);
+  return 0;
+}
+
+static void a_failed_flush_is_io_whatever_its_cause(void) {
+  rille_store *store;
+  rille_error e = {0};
+  begin("io");
+  pid_t pid = start(fail_and_stay, NULL);
+  wait_until(&shared->ready, 1);
+  CHECK(rille_store_open(path, NULL, &store, &e) == RILLE_IO && e.code == RILLE_IO);
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(pid) == 0);
+}
+
 static const struct test tests[] = {
     {"a flush needs no descriptor",
      a_flush_needs_no_descriptor},
     {"a segment that can't be opened is begun later",
      a_segment_that_can_not_be_opened_is_begun_later},
     {"a segment begun in vain misleads nobody", a_segment_begun_in_vain_misleads_nobody},
+    {"a failed flush is io, whatever its cause", a_failed_flush_is_io_whatever_its_cause},
     {"a fold that fails takes no append back", a_fold_that_fails_takes_no_append_back},
 };
 TEST_MAIN(tests)
