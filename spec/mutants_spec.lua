@@ -14,7 +14,7 @@ values.seed("mutants_spec")
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local SOAK = os.getenv "RILLE_SOAK"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
-local PATIENCE = 100 -- seconds, for a program that a fault makes wait
+local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
 local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
 
 local function shell(command, ...)
@@ -56,7 +56,7 @@ local function run_program(object, program, part, seconds)
   local path = scratch.path(program)
   shell("${CC:-cc} -o '%s' '%s' '%s' %s/librille.a -llmdb -lpthread", path, object_of(program), object, BUILD)
   local output, status = process.run(("SECONDS=%d TMPDIR='%s' timeout %d '%s' %d '%s'"):format(seconds or 1,
-    scratch.folder, PATIENCE, path, math.random(1 << 30), part))
+    scratch.folder, PATIENCE + (seconds or 1), path, math.random(1 << 30), part))
   assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
   return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
 end
