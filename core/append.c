@@ -246,10 +246,11 @@ static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
   struct control_words *w = l->control->words;
   rille_error why = {0};
   atomic_store(&w->writing, end); /* nothing is written, but a file may be left */
-  int failed = segments_succeed(&l->segments, end, &why);
+  bool unsure;
+  int failed = segments_succeed(&l->segments, end, &unsure, &why);
   if (!failed) atomic_store(&w->segment, end);
   if (!failed) atomic_store(&w->writing, 0);
-  if (failed == RILLE_IO) atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
+  if (failed && unsure) atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
   if (failed && e) *e = why;
   return failed;
 }

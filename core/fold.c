@@ -3,9 +3,11 @@
 **
 ** When the fresh overlay has grown to its bound it becomes the old one, which nobody
 ** changes any more, and a new one starts. Then, without the lock: the log is flushed
-** up to the old one's end (L9), the heads are sorted, and committed chunk by chunk with
-** a pause after each, because an append's flush waits for the same disk. Last, the old
-** overlay is dropped. While there is one, a fresh one that is full makes appends wait.
+** up to the old one's end (L9), the heads are sorted, and committed chunk by chunk. Last,
+** the old overlay is dropped. While there is one, a fresh one that is full makes appends
+** wait. An append's flush waits for the same disk, behind all of a commit: so the chunks
+** are small, with a pause after each, until the fresh overlay is half full; then large,
+** because by now the fold's end is what matters.
 **
 ** FOLDER lets one process fold at a time; who comes after finds a newer A and has
 ** little or nothing left to do. A process that may not write drops its old overlay when
@@ -14,15 +16,19 @@
 
 #include "error.h"
 
-#define FOLD_PAUSE_US 2000     /* between two chunks */
+#define FOLD_GENTLE_HEADS 512u /* a commit, at most: so many pages and those above them */
+#define FOLD_PAUSE_US 1000     /* after it */
 #define FOLD_PATIENCE_US 20000 /* before trying again where another process folds */
 #define FOLD_RETRY_US 1000000  /* after a failed one */
 #define WORK_NAP_US 3600000000 /* with nothing to do */
 
-bool log_is_due(const struct log *l) {
-  return l->fresh.bytes >= OVERLAY_BYTES_MOST ||
-         l->seen.address - l->fresh.start >= LOG_FRESH_BYTES_MOST;
+/* Whether the fresh overlay has come to a part of its bound. */
+static bool is_full(const struct log *l, unsigned parts) {
+  return l->fresh.bytes >= OVERLAY_BYTES_MOST / parts ||
+         l->seen.address - l->fresh.start >= LOG_FRESH_BYTES_MOST / parts;
 }
+
+bool log_is_due(const struct log *l) { return is_full(l, 1); }
 
 /* ---- Old and fresh ---- */
 
@@ -60,11 +66,21 @@ static size_t pick_heads(const struct overlay *o, uint64_t a, struct overlay_ent
   return n;
 }
 
+static bool is_half_full(struct log *l) {
+  pthread_mutex_lock(&l->lock);
+  bool half = is_full(l, 2);
+  pthread_mutex_unlock(&l->lock);
+  return half;
+}
+
+/* Not gently: at once, and `lock` may be held. */
 static int store_chunks(struct log *l, struct fold *f, bool gently, rille_error *e) {
-  int result;
-  while ((result = index_fold(l->index, f, e)) == RILLE_REMARK)
-    if (gently) system_pause(FOLD_PAUSE_US);
-  return result;
+  for (;;) {
+    bool small = gently && !is_half_full(l);
+    int result = index_fold(l->index, f, small ? FOLD_GENTLE_HEADS : INDEX_CHUNK_HEADS, e);
+    if (result != RILLE_REMARK) return result;
+    if (small) system_pause(FOLD_PAUSE_US);
+  }
 }
 
 static int store_old(struct log *l, uint64_t a, bool gently, rille_error *e) {

@@ -582,9 +582,10 @@ static int grow(struct index *x) {
   return code ? code : resize(x, info.me_mapsize * 2);
 }
 
-int index_fold(struct index *x, struct fold *f, rille_error *e) {
+int index_fold(struct index *x, struct fold *f, size_t most, rille_error *e) {
   size_t left = f->head_count - f->done;
-  size_t to = f->done + (left > INDEX_CHUNK_HEADS ? INDEX_CHUNK_HEADS : left);
+  if (most > INDEX_CHUNK_HEADS) most = INDEX_CHUNK_HEADS;
+  size_t to = f->done + (left > most ? most : left);
   int code = commit_chunk(x, f, to);
   while (code == MDB_MAP_FULL) {
     if ((code = grow(x)) != 0) return lmdb_error(e, code, "can't grow");

@@ -25,7 +25,7 @@
 #include "overlay.h"
 
 #define INDEX_FORMAT 3
-#define INDEX_CHUNK_HEADS 8192u            /* heads a commit */
+#define INDEX_CHUNK_HEADS 8192u            /* heads a commit, at most */
 #ifndef INDEX_MAP_BYTES /* a test has smaller ones */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
 #define INDEX_READERS_MOST 1000u           /* processes at a time */
@@ -114,8 +114,8 @@ struct fold {
   struct log_end end;
   size_t done; /* heads that are stored */
 };
-/* Stores one more chunk. RILLE_REMARK: there is more to come; 0: that was the last,
-** and A is fold->end. */
-INTERNAL int index_fold(struct index *index, struct fold *fold, rille_error *error);
+/* Stores one more chunk, of at most `most` heads, nor more than INDEX_CHUNK_HEADS.
+** RILLE_REMARK: there is more to come; 0: that was the last, and A is fold->end. */
+INTERNAL int index_fold(struct index *index, struct fold *fold, size_t most, rille_error *error);
 
 #endif

@@ -202,7 +202,8 @@ static int take_frames(struct log *l, struct scan *s, rille_error *e) {
     if ((result = take_frame(l, s, e)) < 0) return result;
     l->seen = (struct log_end){s->address, s->next_position, s->time_us, s->frame.address,
                                s->frame.header_checksum};
-    if (l->opening && log_is_due(l) && (result = log_fold(l, e)) < 0) return result;
+    bool folds = l->opening && (!l->options.readonly || l->scratch);
+    if (folds && log_is_due(l) && (result = log_fold(l, e)) < 0) return result;
   }
   return result;
 }

@@ -28,13 +28,17 @@ static int too_long(const char *folder, rille_error *e) {
 
 /* ---- Opening and closing ---- */
 
-static int create_file(const char *folder, uint64_t first, int *fd, rille_error *e) {
+/* *unsure: it failed, and the file may be there after a power cut. */
+static int create_file(const char *folder, uint64_t first, int *fd, bool *unsure,
+                       rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
+  *unsure = false;
   if (!path_of(path, folder, first, SUFFIX)) return too_long(folder, e);
   int number = system_open(path, SYSTEM_CREATE, fd);
   if (number) return error_system(e, number, "can't create %s", path);
   if ((number = system_flush(*fd)) == 0) number = system_flush_folder(folder);
   if (number == 0) return 0;
+  *unsure = true;
   system_close(*fd);
   *fd = -1;
   system_remove(path);
@@ -43,7 +47,8 @@ static int create_file(const char *folder, uint64_t first, int *fd, rille_error 
 
 int segments_create(const char *folder, rille_error *e) {
   int fd;
-  int failed = create_file(folder, 0, &fd, e);
+  bool unsure;
+  int failed = create_file(folder, 0, &fd, &unsure, e);
   if (!failed) system_close(fd);
   return failed;
 }
@@ -331,8 +336,8 @@ int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *e
   return 0;
 }
 
-int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
-  int fd, failed = create_file(s->folder, end, &fd, e);
+int segments_succeed(struct segments *s, uint64_t end, bool *unsure, rille_error *e) {
+  int fd, failed = create_file(s->folder, end, &fd, unsure, e);
   if (failed) return failed;
   /* The zeros behind the end are of no use now; that they go need not last. */
   int number = take_back(s, end);
@@ -342,6 +347,7 @@ int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
   if (number == 0) s->list[s->count - 1].used = ++s->clock, s->open++;
   pthread_rwlock_unlock(&s->lock);
   if (number == 0) return 0;
+  *unsure = true;
   system_close(fd);
   char path[SYSTEM_PATH_BYTES];
   if (path_of(path, s->folder, end, SUFFIX)) system_remove(path);
@@ -354,27 +360,15 @@ void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
   if (from < to) system_start_writing(last.fd, from - last.first, to - from);
 }
 
-/* A descriptor of its own, so that nobody who wants the list waits for the disk, and
-** the file can't be closed meanwhile. */
-static int last_of_its_own(struct segments *s, uint64_t *first, int *fd) {
-  pthread_rwlock_rdlock(&s->lock);
-  *first = s->list[s->count - 1].first;
-  int number = system_duplicate(s->list[s->count - 1].fd, fd);
-  pthread_rwlock_unlock(&s->lock);
-  return number;
-}
-
+/* Nobody who wants the list waits for the disk; and while somebody flushes, the last file
+** stays the last, and so stays open, because its successor waits for that. */
 int segments_flush(struct segments *s, rille_error *e) {
-  uint64_t first;
-  int fd, number = last_of_its_own(s, &first, &fd);
-  if (!number) {
-    number = system_flush(fd);
-    system_close(fd);
-  }
+  struct last_file last = last_file(s);
+  int number = system_flush(last.fd);
   return number ? error_system(e, number,
                                "can't flush %016llx.seg: the disk may have lost what "
                                "was written last; close the store and open it again to repair it",
-                               (unsigned long long)first)
+                               (unsigned long long)last.first)
                 : 0;
 }
 

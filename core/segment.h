@@ -90,9 +90,10 @@ INTERNAL int segments_append(struct segments *s, uint64_t end, const void *frame
 ** died while it wrote there. */
 INTERNAL int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *error);
 /* Ends the last segment at `end`, up to which it has been flushed (R1), and begins
-** its successor there. RILLE_IO: the folder could not be flushed, so it can't be
-** told any more whether the successor would outlive a power cut. */
-INTERNAL int segments_succeed(struct segments *s, uint64_t end, rille_error *error);
+** its successor there. *unsure: it failed, and it can't be told any more whether the
+** successor would outlive a power cut. */
+INTERNAL int segments_succeed(struct segments *s, uint64_t end, bool *unsure,
+                              rille_error *error);
 /* The system may begin to write these bytes, without being waited for. */
 INTERNAL void segments_start_writing(struct segments *s, uint64_t from, uint64_t to);
 /* Flushes the last segment: one call of the system's, never repeated. */

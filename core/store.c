@@ -296,17 +296,21 @@ static int secure(rille_store *h, uint64_t end, rille_error *e) {
   control_wake(&h->shared->control);
   if (h->sync == RILLE_SYNC_NEVER) return 0;
   log_want_flush(l, h->sync_interval_us);
-  return log_poll(l, e);
+  int failed = log_poll(l, e);
+  return failed == RILLE_UNKNOWN ? failed : 0; /* a fold that fails is told by log_make_room */
 }
 
 /* `failed` is what an append or a truncation has said. A refusal is secured like a
-** success: who reads again must see its cause. */
+** success: who reads again must see its cause. What was written, and could not be made as
+** safe as it should, is there: no other code than RILLE_UNKNOWN tells that it may be. */
 static int answer(rille_store *h, int failed, uint64_t end, rille_error *e) {
   rille_error why = {0};
   if (failed && failed != RILLE_CONFLICT && failed != RILLE_DUPLICATE) return failed;
   int unsure = secure(h, end, &why);
-  if (unsure && e) *e = why;
-  return unsure ? unsure : failed;
+  if (!unsure) return failed;
+  if (!failed) unsure = why.code = RILLE_UNKNOWN;
+  if (e) *e = why;
+  return unsure;
 }
 
 int rille_store_append(rille_store *h, const rille_append *append, rille_appended *done,

@@ -35,11 +35,6 @@ int system_open(const char *path, enum system_open how, int *fd) {
 
 void system_close(int fd) { close(fd); }
 
-int system_duplicate(int fd, int *copy) {
-  *copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  return *copy < 0 ? errno : 0;
-}
-
 int system_size(int fd, uint64_t *bytes) {
   struct stat s;
   if (fstat(fd, &s) < 0) return errno;

@@ -15,8 +15,6 @@
 enum system_open { SYSTEM_READ, SYSTEM_WRITE, SYSTEM_CREATE /* must not exist */ };
 INTERNAL int system_open(const char *path, enum system_open how, int *fd);
 INTERNAL void system_close(int fd);
-/* Another descriptor of the same open file. */
-INTERNAL int system_duplicate(int fd, int *copy);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
 INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);

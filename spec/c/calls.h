@@ -68,6 +68,9 @@ static inline long call_ends(struct call *c, long result) {
   return result;
 }
 
+/* To be found by LMDB. */
+#pragma GCC visibility push(default)
+
 /* ---- Writes ---- */
 
 static ssize_t call_write(int fd, const struct iovec *v, int count, off_t at) {
@@ -87,6 +90,13 @@ ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) {
 ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at) { return call_write(fd, v, n, at); }
 ssize_t pwritev64(int fd, const struct iovec *v, int n, off64_t at) {
   return call_write(fd, v, n, at);
+}
+
+ssize_t writev(int fd, const struct iovec *v, int count) {
+  off_t at = lseek(fd, 0, SEEK_CUR);
+  ssize_t n = at < 0 ? syscall(SYS_writev, fd, v, (long)count) : call_write(fd, v, count, at);
+  if (at >= 0 && n > 0) lseek(fd, at + n, SEEK_SET);
+  return n;
 }
 
 int ftruncate(int fd, off_t size) {
@@ -153,5 +163,7 @@ int remove(const char *path) {
   int flags = S_ISDIR(s.st_mode) ? AT_REMOVEDIR : 0;
   return (int)call_ends(&c, syscall(SYS_unlinkat, AT_FDCWD, path, flags));
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched on Linux") < 0; }
 #else
 
+#include <sys/resource.h>
+
 #include "calls.h"
 
 static struct shared {
@@ -397,6 +399,66 @@ static void a_full_disk_is_its_finders_alone(void) {
   check_reopened(store, path, 60);
 }
 
+/* ---- No room for the index ---- */
+
+static int be_full_beside_log(const struct call *c) {
+  return c->kind == CALL_WRITE && !c->done && !is_of_log(c) ? ENOSPC : 0;
+}
+
+/* An append that is there is not said to have failed because the fold behind it did; the
+** one that finds no room in memory is refused. */
+static void what_is_written_is_not_denied(void) {
+  static char large[1 << 20];
+  begin("denied");
+  rille_store *store = open_store(path, RILLE_SYNC_INTERVAL);
+  uint64_t written = 0;
+  int result = 0;
+  call_watch = be_full_beside_log;
+  for (int i = 0; i < 80 && !result; i++) {
+    result = put(store, "s", RILLE_EXPECT_ANY, large, sizeof large, NULL);
+    written += !result;
+    if (!CHECK(rille_store_head(store) == written)) break;
+  }
+  CHECK(written > 20 && result == RILLE_FULL);
+  call_watch = NULL;
+  check_reopened(store, path, written);
+}
+
+/* ---- No descriptors left, for one ---- */
+
+static void let_open_no_more(void) {
+  int next = dup(0);
+  struct rlimit limit = {(rlim_t)next, (rlim_t)next};
+  close(next);
+  CHECK(next > 0 && setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/* What it can do without another file it does; that it can't begin one is its own trouble. */
+static int run_out_of_files(void *context) {
+  (void)context;
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  o.segment_bytes = RILLE_SEGMENT_BYTES_LEAST;
+  rille_store *store = open_with(path, &o);
+  uint64_t segments = stats_of(store).segments;
+  let_open_no_more();
+  int result, n = 0;
+  while ((result = put(store, "few", RILLE_EXPECT_ANY, data, sizeof data, NULL)) == 0) n++;
+  CHECK(n > 3 && result == RILLE_IO);
+  CHECK(stats_of(store).segments == segments && rille_store_head(store) == 1u + (unsigned)n);
+  atomic_store(&shared->left, n);
+  (void)rille_store_close(store);
+  return 0;
+}
+
+static void no_descriptors_left_is_its_finders_alone(void) {
+  begin("few");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0);
+  CHECK(wait_for(start(run_out_of_files, NULL)) == 0);
+  CHECK(!stats_of(store).failed && put_one(store, "s") == 0);
+  check_reopened(store, path, 2u + (unsigned)atomic_load(&shared->left));
+}
+
 static const struct test tests[] = {
     {"a failed flush is everybody's, until all have closed", a_failed_flush_is_everybodys},
     {"who dies flushing has it done again", who_dies_flushing_has_it_done_again},
@@ -407,6 +469,8 @@ static const struct test tests[] = {
     {"what others wrote meanwhile counts", what_others_wrote_meanwhile_counts},
     {"versions that others wrote count", versions_of_others_count},
     {"a full disk is its finder's alone", a_full_disk_is_its_finders_alone},
+    {"what is written is not denied", what_is_written_is_not_denied},
+    {"no descriptors left is its finder's alone", no_descriptors_left_is_its_finders_alone},
 };
 TEST_MAIN(tests)
 
