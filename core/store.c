@@ -427,7 +427,7 @@ int rille_store_version(rille_store *h, rille_text stream, uint64_t *version, ri
 }
 
 int rille_store_mark(rille_store *h, rille_text name, uint64_t *position, rille_error *e) {
-  struct chain_head head;
+  struct chain_head head = {.count = 0};
   *position = 0;
   if (name.length == 0 || name.length > RILLE_NAME_BYTES)
     return error_set(e, RILLE_INVALID, "the mark's name has %zu bytes: it needs 1 to 255",
