@@ -31,7 +31,7 @@
 ** THREADS AND PROCESSES
 **   A store may be used from several threads; a reader from one at a time.
 **   Opening the same folder twice in one process gives one store underneath.
-**   Any number of processes may hold a store open, to write and to read: they
+**   Up to 1000 processes may hold a store open, to write and to read: they
 **   append one after another, share their flushes, and see what the others
 **   wrote. One that is killed costs the others nothing. The first to open a
 **   store repairs it, the last to close it folds it to the end. An open store
