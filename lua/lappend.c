@@ -404,7 +404,7 @@ static void give_room_back(lua_State *L, int index) {
   lua_setiuservalue(L, 1, 1);
 }
 
-static int append_in_room(struct appending *a, const struct store_handle *handle, int several,
+static int append_in_room(struct appending *a, struct store_handle *handle, int several,
                           int64_t now_us) {
   lua_State *L = a->L;
   if (!(several ? read_several(a) : read_one(a))) return error_push_message(L, "invalid");
@@ -421,6 +421,7 @@ static int append_in_room(struct appending *a, const struct store_handle *handle
   rille_appended done;
   rille_error e;
   if (rille_store_append(handle->store, &append, &done, &e) < 0) return push_failure(a, &e);
+  if (done.last > handle->last) handle->last = done.last;
   return push_result(a, &append, &done, several);
 }
 

@@ -73,6 +73,7 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "fold_run");
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
+  means_push(L);
 }
 
 static int load_script(lua_State *L) {
@@ -126,5 +127,6 @@ int luaopen_rille(lua_State *L) {
   lua_pop(L, 1);
   add_preloads(L);
   require(L, "rille.reducer");
+  require(L, "rille.projection");
   return 1;
 }

@@ -27,6 +27,8 @@ struct store_handle {
   struct iterator *iterators;            /* those that read it; closing ends them */
   int clock;                             /* reference of the function clock, or LUA_NOREF */
   int load;                              /* ... of the function load */
+  int readonly;
+  uint64_t last;                         /* position of its last append; 0: none */
   int users;                             /* calls within which Lua runs and it must not go */
   rille_store *leaving;                  /* closed by such a call, gone after it */
 };
@@ -109,6 +111,8 @@ INTERNAL struct event_view *event_push_view(lua_State *L);
 ** for all. Texts belong to strings that the table holds; a userdata left on the
 ** stack holds the rest. */
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
+
+INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */
 

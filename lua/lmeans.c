@@ -1,0 +1,29 @@
+/* lmeans.c: small things that the Lua half needs of C. */
+#include "../core/system.h"
+#include "lrille.h"
+
+/* monotonic() --> seconds, of a clock that only goes forward */
+static int monotonic(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)system_monotonic_us() / MICROSECONDS);
+  return 1;
+}
+
+/* is_readonly(store) --> boolean */
+static int is_readonly(lua_State *L) {
+  lua_pushboolean(L, store_check(L, 1)->readonly);
+  return 1;
+}
+
+/* last_append(store) --> position of the last event that this handle appended, or 0 */
+static int last_append(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)store_check(L, 1)->last);
+  return 1;
+}
+
+void means_push(lua_State *L) {
+  static const luaL_Reg means[] = {{"monotonic", monotonic},
+                                   {"is_readonly", is_readonly},
+                                   {"last_append", last_append},
+                                   {NULL, NULL}};
+  luaL_setfuncs(L, means, 0);
+}
