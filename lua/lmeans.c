@@ -20,10 +20,19 @@ static int last_append(lua_State *L) {
   return 1;
 }
 
+/* absolute(path) --> the same from wherever; nil where there is no such file */
+static int absolute(lua_State *L) {
+  char path[SYSTEM_PATH_BYTES];
+  if (system_absolute(luaL_checkstring(L, 1), path)) return 0;
+  lua_pushstring(L, path);
+  return 1;
+}
+
 void means_push(lua_State *L) {
   static const luaL_Reg means[] = {{"monotonic", monotonic},
                                    {"is_readonly", is_readonly},
                                    {"last_append", last_append},
+                                   {"absolute", absolute},
                                    {NULL, NULL}};
   luaL_setfuncs(L, means, 0);
 }

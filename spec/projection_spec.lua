@@ -323,8 +323,9 @@ end)
 
 describe("a reducer that fails", function()
   it("stops its projection at that event, and keeps nothing half-changed", function()
-    files["account.lua"] = ACCOUNT:gsub("state.balance = ", "state.balance = -1 if event.data.amount == 13 then " ..
-      "error('unlucky') end state.balance = "):gsub("%-1 if", "state.balance if")
+    files["account.lua"] = ACCOUNT:gsub("state.balance = state", [[
+      if event.data.amount == 13 then state.balance = -1; error("unlucky") end
+      state.balance = state]])
     deposit("a", 1)
     deposit("a", 2)
     deposit("a", 13)

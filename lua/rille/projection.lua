@@ -12,6 +12,7 @@
 local core = ...
 local rille = require "rille"
 local reducer = require "rille.reducer"
+local registry = require "rille.registry"
 local script = require "rille.script"
 local states = require "rille.states"
 
@@ -228,6 +229,9 @@ function projection.open(store, name, file, options)
   local watcher
   watcher, message, code = script.open(store, file, { params = options.params, define = reducer.define })
   if not watcher then return nil, message, code end
+  local entered
+  entered, message, code = registry.enter(store, "projection", name, file, options.params)
+  if not entered then return nil, message, code end
   return setmetatable({ store = store, name = name, script = file, params = options.params,
     states = states.open(store, name, watcher, { cache = options.cache }) }, Projection)
 end
