@@ -1,4 +1,4 @@
-/* index.c: heads, words and places in LMDB. */
+/* index.c: heads, words, places, and what is kept, in LMDB. */
 #include "index.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ enum {
 struct index {
   struct memory memory;
   MDB_env *env;
-  MDB_dbi heads[HEAD_KINDS], places, meta;
+  MDB_dbi heads[HEAD_KINDS], places, kept, meta;
   MDB_txn *read;        /* reset between uses: LMDB's handle on one state */
   pthread_rwlock_t map; /* read: the map is in use; write: it changes its size */
   bool reading, readonly, fresh, live;
@@ -88,6 +88,7 @@ static int open_tables(struct index *x, MDB_txn *txn) {
   for (int k = 0; k < HEAD_KINDS && !code; k++)
     code = mdb_dbi_open(txn, head_tables[k], create, &x->heads[k]);
   if (!code) code = mdb_dbi_open(txn, "places", create, &x->places);
+  if (!code) code = mdb_dbi_open(txn, "kept", create, &x->kept);
   if (!code) code = mdb_dbi_open(txn, "meta", create, &x->meta);
   return code;
 }
@@ -467,41 +468,52 @@ int index_count(struct index *x, unsigned kind, uint64_t *count, rille_error *e)
   return code ? lmdb_error(e, code, "can't be counted") : 0;
 }
 
-static int walk_table(struct index *x, unsigned kind, index_each_head each, void *context,
-                      rille_error *e) {
+/* What is called for each value of a table: one of the three. */
+struct walk {
+  unsigned kind;
+  index_each_head head;
+  index_each_place place;
+  index_each_kept kept;
+  void *context;
+  rille_error *error;
+};
+
+static int step(const struct walk *w, const MDB_val *key, const MDB_val *value) {
+  struct chain_head head;
+  struct place place;
+  rille_text name = {key->mv_data, key->mv_size};
+  if (w->kept) return w->kept(w->context, name, is_sealed(key, value));
+  int failed = w->place ? parse_place(key, value, &place, w->error)
+                        : parse(w->kind, key, value, &head, w->error);
+  if (failed) return failed;
+  return w->place ? w->place(w->context, &place) : w->head(w->context, w->kind, name, &head);
+}
+
+static int walk_table(struct index *x, MDB_dbi table, const struct walk *w) {
   MDB_cursor *cursor;
   MDB_val key, value;
-  struct chain_head head;
-  int result = 0, code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
-  if (code) return lmdb_error(e, code, "can't be walked");
-  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-    result = parse(kind, &key, &value, &head, e);
-    if (!result) result = each(context, kind, (rille_text){key.mv_data, key.mv_size}, &head);
-  }
+  int result = 0, code = mdb_cursor_open(x->read, table, &cursor);
+  if (code) return lmdb_error(w->error, code, "can't be walked");
+  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+    result = step(w, &key, &value);
   mdb_cursor_close(cursor);
   if (result) return result;
-  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
+  return code == MDB_NOTFOUND ? 0 : lmdb_error(w->error, code, "can't be walked");
 }
 
 int index_walk_heads(struct index *x, index_each_head each, void *context, rille_error *e) {
+  struct walk w = {.head = each, .context = context, .error = e};
   int result = 0;
-  for (unsigned k = 0; k < HEAD_KINDS && !result; k++) result = walk_table(x, k, each, context, e);
+  for (; w.kind < HEAD_KINDS && !result; w.kind++) result = walk_table(x, x->heads[w.kind], &w);
   return result;
 }
 
 int index_walk_places(struct index *x, index_each_place each, void *context, rille_error *e) {
-  MDB_cursor *cursor;
-  MDB_val key, value;
-  int result = 0, code = mdb_cursor_open(x->read, x->places, &cursor);
-  if (code) return lmdb_error(e, code, "can't be walked");
-  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-    struct place place;
-    result = parse_place(&key, &value, &place, e);
-    if (!result) result = each(context, &place);
-  }
-  mdb_cursor_close(cursor);
-  if (result) return result;
-  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
+  return walk_table(x, x->places, &(struct walk){.place = each, .context = context, .error = e});
+}
+
+int index_walk_kept(struct index *x, index_each_kept each, void *context, rille_error *e) {
+  return walk_table(x, x->kept, &(struct walk){.kept = each, .context = context, .error = e});
 }
 
 uint64_t index_bytes(const struct index *x) {
@@ -576,10 +588,14 @@ static int commit_chunk(struct index *x, const struct fold *f, size_t to) {
   return end_txn(x, txn, code);
 }
 
+/* As a whole with the map held: a fold and who keeps bytes may find it full together. */
 static int grow(struct index *x) {
   MDB_envinfo info;
+  pthread_rwlock_wrlock(&x->map);
   int code = mdb_env_info(x->env, &info);
-  return code ? code : resize(x, info.me_mapsize * 2);
+  if (!code) code = mdb_env_set_mapsize(x->env, info.me_mapsize * 2);
+  pthread_rwlock_unlock(&x->map);
+  return code;
 }
 
 int index_fold(struct index *x, struct fold *f, size_t most, rille_error *e) {
@@ -594,4 +610,125 @@ int index_fold(struct index *x, struct fold *f, size_t most, rille_error *e) {
   if (code) return lmdb_error(e, code, "can't be written");
   f->done = to;
   return to < f->head_count ? RILLE_REMARK : 0;
+}
+
+/* ---- What is kept ---- */
+
+static MDB_val val_of(rille_text t) { return (MDB_val){t.length, (void *)(uintptr_t)t.bytes}; }
+
+static bool begins_with(const MDB_val *key, rille_text prefix) {
+  return key->mv_size >= prefix.length &&
+         (prefix.length == 0 || memcmp(key->mv_data, prefix.bytes, prefix.length) == 0);
+}
+
+static int parse_kept(int code, const MDB_val *key, const MDB_val *v, rille_text *value,
+                      rille_error *e) {
+  if (code == MDB_NOTFOUND) return RILLE_NOTFOUND;
+  if (code) return lmdb_error(e, code, "what is kept can't be read");
+  if (!is_sealed(key, v)) return damaged("what is kept", e);
+  *value = (rille_text){v->mv_data, v->mv_size - SEAL_BYTES};
+  return 0;
+}
+
+int index_kept(struct index *x, rille_text name, rille_text *value, rille_error *e) {
+  MDB_val key = val_of(name), v;
+  return parse_kept(mdb_get(x->read, x->kept, &key, &v), &key, &v, value, e);
+}
+
+/* The first key at or behind `from`. */
+static int seek_kept(MDB_cursor *cursor, rille_text from, MDB_val *key, MDB_val *value) {
+  *key = val_of(from);
+  return mdb_cursor_get(cursor, key, value, from.length ? MDB_SET_RANGE : MDB_FIRST);
+}
+
+int index_kept_next(struct index *x, rille_text after, rille_text prefix, rille_text *name,
+                    rille_text *value, rille_error *e) {
+  MDB_cursor *cursor;
+  MDB_val key, v, a = val_of(after), p = val_of(prefix);
+  int code = mdb_cursor_open(x->read, x->kept, &cursor);
+  if (code) return lmdb_error(e, code, "what is kept can't be read");
+  bool behind = mdb_cmp(x->read, x->kept, &a, &p) >= 0;
+  code = seek_kept(cursor, behind ? after : prefix, &key, &v);
+  *name = (rille_text){key.mv_data, key.mv_size};
+  if (!code && after.length && text_equal(*name, after))
+    code = mdb_cursor_get(cursor, &key, &v, MDB_NEXT);
+  mdb_cursor_close(cursor);
+  if (!code && !begins_with(&key, prefix)) code = MDB_NOTFOUND;
+  if (!code) *name = (rille_text){key.mv_data, key.mv_size};
+  return parse_kept(code, &key, &v, value, e);
+}
+
+/* MDB_KEYEXIST where another value is there than is expected. */
+static int check_expected(struct index *x, MDB_txn *txn, const rille_kept_write *w) {
+  rille_text is = {0};
+  MDB_val key = val_of(w->expect_key), v;
+  if (key.mv_size == 0) return 0;
+  int code = mdb_get(txn, x->kept, &key, &v);
+  if (code == MDB_NOTFOUND) return w->expect_absent ? 0 : MDB_KEYEXIST;
+  if (code) return code;
+  if (parse_kept(0, &key, &v, &is, NULL) != 0) return MDB_CORRUPTED;
+  return !w->expect_absent && text_equal(is, w->expect_value) ? 0 : MDB_KEYEXIST;
+}
+
+static int put_kept(struct index *x, MDB_txn *txn, const rille_kept_put *p) {
+  size_t n = p->remove ? 0 : p->value.length;
+  MDB_val key = val_of(p->key), v = {n + SEAL_BYTES, NULL};
+  int code =
+      p->remove ? mdb_del(txn, x->kept, &key, NULL) : mdb_put(txn, x->kept, &key, &v, MDB_RESERVE);
+  if (p->remove || code) return code == MDB_NOTFOUND ? 0 : code;
+  uint8_t *bytes = v.mv_data;
+  if (n) memcpy(bytes, p->value.bytes, n);
+  put32(bytes + n, seal_of(&key, bytes, n));
+  return 0;
+}
+
+static int put_all_kept(struct index *x, MDB_txn *txn, void *context) {
+  const rille_kept_write *w = context;
+  int code = check_expected(x, txn, w);
+  for (size_t i = 0; i < w->put_count && !code; i++) code = put_kept(x, txn, &w->puts[i]);
+  return code;
+}
+
+struct erasing {
+  rille_text prefix;
+  uint64_t most, erased;
+};
+
+static int erase_kept(struct index *x, MDB_txn *txn, void *context) {
+  struct erasing *r = context;
+  MDB_cursor *cursor;
+  MDB_val key, v;
+  int code = mdb_cursor_open(txn, x->kept, &cursor);
+  if (code) return code;
+  for (r->erased = 0; r->erased < r->most; r->erased++) {
+    if ((code = seek_kept(cursor, r->prefix, &key, &v)) != 0) break;
+    if (!begins_with(&key, r->prefix) || (code = mdb_cursor_del(cursor, 0)) != 0) break;
+  }
+  mdb_cursor_close(cursor);
+  return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* One write transaction; where the map is full it grows, and all is done again. */
+static int change_kept(struct index *x, int (*change)(struct index *, MDB_txn *, void *),
+                       void *context, rille_error *e) {
+  int code;
+  do {
+    MDB_txn *txn;
+    if ((code = begin_txn(x, 0, &txn)) == 0) code = end_txn(x, txn, change(x, txn, context));
+    if (code != MDB_MAP_FULL) break;
+  } while ((code = grow(x)) == 0);
+  if (code == MDB_KEYEXIST) return RILLE_CONFLICT;
+  return code ? lmdb_error(e, code, "what is to be kept can't be written") : 0;
+}
+
+int index_keep(struct index *x, const rille_kept_write *w, rille_error *e) {
+  return change_kept(x, put_all_kept, (void *)(uintptr_t)w, e);
+}
+
+int index_kept_erase(struct index *x, rille_text prefix, uint64_t most, uint64_t *erased,
+                     rille_error *e) {
+  struct erasing r = {.prefix = prefix, .most = most};
+  int failed = change_kept(x, erase_kept, &r, e);
+  *erased = failed ? 0 : r.erased;
+  return failed;
 }

@@ -44,6 +44,7 @@ local ORDER = {
   { "condition", uses = "error log note query reader" },
   { "append", uses = "error checksum condition input log note" },
   { "store", uses = "error log reader system" },
+  { "kept", uses = "error store" },
   { "verify", uses = "error note store" },
   { "backup", uses = "error store" },
 }
