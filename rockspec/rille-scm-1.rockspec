@@ -29,6 +29,7 @@ build = {
         "core/condition.c",
         "core/control.c",
         "core/cursor.c",
+        "core/entry.c",
         "core/error.c",
         "core/flush.c",
         "core/fold.c",
