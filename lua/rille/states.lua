@@ -138,6 +138,7 @@ local function encode_dirty(self)
     bytes = bytes + #key + (state and #state or 0)
   end
   self.mean_bytes = #puts > 0 and bytes / #puts or self.mean_bytes
+  table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
   return puts
 end
 
@@ -153,7 +154,7 @@ local function write(self, more)
   local bytes = record(self)
   puts[#puts + 1] = { self.record_key, bytes }
   for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
-  local written = check(core.kept_write(self.store, puts, self.record_key, self.record))
+  local written = check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark))
   if not written then
     self.moved = true
     return false
