@@ -3,6 +3,7 @@
 ** The Lua half of rille (rille/ *.lua) is part of this library as text, so that a
 ** host needs no files on disk: each is in package.preload under its name. */
 #include "lrille.h"
+#include "lidentity.h"
 #include "ljson.h"
 #include "lsandbox.h"
 #include "lterminal.h"
@@ -71,6 +72,7 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, fold_run);
   lua_setfield(L, -2, "fold_run");
+  identity_push(L);
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
 }
