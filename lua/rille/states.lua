@@ -305,11 +305,14 @@ local function raise_fault(self)
 end
 
 ---Takes up a changed script. Its states begin elsewhere, with their own mark.
-local function refresh(self)
+local function refresh(self, ms)
   local watcher = self.watcher
   if not watcher then return end
-  watcher:refresh()
-  if watcher.identity == self.identity then return end
+  watcher:refresh(ms)
+  if watcher.identity == self.identity then
+    self.definition = watcher.definition
+    return
+  end
   self:use(watcher.definition, watcher.identity)
 end
 
@@ -330,7 +333,7 @@ end
 ---Applies the events up to a position (default: the head). Without `ms` all of them.
 ---@return boolean? done, string message, string code, table detail
 function State:advance(options)
-  refresh(self)
+  refresh(self, options and options.ms)
   local to = options and options.to or self.store:head()
   return guarded(self, advance, to, options and options.ms)
 end
