@@ -188,12 +188,12 @@ end
 
 ---The forms of the script beyond those that are kept, the most outdated first.
 local function outdated(self)
-  local prefix, key, bytes = pack_name("V", self.name), nil, nil
-  local forms = {}
-  key = prefix
+  local prefix = pack_name("V", self.name)
+  local forms, key = {}, prefix
   while true do
-    key, bytes = core.kept_next(self.store, key, prefix)
-    if not key then break end
+    local bytes, code
+    key, bytes, code = core.kept_next(self.store, key, prefix)
+    if not check(key, bytes, code) then break end
     local slot, mark = unpack_record(bytes)
     if key ~= self.live_key then forms[#forms + 1] = { key = key, slot = slot, mark = mark } end
   end
@@ -201,13 +201,14 @@ local function outdated(self)
   return table.move(forms, FORMS_KEPT, #forms, 1, {})
 end
 
----The states have come to the log's end: from now on they are the projection's.
+---The states have come to the log's end: from now on they are the projection's. Returns
+---the key of a state that can't be kept.
 local function publish(self)
   local is_current = read(self, self.current_key) == self.identity
-  if self.live and is_current then return end
-  local more, before = { { self.current_key, self.identity } }, nil
+  if self.live and is_current then return nil end
+  local more = { { self.current_key, self.identity } }
   if not self.live then
-    before = read(self, self.live_key)
+    local before = read(self, self.live_key)
     more[#more + 1] = { self.build_key, false }
     more[#more + 1] = { self.live_key, record(self) }
     if before then more[#more + 1] = { "T" .. unpack_record(before), "" } end
@@ -217,7 +218,7 @@ local function publish(self)
     more[#more + 1] = { "T" .. form.slot, "" }
   end
   local written, bad = write(self, more)
-  if not written then return false, bad end
+  if not written then return bad end
   self.rebuilding, self.record_key, self.live = false, self.live_key, true
   sweep(self)
 end
@@ -282,7 +283,7 @@ local function save(self, at_end)
   if self.readonly or self.fault or self.moved then return end
   local done, bad = true, nil
   if next(self.dirty) or self.mark > self.kept_mark then done, bad = write(self) end
-  if done and at_end then done, bad = publish(self) end
+  if done and at_end then bad = publish(self) end
   if bad then name_culprit(self, bad, self.mark) end
 end
 
@@ -405,11 +406,12 @@ end
 function State:following(after, changed)
   return guarded(self, function()
     local prefix = "S" .. (changed.slot or self.slot)
-    local key, bytes = after and prefix .. after or prefix, nil
+    local key = after and prefix .. after or prefix
     while true do
+      local bytes, code
       self.has_read = true
-      key, bytes = core.kept_next(self.store, key, prefix)
-      check(key, bytes, nil)
+      key, bytes, code = core.kept_next(self.store, key, prefix)
+      check(key, bytes, code)
       local name = key and key:sub(#prefix + 1)
       local first = changed:first(after)
       if first and (not name or first <= name) then
