@@ -136,5 +136,6 @@ int luaopen_rille(lua_State *L) {
   add_preloads(L);
   require(L, "rille.reducer");
   require(L, "rille.projection");
+  require(L, "rille.deep");
   return 1;
 }
