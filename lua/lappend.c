@@ -9,6 +9,8 @@
 #include "lrille.h"
 #include "lvalue.h"
 
+#include <time.h>
+
 #define KEEP_BYTES ((size_t)1 << 20)
 
 static const char *const event_fields[] = {"type", "data",     "tags",    "meta",   "id",
@@ -360,6 +362,18 @@ static int64_t ask_clock(lua_State *L, const struct store_handle *s) {
   if (!(seconds > 0 && seconds < 9e12)) luaL_error(L, "clock must return seconds since 1970");
   lua_pop(L, 1);
   return (int64_t)(seconds * MICROSECONDS + 0.5);
+}
+
+/* now(store) -> seconds, of the clock that dates the store's events */
+int store_now(lua_State *L) {
+  struct timespec now;
+  int64_t us = ask_clock(L, store_check(L, 1));
+  if (us == 0) {
+    clock_gettime(CLOCK_REALTIME, &now);
+    us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+  }
+  lua_pushnumber(L, (lua_Number)us / MICROSECONDS);
+  return 1;
 }
 
 /* ---- The room ---- */

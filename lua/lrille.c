@@ -71,6 +71,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, fold_run);
   lua_setfield(L, -2, "fold_run");
+  lua_pushcfunction(L, store_now);
+  lua_setfield(L, -2, "now");
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
 }
@@ -97,7 +99,7 @@ static void add_preloads(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* rille/reducer.lua adds store:fold. */
+/* rille/reducer.lua adds store:fold, rille/decider.lua store:decide. */
 static void require(lua_State *L, const char *name) {
   lua_getglobal(L, "require");
   lua_pushstring(L, name);
@@ -126,5 +128,6 @@ int luaopen_rille(lua_State *L) {
   lua_pop(L, 1);
   add_preloads(L);
   require(L, "rille.reducer");
+  require(L, "rille.decider");
   return 1;
 }

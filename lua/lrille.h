@@ -94,6 +94,7 @@ INTERNAL int iterator_close(lua_State *L);
 INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
 INTERNAL int store_append(lua_State *L);            /* store:append */
+INTERNAL int store_now(lua_State *L);               /* the store's clock, for the Lua half */
 
 INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */

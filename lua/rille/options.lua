@@ -1,0 +1,44 @@
+-- options.lua: tables of options, checked: an unknown one is misuse, and raises.
+
+---@class rille.options
+local options = {}
+
+---How many letters must be changed, added or left out to make one word of the other.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local change = diagonal + (a:byte(i) == b:byte(j) and 0 or 1)
+      diagonal = row[j]
+      row[j] = math.min(change, row[j] + 1, row[j - 1] + 1)
+    end
+  end
+  return row[#b]
+end
+
+---The message for a name that nobody knows.
+---@param what string "option"
+---@param known table<string, any>
+function options.unknown(what, word, known)
+  word = tostring(word)
+  local best, least = nil, 1 + #word // 3
+  for name in pairs(known) do
+    local d = distance(word, name)
+    if d < least or d == least and best and name < best or d == least and not best then best, least = name, d end
+  end
+  local hint = best and (" (did you mean '%s'?)"):format(best) or ""
+  return ("unknown %s '%s'%s"):format(what, word, hint)
+end
+
+---Raises at `level` unless it is a table of options that are known.
+function options.check(given, known, level)
+  if type(given) ~= "table" then error("options must be a table", level + 1) end
+  for name in pairs(given) do
+    if not known[name] then error(options.unknown("option", name, known), level + 1) end
+  end
+end
+
+return options
