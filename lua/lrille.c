@@ -20,6 +20,7 @@
 #endif
 
 EXPORTED int luaopen_rille(lua_State *L);
+EXPORTED int luaopen_rille_testkit(lua_State *L);
 
 /* ---- rille.encode, rille.decode ---- */
 
@@ -129,5 +130,16 @@ int luaopen_rille(lua_State *L) {
   add_preloads(L);
   require(L, "rille.reducer");
   require(L, "rille.decider");
+  return 1;
+}
+
+/* require "rille.testkit" in a program that has not required "rille" yet. */
+int luaopen_rille_testkit(lua_State *L) {
+  require(L, "rille");
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  lua_getfield(L, -1, "rille.testkit");
+  lua_pushliteral(L, "rille.testkit");
+  lua_call(L, 1, 1);
   return 1;
 }
