@@ -1,5 +1,6 @@
 -- decide_spec.lua: what a decider has read is the condition of what it appends.
 local rille = require "rille"
+local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local contains, failure, raised = stores.contains, stores.failure, stores.raised
@@ -264,6 +265,54 @@ describe("a conflict", function()
     assert.same({ "only 3 left", "refused" }, { message, code })
     other:close()
   end)
+end)
+
+describe("several processes", function()
+  -- Each decides until it is refused: there are so many seats, and no more.
+  local BOOK = [[
+    local rille = require "rille"
+    local path, script, sync = ...
+    local store = assert(rille.open(path, { sync = sync }))
+    io.read "l"
+    local taken, conflicts = 0, 0
+    while true do
+      local done, message, code = store:decide(script, { seats = 60 })
+      if done then taken = taken + 1
+      elseif code == "conflict" then conflicts = conflicts + 1
+      else
+        print(code, message, taken, conflicts)
+        break
+      end
+    end
+    store:close()
+  ]]
+
+  local function book(sync)
+    scratch.shell("mkdir -p '%s/seats'", scratch.folder)
+    local script = scratch.file("seats/book.lua", [[return { decide = function(command, ctx)
+      local taken = ctx:state "taken.lua"
+      if taken >= command.seats then return nil, "full" end
+      return { stream = "seat-" .. taken + 1, events = { type = "Taken" } } end }]])
+    scratch.file("seats/taken.lua", "return { initial = 0, on = { Taken = function(n) return n + 1 end } }")
+    local others, taken = {}, 0
+    for i = 1, 3 do others[i] = process.start(BOOK, path, script, sync) end
+    for _, other in ipairs(others) do other.input:write "go\n" other.input:flush() end
+    for _, other in ipairs(others) do
+      local output, status = other:finish()
+      local mine = output:match "^refused\tfull\t(%d+)\t%d+\n$"
+      assert(status == 0 and mine, output)
+      taken = taken + mine
+    end
+    assert.equal(60, taken)
+    assert(store:sync())
+    local streams = {}
+    for event in store:all { types = { "Taken" } } do streams[#streams + 1] = event.stream end
+    assert.equal(60, #streams)
+    for i, stream in ipairs(streams) do assert.equal("seat-" .. i, stream) end
+  end
+
+  it("never take more than there is, with nothing flushed", function() book "never" end)
+  it("never take more than there is, with every append flushed", function() book "always" end)
 end)
 
 describe("a script's neighbour", function()

@@ -27,6 +27,9 @@ local decider = {}
 
 local ATTEMPTS = 10         -- of a decision, where the options do not say
 local PATIENCE_SECONDS = 1  -- for an event that is written, but not yet to be seen
+local PAUSE_SECONDS = 1e-3  -- the longest before the third attempt; before each later one twice as long
+local PAUSE_MOST = 0.05     -- and not longer
+local FAR = 1 << 60         -- a position that does not come
 
 local FIELDS = { decide = true }
 local OPTIONS = { attempts = true, params = true, wait = true }
@@ -283,6 +286,13 @@ local function catch_up(store, detail)
   if position and position > store:head() then store:wait(position, PATIENCE_SECONDS) end
 end
 
+---Who has lost twice waits a little, each another while: else some would lose for ever.
+local function give_way(store, attempts)
+  if attempts < 2 then return end
+  local longest = math.min(PAUSE_MOST, PAUSE_SECONDS * 2 ^ (attempts - 2))
+  store:wait(FAR, longest * (os.clock() * 1e6 % 1000) / 1000)
+end
+
 local function check_options(options)
   options_of.check(options, OPTIONS, 3)
   local attempts = options.attempts
@@ -313,10 +323,12 @@ function decider.decide(store, name, command, options)
   decide, message = load_script(store, name, options.params)
   if not decide then return nil, message, "script" end
   local time, result = core.now(store), nil
-  for _ = 1, options.attempts or ATTEMPTS do
+  local most = options.attempts or ATTEMPTS
+  for i = 1, most do
     result, message, code, detail = attempt(begin(store, name, store:head()), decide, bytes, options, time)
-    if code ~= "conflict" then break end
+    if code ~= "conflict" or i == most then break end
     catch_up(store, detail)
+    give_way(store, i)
   end
   return result, message, code, detail
 end

@@ -11,7 +11,7 @@
 local rille = require "rille"
 local difference = require "rille.difference"
 local options_of = require "rille.options"
-local replay = require "rille.replay"
+local rehearsal = require "rille.rehearsal"
 local temporary = require "rille.temporary"
 
 ---@class rille.testkit
@@ -141,7 +141,7 @@ end
 
 ---The key that is meant where none is named: the stream, if there is only one.
 local function key_or_stream(case, key)
-  if key ~= nil or not replay.by_stream(case.store, case.script, case.options.params) then return key end
+  if key ~= nil or not rehearsal.by_stream(case.store, case.script, case.options.params) then return key end
   for _, stream in ipairs(case.streams) do
     if stream ~= case.streams[1] then return nil end
   end
@@ -155,7 +155,7 @@ local function fold(case, key)
   key = key_or_stream(case, key)
   local state, position = case.store:fold(case.script, { key = key, params = params })
   if state == nil and type(position) == "string" then return false, position end
-  local fault = replay.compare(case.store, case.script, key, params)
+  local fault = rehearsal.compare(case.store, case.script, key, params)
   if fault then return false, fault end
   return true, state
 end

@@ -1,4 +1,4 @@
--- replay.lua: a reducer's run with care: each event in a fresh load of the script, with
+-- rehearsal.lua: a reducer's run with care: each event in a fresh load of the script, with
 -- the state encoded and decoded in between.
 --
 -- A plain fold loads the script once and keeps the state as it is. So a counter in an
@@ -12,11 +12,11 @@ local difference = require "rille.difference"
 local reducer = require "rille.reducer"
 local sandbox = require "rille.sandbox"
 
----@class rille.replay
-local replay = {}
+---@class rille.rehearsal
+local rehearsal = {}
 
 ---Whether the script's key is the stream.
-function replay.by_stream(store, name, params)
+function rehearsal.by_stream(store, name, params)
   local definition = reducer.load(name, core.loader(store), params)
   return definition ~= nil and definition.key == "stream"
 end
@@ -87,7 +87,7 @@ local ADVICE = "the script keeps something outside the state, or one table in tw
 
 ---The events of a store, one by one.
 ---@return string? fault nil where both runs come to the same states
-function replay.compare(store, name, key, params)
+function rehearsal.compare(store, name, key, params)
   local script = { name = name, key = key and tostring(key), params = params }
   local bytes
   for event in store:all() do
@@ -104,4 +104,4 @@ function replay.compare(store, name, key, params)
   end
 end
 
-return replay
+return rehearsal
