@@ -294,6 +294,53 @@ got      { { data = { amount = 4 }, stream = "account-1", type = "Withdrawn" }, 
   end)
 end)
 
+describe("a processor", function()
+  if not getmetatable(kit.store()).__index.processor then
+    return pending "needs store:processor"
+  end
+
+  local ORDERS = { name = "orders.lua", text = [[
+    return { from = { types = { "OrderPlaced" } }, key = "stream",
+      on = { OrderPlaced = function(event, ctx)
+        if event.data.bad then error "bad order" end
+        ctx:emit("mail-1", { type = "MailDue", data = event.data })
+        ctx:emit(event.stream, { type = "TimedOut" }, { delay = 900 })
+      end } }]] }
+
+  local function placed(data) return { type = "OrderPlaced", data = data, stream = "order-1" } end
+
+  it("is silent where the expected events came, then and later", function()
+    kit.processor(ORDERS):given { placed { n = 1 } }
+      :when(placed { n = 2 }):expect_events { { type = "MailDue", data = { n = 2 }, stream = "mail-1" } }
+      :advance(899):expect_events {}
+      :advance(1):expect_events { { type = "TimedOut", stream = "order-1" }, { type = "TimedOut" } }
+  end)
+
+  it("is told where others came", function()
+    local case = kit.processor(ORDERS):when(placed { n = 2 })
+    contains(raised(case.expect_events, case, {}), 'events[1]: expected nothing, got { data = { n = 2 }')
+    contains(raised(case.expect_error, case, "x"), 'expected an error like "x", but there is none')
+  end)
+
+  it("is told of an error, whether it stops or parks", function()
+    local case = kit.processor(ORDERS):when(placed { bad = true })
+    case:expect_error "orders.lua:3: bad order"
+    contains(raised(case.expect_events, case, {}), "expected events, got an error:")
+    kit.processor({ name = "orders.lua", text = ORDERS.text:gsub("key =", 'on_error = "park", key =') })
+      :when { placed { bad = true }, placed { n = 1 } }:expect_error "orders.lua:3: bad order"
+    kit.processor { text = "return {" }:when(placed {}):expect_error "script.lua:1:"
+  end)
+
+  it("gets what is provided, and parameters", function()
+    local sent = {}
+    kit.processor({ text = [[local params = ... return { from = { types = { "A" } }, on = {
+        A = function(event, ctx) ctx.host.send(params.prefix .. event.data) end } }]] },
+      { params = { prefix = "to " }, provide = { send = function(text) sent[#sent + 1] = text end } })
+      :when { type = "A", data = "ann" }:expect_events {}
+    assert.same({ "to ann" }, sent)
+  end)
+end)
+
 describe("the kit", function()
   it("raises where it is used wrongly", function()
     contains(raised(kit.reducer, 5), "a script is a file's path, or { text")
@@ -315,6 +362,13 @@ describe("the kit", function()
     ]]
     assert.equal(1, status)
     contains(output, "process-2.lua:4: another state than expected:\n  state: expected 2, got 1")
+  end)
+
+  it("has an example that runs", function()
+    local lua, build = os.getenv "RILLE_LUA" or "lua5.4", os.getenv "RILLE_BUILD" or "build"
+    local pipe = assert(io.popen(("RILLE_BUILD='%s' '%s' examples/testing.lua 2>&1"):format(build, lua)))
+    assert.equal("all is as expected\n", pipe:read "a")
+    assert(pipe:close())
   end)
 
   it("does not stand in the way of rille", function()
