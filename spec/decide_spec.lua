@@ -193,11 +193,17 @@ describe("what was read", function()
   it("shows one moment", function()
     append("a", "Deposited", { amount = 1 })
     between["account.lua"] = { function() append("b", "Opened", { owner = "ann" }) end }
-    -- Appended behind the head: neither read sees it, until the script is run again.
+    -- Appended behind the head: neither read sees it, until the script is run again. What it
+    -- sees names what it reads then.
+    for _, name in ipairs { "saw-0-1.lua", "saw-1-2.lua", "saw-1-1.lua", "saw-0-2.lua" } do files[name] = PAUSE end
     local message = failure(decide [[
       ctx:state("account.lua", { stream = "a" })
-      return nil, ("%d %d"):format(#ctx:all { types = { "Opened" } }, ctx:state("owner.lua", { key = "ann" }))]])
-    assert.equal("1 1", message)
+      local saw = ("saw-%d-%d.lua"):format(#ctx:all { types = { "Opened" } }, ctx:state "count.lua")
+      ctx:state(saw)
+      return nil, saw]])
+    assert.equal("saw-1-2.lua", message)
+    assert.same({ 2, 2 }, { folds["account.lua"], folds["count.lua"] })
+    assert.same({ 1, 1 }, { folds["saw-0-1.lua"], folds["saw-1-2.lua"] })
   end)
 
   it("is checked before a refusal is believed", function()
