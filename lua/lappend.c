@@ -9,8 +9,6 @@
 #include "lrille.h"
 #include "lvalue.h"
 
-#include <time.h>
-
 #define KEEP_BYTES ((size_t)1 << 20)
 
 static const char *const event_fields[] = {"type", "data",     "tags",    "meta",   "id",
@@ -31,6 +29,7 @@ struct appending {
   struct room *s;
   size_t event; /* which one it is, for messages; 0: there is only one */
   int has_unless;
+  int internal; /* names may be rille's own */
   rille_query unless;
   rille_mark_move mark;
 };
@@ -353,7 +352,7 @@ static int push_failure(struct appending *a, const rille_error *e) {
 }
 
 /* The host's clock is asked here, where it may raise. */
-static int64_t ask_clock(lua_State *L, const struct store_handle *s) {
+int64_t clock_ask(lua_State *L, const struct store_handle *s) {
   if (s->clock == LUA_NOREF) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->clock);
   lua_call(L, 0, 1);
@@ -362,18 +361,6 @@ static int64_t ask_clock(lua_State *L, const struct store_handle *s) {
   if (!(seconds > 0 && seconds < 9e12)) luaL_error(L, "clock must return seconds since 1970");
   lua_pop(L, 1);
   return (int64_t)(seconds * MICROSECONDS + 0.5);
-}
-
-/* now(store) -> seconds, of the clock that dates the store's events */
-int store_now(lua_State *L) {
-  struct timespec now;
-  int64_t us = ask_clock(L, store_check(L, 1));
-  if (us == 0) {
-    clock_gettime(CLOCK_REALTIME, &now);
-    us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-  }
-  lua_pushnumber(L, (lua_Number)us / MICROSECONDS);
-  return 1;
 }
 
 /* ---- The room ---- */
@@ -418,7 +405,7 @@ static void give_room_back(lua_State *L, int index) {
   lua_setiuservalue(L, 1, 1);
 }
 
-static int append_in_room(struct appending *a, const struct store_handle *handle, int several,
+static int append_in_room(struct appending *a, struct store_handle *handle, int several,
                           int64_t now_us) {
   lua_State *L = a->L;
   if (!(several ? read_several(a) : read_one(a))) return error_push_message(L, "invalid");
@@ -426,7 +413,8 @@ static int append_in_room(struct appending *a, const struct store_handle *handle
                          .part_count = a->s->parts.length / sizeof(rille_part),
                          .now_us = now_us,
                          .unless = a->has_unless ? &a->unless : NULL,
-                         .mark = a->mark};
+                         .mark = a->mark,
+                         .internal = a->internal};
   if (append.part_count)
     append.versions = add(a, &a->s->versions, append.part_count * sizeof *append.versions);
   settle(a->s);
@@ -435,10 +423,11 @@ static int append_in_room(struct appending *a, const struct store_handle *handle
   rille_appended done;
   rille_error e;
   if (rille_store_append(handle->store, &append, &done, &e) < 0) return push_failure(a, &e);
+  if (done.last > handle->last) handle->last = done.last;
   return push_result(a, &append, &done, several);
 }
 
-int store_append(lua_State *L) {
+static int append(lua_State *L, int internal) {
   struct store_handle *handle = store_check(L, 1);
   int several = lua_istable(L, 2);
   if (!several) luaL_checktype(L, 2, LUA_TSTRING);
@@ -446,9 +435,13 @@ int store_append(lua_State *L) {
     luaL_error(L, "an append to several streams is one table: expect stands in its parts");
   if (!handle->store) return error_push_closed(L, "store");
   lua_settop(L, 4);
-  int64_t now_us = ask_clock(L, handle);
-  struct appending a = {.L = L, .s = take_room(L)};
+  int64_t now_us = clock_ask(L, handle);
+  struct appending a = {.L = L, .s = take_room(L), .internal = internal};
   int room = lua_gettop(L), results = append_in_room(&a, handle, several, now_us);
   give_room_back(L, room);
   return results;
 }
+
+int store_append(lua_State *L) { return append(L, 0); }
+
+int append_internal(lua_State *L) { return append(L, 1); }

@@ -27,9 +27,15 @@ struct store_handle {
   struct iterator *iterators;            /* those that read it; closing ends them */
   int clock;                             /* reference of the function clock, or LUA_NOREF */
   int load;                              /* ... of the function load */
+  int readonly;
+  uint64_t last;                         /* position of its last append; 0: none */
   int users;                             /* calls within which Lua runs and it must not go */
   rille_store *leaving;                  /* closed by such a call, gone after it */
 };
+
+/* ---- lrille.c ---- */
+
+INTERNAL void buffer_push(lua_State *L);            /* a userdata that is a struct buffer */
 
 /* ---- lerror.c: failures ---- */
 
@@ -94,7 +100,10 @@ INTERNAL int iterator_close(lua_State *L);
 INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
 INTERNAL int store_append(lua_State *L);            /* store:append */
-INTERNAL int store_now(lua_State *L);               /* the store's clock, for the Lua half */
+/* The option `clock`, in microseconds; 0 where there is none. Raises what it raises. */
+INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
+/* The same for the embedded scripts: names of streams and types may begin with "$". */
+INTERNAL int append_internal(lua_State *L);
 
 INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */
@@ -111,7 +120,10 @@ INTERNAL struct event_view *event_push_view(lua_State *L);
 ** stack holds the rest. */
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
+INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
+
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */
+INTERNAL int project_run(lua_State *L);             /* the loop of projections */
 
 INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
 

@@ -134,6 +134,7 @@ int store_open_handle(lua_State *L) {
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");
   s->load = refer(L, 2, "load");
+  s->readonly = o.readonly;
   rille_error e;
   int result = rille_store_open(path, &o, &s->store, &e);
   if (result < 0) return error_push(L, &e);

@@ -92,6 +92,8 @@ describe("a temporary store", function()
     store = nil -- luacheck: ignore
     collectgarbage()
     collectgarbage()
+    contains(raised(kit.store, { snyc = "always" }), "did you mean 'sync'?")
+    assert.is_false(exists(made[3]))
     assert.is_false(exists(made[2] .. ".rille/control") or exists(made[2]))
     os.tmpname = tmpname -- luacheck: ignore
     local output, status = process.lua [[

@@ -259,4 +259,6 @@ function commands.backup(options)
     screen.bytes(copied.log_bytes), screen.visible(options.dir)))
 end
 
+require "rille.inspecting"(commands, open, params_of)
+
 return commands

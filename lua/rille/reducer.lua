@@ -58,19 +58,25 @@ local function lay_out(on)
   return types, handlers, on[WILDCARD] ~= nil
 end
 
----Loads a reducer. `read` is function(name) -> text, or nil for files.
+---What a script's table means.
+---@param definition table what the script returned
 ---@return table? definition { initial, key, types, handlers, every, name }
 ---@return string? message
-function reducer.load(name, read, params)
-  local definition, message = sandbox.load(name, {
-    read = read, params = params, rille = { null = rille.null, array = rille.array },
-  })
-  if not definition then return nil, message end
+function reducer.define(definition, name)
   local wrong = fault(definition)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
   local types, handlers, every = lay_out(definition.on)
   return { name = name, initial = definition.initial, key = definition.key,
            types = types, handlers = handlers, every = every }
+end
+
+---Loads a reducer. `read` is function(name) -> text, or nil for files.
+function reducer.load(name, read, params)
+  local definition, message = sandbox.load(name, {
+    read = read, params = params, rille = { null = rille.null, array = rille.array },
+  })
+  if not definition then return nil, message end
+  return reducer.define(definition, name)
 end
 
 ---A state of its own for a key: tables are copied, functions asked.

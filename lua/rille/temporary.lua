@@ -77,10 +77,10 @@ function temporary.open(options)
   local with = { sync = "never", background = false, clock = function() return clock.seconds end }
   for name, value in pairs(options or {}) do with[name] = value end
   local path = os.tmpname() -- a file, which keeps the name for this program
-  local store, message = rille.open(path .. ".rille", with)
-  if not store then
+  local ok, store, message = pcall(rille.open, path .. ".rille", with)
+  if not ok or not store then
     os.remove(path)
-    error(message, 2)
+    error(ok and message or store, 2)
   end
   open_count = open_count + 1
   homes[store] = setmetatable({ store = store, path = path }, Home)

@@ -63,6 +63,10 @@ words.topic = argument("TOPIC", "the command", { args = "?" })
 local AFTER = { name = "--after", argname = "P", convert = whole("--after", 0),
   description = "only events behind position P" }
 
+local FOLLOW = { name = "--follow", args = 0, description = "go on with what is written" }
+local PARAM = { name = "--param", argname = "NAME=JSON", count = "*", convert = param,
+  description = "a parameter of the script; may be repeated" }
+
 words.list = {
   {
     name = "append", summary = "write one event",
@@ -147,12 +151,58 @@ words.list = {
       { name = "--key", argname = "K", description = "the state of this key" },
       { name = "--at", argname = "POSITION", convert = whole("--at", 0),
         description = "the state as it was at this position" },
-      { name = "--param", argname = "NAME=JSON", count = "*", convert = param,
-        description = "a parameter of the script; may be repeated" },
+      PARAM,
     },
     mutex = { "--stream", "--key" },
     epilog = "Example: rille fold bank.rille reducers/account.lua --stream account-1",
   },
+  {
+    name = "project", summary = "keep a reducer's states",
+    description = "Brings the states of a projection up to the head, and keeps them in the store under "
+      .. "NAME. With --follow it goes on with what is written, until it is interrupted.",
+    arguments = { argument("NAME", "the projection"), argument("REDUCER", "the reducer's file") },
+    options = { FOLLOW, PARAM },
+    epilog = "Example: rille project bank.rille balances reducers/account.lua",
+  },
+  {
+    name = "process", summary = "let a processor react to events",
+    description = "Runs a processor from its mark to the head; with --follow it goes on with what is "
+      .. "written, until it is interrupted. Each event has its effect exactly once.",
+    arguments = { argument("NAME", "the processor"), argument("PROCESSOR", "the processor's file") },
+    options = { { name = "--once", args = 0, description = "end at the head (the default)" }, FOLLOW, PARAM },
+    mutex = { "--once", "--follow" },
+    epilog = "Example: rille process shop.rille fraud processors/fraud.lua --follow",
+  },
+  {
+    name = "state", summary = "show a state of a projection",
+    description = "Prints the state of a key as JSON; without KEY all of them, one a line.",
+    arguments = { argument("NAME", "the projection"), argument("KEY", "the key", { args = "?" }) },
+    options = {
+      { name = "--at", argname = "P", convert = whole("--at", 0),
+        description = "as it was at position P" },
+      { name = "--consistency", argname = "C", choices = { "strong", "session", "eventual", "weak" },
+        description = "strong (default), session, eventual or weak" },
+    },
+    epilog = "Example: rille state bank.rille balances account-1 --at 1200",
+  },
+  {
+    name = "diff", summary = "compare states at two positions",
+    description = "Shows what became of the states of a projection between two positions.",
+    arguments = { argument("NAME", "the projection"),
+      { name = "P1", argname = "P1", target = "from", description = "a position", convert = whole("P1", 0) },
+      { name = "P2", argname = "P2", target = "to", description = "a later one", convert = whole("P2", 0) },
+      argument("KEY", "only this key", { args = "?" }) },
+    epilog = "Example: rille diff bank.rille balances 1200 1300",
+  },
+  {
+    name = "why", summary = "show which events made a state",
+    description = "Shows the events that touched a key of a projection, each with the change it made.",
+    arguments = { argument("NAME", "the projection"), argument("KEY", "the key", { args = "?" }) },
+    epilog = "Example: rille why bank.rille balances account-1",
+  },
+  { name = "marks", summary = "show how far projections and processors are",
+    description = "Shows each projection and processor that was opened here, its mark, and how many "
+      .. "positions it is behind the head." },
   { name = "stat", summary = "show how much there is",
     description = "Shows how many events, streams and bytes there are, what is durable, and since "
       .. "when. appends, flushes and folds count from when the first process opened it." },

@@ -1,0 +1,47 @@
+/* lmeans.c: small things that the Lua half needs of C. */
+#include "../core/system.h"
+#include "lrille.h"
+
+/* monotonic() --> seconds, of a clock that only goes forward */
+static int monotonic(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)system_monotonic_us() / MICROSECONDS);
+  return 1;
+}
+
+/* now(store) --> seconds since 1970, of the store's clock */
+static int now(lua_State *L) {
+  int64_t us = clock_ask(L, store_check(L, 1));
+  if (us == 0) us = system_clock_us();
+  lua_pushnumber(L, (lua_Number)us / MICROSECONDS);
+  return 1;
+}
+
+/* is_readonly(store) --> boolean */
+static int is_readonly(lua_State *L) {
+  lua_pushboolean(L, store_check(L, 1)->readonly);
+  return 1;
+}
+
+/* last_append(store) --> position of the last event that this handle appended, or 0 */
+static int last_append(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)store_check(L, 1)->last);
+  return 1;
+}
+
+/* absolute(path) --> the same from wherever; nil where there is no such file */
+static int absolute(lua_State *L) {
+  char path[SYSTEM_PATH_BYTES];
+  if (system_absolute(luaL_checkstring(L, 1), path)) return 0;
+  lua_pushstring(L, path);
+  return 1;
+}
+
+void means_push(lua_State *L) {
+  static const luaL_Reg means[] = {{"monotonic", monotonic},
+                                   {"now", now},
+                                   {"is_readonly", is_readonly},
+                                   {"last_append", last_append},
+                                   {"absolute", absolute},
+                                   {NULL, NULL}};
+  luaL_setfuncs(L, means, 0);
+}

@@ -1,0 +1,166 @@
+-- inspecting.lua: the words of the command `rille` for projections and processors: project,
+-- process, state, diff, why, marks.
+
+local core = ...
+local rille = require "rille"
+local changes = require "rille.changes"
+local past = require "rille.past"
+local reducer = require "rille.reducer"
+local registry = require "rille.registry"
+local screen = require "rille.screen"
+local script = require "rille.script"
+
+local SLICE_MS = 100     -- of work between two looks at the terminal
+local WAIT_S = 3600      -- for what comes; a signal ends it
+
+---@param open fun(path: string, options: table?): rille.store
+---@param params_of fun(list: table): table
+return function(commands, open, params_of)
+  local function succeed(value, message) return value ~= nil and value or screen.fail(message) end
+
+  ---Runs to the head, slice by slice, and tells how far it is.
+  local function run(worker)
+    local progress = screen.progress()
+    repeat
+      local left = succeed(worker:run { ms = SLICE_MS })
+      progress.show(function() return ("%s to go"):format(screen.count(left, "event")) end)
+    until left == 0
+    progress.clear()
+    succeed(worker:run {})
+  end
+
+  ---... and on, with whatever comes.
+  local function follow(store, worker)
+    core.terminal.end_quietly()
+    while true do
+      run(worker)
+      succeed(store:wait(store:head() + 1, WAIT_S))
+    end
+  end
+
+  local function work(store, worker, options)
+    if options.follow then return follow(store, worker) end
+    run(worker)
+    local mark = succeed(worker:mark())
+    if options.json then screen.json { name = options.name, mark = mark }
+    else screen.write(("%s: at position %d\n"):format(screen.visible(options.name), mark))
+    end
+    succeed(worker:close())
+  end
+
+  function commands.project(options)
+    local store <close> = open(options.store, { create = false })
+    work(store, succeed(store:projection(options.name, options.reducer,
+      { params = params_of(options.param) })), options)
+  end
+
+  function commands.process(options)
+    local store <close> = open(options.store, { create = false })
+    work(store, succeed(store:processor(options.name, options.processor,
+      { params = params_of(options.param) })), options)
+  end
+
+  ---The script and the parameters of a projection.
+  local function entry_of(store, name)
+    local entry = succeed(registry.find(store, "projection", name))
+    return entry.path or entry.script, entry.params
+  end
+
+  local function definition_of(store, name)
+    local path, params = entry_of(store, name)
+    return succeed(script.open(store, path, { params = params, define = reducer.define })).definition
+  end
+
+  local function show_states(p, options)
+    for key, state in p:each { consistency = options.consistency } do
+      screen.json { key = key, state = state }
+    end
+  end
+
+  function commands.state(options)
+    local store <close> = open(options.store, { readonly = true })
+    local path, params = entry_of(store, options.name)
+    local p = succeed(store:projection(options.name, path, { params = params }))
+    if not options.key and definition_of(store, options.name).key then
+      if options.at then screen.fail("--at is of one key: give it") end
+      return show_states(p, options)
+    end
+    local state, position, code = p:get(options.key, { at = options.at, consistency = options.consistency })
+    if state == nil and code then screen.fail(position) end
+    if state == nil then screen.fail(("no event has reached the key %q"):format(options.key or "")) end
+    if options.json then
+      screen.json { state = state, position = position, key = options.key }
+    else
+      screen.write(assert(rille.json.encode(state, { pretty = screen.is_terminal() })), "\n")
+    end
+  end
+
+  local function json_changes(list)
+    return rille.array(#list > 0 and list or {})
+  end
+
+  local function show_changes(list, indent)
+    for _, change in ipairs(list) do
+      screen.write(indent, screen.visible(changes.text(change)), "\n")
+    end
+  end
+
+  function commands.diff(options)
+    local store <close> = open(options.store, { readonly = true })
+    local head = store:head()
+    for _, at in ipairs { options.from, options.to } do
+      if at > head then screen.fail(("position %d is beyond the head, which is %d"):format(at, head)) end
+    end
+    local definition = definition_of(store, options.name)
+    for key, before, after in past.diff(store, definition, options.from, options.to, options.key) do
+      local list = changes.between(before, after)
+      if #list > 0 and options.json then
+        screen.json { key = key, changes = json_changes(list) }
+      elseif #list > 0 then
+        if key ~= "" then screen.write(screen.styled("name", screen.visible(key)), "\n") end
+        show_changes(list, key ~= "" and "  " or "")
+      end
+    end
+  end
+
+  function commands.why(options)
+    local store <close> = open(options.store, { readonly = true })
+    local definition = definition_of(store, options.name)
+    for event, before, after in past.why(store, definition, options.key or "") do
+      local list = changes.between(before, after)
+      if options.json then
+        screen.json { position = event.position, stream = event.stream, version = event.version,
+                      type = event.type, changes = json_changes(list) }
+      else
+        screen.write(("%d %s %s %s\n"):format(event.position, os.date("%Y-%m-%d %H:%M:%S", event.time // 1 | 0),
+          screen.visible(event.stream), screen.visible(event.type)))
+        show_changes(list, "  ")
+      end
+    end
+  end
+
+  function commands.marks(options)
+    local store <close> = open(options.store, { readonly = true })
+    local head, rows = store:head(), {}
+    for kind, name, entry in registry.each(store) do
+      local mark
+      if kind == "processor" then mark = succeed(store:mark(name))
+      else
+        local p = store:projection(name, entry.path or entry.script, { params = entry.params })
+        mark = p and p:mark()
+      end
+      rows[#rows + 1] = { kind = kind, name = name, mark = mark, lag = mark and math.max(0, head - mark),
+                          script = entry.script }
+    end
+    if options.json or not screen.is_terminal() then
+      for _, row in ipairs(rows) do screen.json(row) end
+      return
+    end
+    local add = screen.table { { "kind" }, { "name", most = 40 }, { "mark", right = true },
+      { "lag", right = true }, { "script" } }
+    for _, row in ipairs(rows) do
+      add { row.kind, row.name, tostring(row.mark or "?"), tostring(row.lag or "?"), row.script }
+    end
+    add(nil)
+  end
+end

@@ -1,0 +1,76 @@
+-- ladder.lua: states of the past that are kept, so that a fold to any position begins near
+-- by: snapshots, in the order of their positions.
+--
+--      L identity scope position -> version, state       position: the last first
+--
+-- A rung is left every RUNG_EVENTS events that a fold has handled, fewer where the state is
+-- large: rungs take at most RUNG_BYTES an event. So a replay is bounded, and so is what the
+-- rungs take. They belong to one form of the script, like all kept states.
+--
+-- Invariant: a rung at position p is the state after all handled events up to p, whatever
+-- was truncated since. Who reads a stream as it was truncated uses none.
+
+local core = ...
+local rille = require "rille"
+
+---@class rille.ladder
+local ladder = {}
+
+local RUNG_EVENTS = 1024
+local RUNG_BYTES = 16       -- an event
+local RUNGS_A_FOLD = 4096   -- left in one go, at most
+local KEY_BYTES = 480       -- a longer scope has no ladder
+
+---How far a position is from the largest there is: so the nearest rung below a position is
+---the next one in the order of keys.
+local function position_key(position) return string.pack(">I8", math.maxinteger - position) end
+
+---The prefix of a ladder; nil where the names are too long for one.
+function ladder.scope(identity, stream, key)
+  local scope = "L" .. identity .. string.pack("s2s2", stream or "", key and "k" .. key or "")
+  return #scope <= KEY_BYTES and scope or nil
+end
+
+---The last rung at or below a position, and at or below a version of the stream.
+---@return any state, integer position, integer version  | nil
+function ladder.nearest(store, scope, at, version)
+  local key = scope .. position_key(at + 1)
+  while true do
+    local bytes, code
+    key, bytes, code = core.kept_next(store, key, scope)
+    if not key then
+      if code then return nil, bytes, code end
+      return nil
+    end
+    local position = math.maxinteger - string.unpack(">I8", key, #scope + 1)
+    local of, offset = string.unpack("<i8", bytes)
+    if not version or of <= version then
+      return rille.decode(bytes:sub(offset)), position, of
+    end
+  end
+end
+
+---Rungs that a fold leaves on its way.
+---@class rille.climb
+local Climb = {}
+Climb.__index = Climb
+
+function ladder.climb(store, scope)
+  return setmetatable({ store = store, scope = scope, puts = {}, spacing = RUNG_EVENTS }, Climb)
+end
+
+---Leaves a rung, if the state can be one.
+function Climb:leave(position, version, state)
+  if state == nil or #self.puts >= RUNGS_A_FOLD then return end
+  local bytes = rille.encode(state)
+  if not bytes then return end
+  self.puts[#self.puts + 1] = { self.scope .. position_key(position), string.pack("<i8", version or 0) .. bytes }
+  self.spacing = math.max(RUNG_EVENTS, #bytes // RUNG_BYTES)
+end
+
+---What was left is kept, if it can be: a fold does not fail for want of rungs.
+function Climb:save()
+  if #self.puts > 0 and not core.is_readonly(self.store) then core.kept_write(self.store, self.puts) end
+end
+
+return ladder

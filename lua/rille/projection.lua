@@ -1,0 +1,240 @@
+-- projection.lua: store:projection, a reducer whose states the store keeps.
+--
+-- The reader chooses, call by call, how fresh a state has to be:
+--
+--    strong    every append acknowledged before the call is in it
+--    session   every event up to `after` is; default: this handle's last append
+--    eventual  what the store holds now
+--    weak      what this handle last saw, without looking
+--
+-- The states themselves, how they are kept and carried on, are in states.lua.
+
+local core = ...
+local reducer = require "rille.reducer"
+local registry = require "rille.registry"
+local script = require "rille.script"
+local states = require "rille.states"
+
+---@class rille.projection
+local Projection = {}
+Projection.__index = Projection
+Projection.__name = "rille.projection"
+
+local projection = { machine = states.open }
+
+local NAME_BYTES, KEY_BYTES = 255, 255
+local OPTIONS = { params = true, cache = true }
+local GET = { consistency = true, after = true, max_lag = true, at = true }
+local EACH = { consistency = true, after = true, max_lag = true, limit = true }
+local UPDATE = { ms = true }
+local CONSISTENCY = { strong = true, session = true, eventual = true, weak = true }
+
+local check_options = require "rille.options".check
+
+local function check_integer(options, name)
+  local value = options[name]
+  if value ~= nil and (math.type(value) ~= "integer" or value < 0) then
+    error(name .. " must be an integer that is not negative", 4)
+  end
+end
+
+---The options of a reading call, checked.
+local function reading(options, known)
+  options = options or {}
+  check_options(options, known, 3)
+  local consistency = options.consistency
+  if consistency ~= nil and not CONSISTENCY[consistency] then
+    error(("consistency must be \"strong\", \"session\", \"eventual\" or \"weak\", not %s")
+      :format(type(consistency) == "string" and ("%q"):format(consistency) or type(consistency)), 3)
+  end
+  check_integer(options, "max_lag")
+  return options
+end
+
+local function invalid(message, ...) return nil, message:format(...), "invalid" end
+
+---The key as the states have it.
+local function key_of(self, key)
+  if not self.states.definition.key then
+    if key == nil then return "" end
+    return invalid("%s has no key: it keeps one state, so none can be asked for", self.script)
+  end
+  if key == nil then return invalid("%s keeps a state for each key: give one", self.script) end
+  local text = tostring(key)
+  if #text <= KEY_BYTES then return text end
+  return invalid("the key has %d bytes, at most %d are possible", #text, KEY_BYTES)
+end
+
+local function check_key(key)
+  if key ~= nil and type(key) ~= "string" and math.type(key) ~= "integer" then
+    error("a key is a string or an integer, not a " .. type(key), 3)
+  end
+end
+
+---What states.get wants for these options, or nil, message, code.
+local function how(self, options)
+  local head, message, code = self.store:head()
+  if not head then return nil, message, code end
+  local consistency = options.consistency or "strong"
+  local lags = options.max_lag and head - self.states.mark > options.max_lag
+  if consistency == "strong" or lags then return { to = head } end
+  if consistency == "session" then
+    local after = options.after or core.last_append(self.store)
+    if math.type(after) ~= "integer" or after < 0 then error("after must be a position", 3) end
+    if after <= head then return { to = after } end
+    return invalid("after = %d is beyond the head, which is %d", after, head)
+  end
+  return { current = true, memory = consistency == "weak" }
+end
+
+local function closed(self)
+  if self.states and self.store then return nil end
+  return "the projection is closed"
+end
+
+---@param key string|integer|nil
+---@param options? { consistency: string, after: integer, max_lag: integer, at: integer }
+---@return any state, integer? position  nil alone: no event has reached the key
+function Projection:get(key, options)
+  check_key(key)
+  options = reading(options, GET)
+  if closed(self) then return nil, closed(self), "closed" end
+  local name, message, code = key_of(self, key)
+  if not name then return nil, message, code end
+  if options.at then return self:past(key, options.at) end
+  local means
+  means, message, code = how(self, options)
+  if not means then return nil, message, code end
+  local state, position, detail
+  state, position, code, detail = self.states:get(name, means)
+  if state == nil and code then return nil, position, code, detail end
+  if state == nil then return nil end
+  return state, position
+end
+
+---The state at a position that is past.
+function Projection:past(key, at)
+  local by_stream = self.states.definition.key == "stream"
+  local state, position, code, detail = reducer.fold(self.store, self.script, {
+    stream = by_stream and key or nil, key = not by_stream and key or nil, at = at, params = self.params,
+  })
+  if state == nil and code then return nil, position, code, detail end
+  if state == nil then return nil end
+  return state, position
+end
+
+---key, state in byte order of the keys.
+function Projection:each(options)
+  options = reading(options, EACH)
+  check_key(options.after)
+  if options.limit ~= nil then check_integer(options, "limit") end
+  if closed(self) then error(closed(self), 2) end
+  local means, message = how(self, { consistency = options.consistency, max_lag = options.max_lag })
+  if not means then error(message, 2) end
+  if means.to then
+    local done, why = self.states:advance { to = means.to }
+    if done == nil then error(why, 2) end
+  end
+  local changed, key = self.states:changed(means.current), options.after and tostring(options.after)
+  local left = options.limit or math.maxinteger
+  return function()
+    if left <= 0 then return nil end
+    if closed(self) then error(closed(self), 2) end
+    local state, code
+    key, state, code = self.states:following(key, changed)
+    if key == nil and code then error(state, 2) end
+    left = left - 1
+    return key, state
+  end
+end
+
+---The position that its states have reached.
+function Projection:mark()
+  if closed(self) then return nil, closed(self), "closed" end
+  return self.states:look()
+end
+
+---How many positions it is behind the head.
+function Projection:lag()
+  if closed(self) then return nil, closed(self), "closed" end
+  local head, message, code = self.store:head()
+  if not head then return nil, message, code end
+  local mark
+  mark, message, code = self.states:look()
+  if not mark then return nil, message, code end
+  return math.max(0, head - mark)
+end
+
+---Reads on: to the head, and then saves; with `ms` whole events until the time is up.
+---@return integer? left how many positions are left
+function Projection:update(options)
+  options = options or {}
+  check_options(options, UPDATE, 2)
+  if options.ms ~= nil and type(options.ms) ~= "number" then error("ms must be a number", 2) end
+  if closed(self) then return nil, closed(self), "closed" end
+  local head, message, code = self.store:head()
+  if not head then return nil, message, code end
+  local done, detail
+  done, message, code, detail = self.states:advance { to = head, ms = options.ms }
+  if done and not options.ms then done, message, code, detail = self.states:save() end
+  if done == nil then return nil, message, code, detail end
+  return math.max(0, head - self.states.mark)
+end
+
+---For store:poll.
+function Projection:run(options) return self:update(options) end
+
+---Computes all states anew, beside those that are there.
+function Projection:rebuild()
+  if closed(self) then return nil, closed(self), "closed" end
+  local done, message, code, detail = self.states:rebuild()
+  if done == nil then return nil, message, code, detail end
+  return true
+end
+
+---Saves what only memory has; may be called twice.
+function Projection:close()
+  local kept = self.states
+  if not kept then return true end
+  self.states = nil
+  if tostring(self.store):find "closed" then return true end
+  local saved, message, code, detail = kept:save()
+  if saved == nil then return nil, message, code, detail end
+  return true
+end
+
+Projection.__close = Projection.close
+
+function Projection:__tostring()
+  if not self.states then return "rille projection (closed)" end
+  return ("rille projection %s (mark %d)"):format(self.name, self.states.mark)
+end
+
+---@param store rille.store
+---@param name string
+---@param file string the reducer
+---@param options? { params: table, cache: integer }
+---@return rille.projection? projection, string message, string code
+function projection.open(store, name, file, options)
+  options = options or {}
+  if type(name) ~= "string" then error("projection needs a name", 2) end
+  if type(file) ~= "string" then error("projection needs the name of a reducer script", 2) end
+  check_options(options, OPTIONS, 2)
+  if #name == 0 or #name > NAME_BYTES then
+    return invalid("the projection's name has %d bytes, 1 to %d are possible", #name, NAME_BYTES)
+  end
+  local head, message, code = store:head()
+  if not head then return nil, message, code end
+  local watcher
+  watcher, message, code = script.open(store, file, { params = options.params, define = reducer.define })
+  if not watcher then return nil, message, code end
+  local entered
+  entered, message, code = registry.enter(store, "projection", name, file, options.params)
+  if not entered then return nil, message, code end
+  return setmetatable({ store = store, name = name, script = file, params = options.params,
+    states = states.open(store, name, watcher, { cache = options.cache }) }, Projection)
+end
+
+core.methods.projection = projection.open
+
+return projection

@@ -1,0 +1,512 @@
+-- states.lua: a reducer's states by key: kept in the index, carried on in memory.
+--
+--      kept    a record { slot, mark }, and the states of that slot, as of its mark
+--      memory  the states of the keys that were asked for or touched, as of `self.mark`
+--
+-- A slot is a name for a set of states. It is written again and again, with its mark, in
+-- one transaction each time; a rebuild fills a slot of its own, beside the one that is
+-- read, and takes its place in one transaction as well:
+--
+--      V name identity -> record    the finished states of one form of the script
+--      B name identity -> record    those that are being built
+--      C name          -> identity  the form whose states are the projection's
+--      T slot                       a slot that nobody needs: what is left of it is removed
+--      S slot key      -> state
+--
+-- Memory holds two generations of states. When the younger has grown to its bound, what
+-- was touched is saved, and the elder is dropped: so memory is bounded, and the keys in
+-- use stay.
+--
+-- Any number of handles and processes may keep the same states. Invariants:
+-- M1  The kept mark is at most self.mark.
+-- M2  The states of all keys touched by an event between the two are in memory, `dirty`.
+-- M3  Any other state in memory is the kept one: no event since its mark has touched it.
+-- So what another saves, up to a mark that is at most ours, changes nothing here; a later
+-- one empties memory, which goes on from there.
+-- M4  What was read of a slot counts only if the record was the same before and after.
+
+local core = ...
+local rille = require "rille"
+local sandbox = require "rille.sandbox"
+
+---@class rille.states
+local states = {}
+local State = {}
+State.__index = State
+
+local GENERATION_KEYS = 65536     -- states in one of the two generations
+local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded
+local TRIES = 100                 -- so often may another's save come between two looks
+local ERASE_KEYS = 8192           -- removed in one transaction
+local FORMS_KEPT = 3              -- forms of one script whose finished states are kept
+
+local function pack_name(letter, name) return letter .. string.pack("s1", name) end
+
+---A failure of the store's on its way to the outermost call.
+local function raise(message, code, detail) error({ message = message, code = code, detail = detail }, 0) end
+
+local function check(value, message, code, detail)
+  if value == nil and code then raise(message, code, detail) end
+  return value
+end
+
+-- What is kept --------------------------------------------------------------------------
+
+local function read(self, key) return check(core.kept_get(self.store, key)) or nil end
+
+local function unpack_record(bytes)
+  if bytes then return string.unpack("<c8 i8", bytes) end
+end
+
+local function record(self) return string.pack("<c8 i8", self.slot, self.mark) end
+
+---Nobody else makes the same.
+local function new_slot() return string.pack("<i8", math.random(0)) end
+
+---Memory is emptied, and goes on from a mark.
+local function restart(self, slot, mark)
+  self.slot, self.mark = slot, mark
+  self.young, self.elder, self.dirty = {}, {}, {}
+  self.count = 0
+end
+
+---Looks how far the kept states are. M1: memory that is behind them goes on from there.
+local function look(self)
+  local key, bytes = self.live_key, nil
+  if not self.rebuilding then bytes = read(self, key) end
+  self.live = bytes ~= nil
+  if not bytes then
+    key = self.build_key
+    bytes = read(self, key)
+  end
+  local slot, mark = unpack_record(bytes)
+  local same = key == self.record_key and (slot or self.record == false and self.slot) == self.slot
+  if not same or (mark or 0) > self.mark then restart(self, slot or new_slot(), mark or 0) end
+  self.record_key, self.record, self.kept_mark = key, bytes or false, mark or 0
+end
+
+---Calls body(self) on memory that fits what is kept (M4). Whatever another does, one of the
+---two gets on: a record changes only by a save.
+local function steadily(self, body, ...)
+  for _ = 1, TRIES do
+    look(self)
+    self.has_read, self.moved = false, false
+    local results = table.pack(body(self, ...))
+    if not self.moved and (not self.has_read or (read(self, self.record_key) or false) == self.record) then
+      return table.unpack(results, 1, results.n)
+    end
+    restart(self, self.slot, self.kept_mark)
+    self.record_key = nil
+  end
+  raise(("%s: other processes change its states all the time"):format(self.name), "busy")
+end
+
+-- Memory ----------------------------------------------------------------------------------
+
+---The state of a key that the young generation has not.
+local function find(self, key)
+  local state = self.elder[key]
+  self.count = self.count + 1
+  if state ~= nil then
+    self.elder[key] = nil
+    return state
+  end
+  self.has_read = true
+  local bytes = read(self, "S" .. self.slot .. key)
+  if bytes == nil then return nil end
+  local value, message = rille.decode(bytes)
+  if value == nil then raise(("%s: the kept state of key %q: %s"):format(self.name, key, message), "corrupt") end
+  return value
+end
+
+---The bytes of a key's state; false: it has none.
+local function encode(self, key)
+  local state = self.young[key]
+  if state == nil then state = self.elder[key] end
+  if state == nil or state == rille.null then return false end
+  return rille.encode(state)
+end
+
+---Everything dirty as what core.kept_write takes; nil and the key of a state that can't be
+---written.
+local function encode_dirty(self)
+  local puts, bytes = {}, 0
+  for key in pairs(self.dirty) do
+    local state = encode(self, key)
+    if state == nil then return nil, key end
+    puts[#puts + 1] = { "S" .. self.slot .. key, state }
+    bytes = bytes + #key + (state and #state or 0)
+  end
+  self.mean_bytes = #puts > 0 and bytes / #puts or self.mean_bytes
+  table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
+  return puts
+end
+
+local function generation_keys(self)
+  return math.max(64, math.min(self.cache_keys, GENERATION_BYTES // math.max(1, math.ceil(self.mean_bytes))))
+end
+
+---Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
+---was first; then self.moved.
+local function write(self, more)
+  local puts, bad = encode_dirty(self)
+  if not puts then return false, bad end
+  local bytes = record(self)
+  puts[#puts + 1] = { self.record_key, bytes }
+  for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
+  local written = check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark))
+  if not written then
+    self.moved = true
+    return false
+  end
+  self.record, self.kept_mark, self.dirty = bytes, self.mark, {}
+  return true
+end
+
+---Makes room: the young generation becomes the elder.
+local function turn_over(self)
+  if next(self.dirty) and not write(self) then return false end
+  self.elder, self.young, self.count = self.young, {}, 0
+  return true
+end
+
+-- Rebuilt beside the old ones -------------------------------------------------------------
+
+---Removes slots that nobody needs any more. A crash in between leaves the rest to the next.
+local function sweep(self)
+  local key = "T"
+  while true do
+    key = check(core.kept_next(self.store, key, "T"))
+    if not key then return end
+    local slot = key:sub(2)
+    repeat
+      local removed = check(core.kept_erase(self.store, "S" .. slot, ERASE_KEYS))
+    until removed < ERASE_KEYS
+    check(core.kept_write(self.store, { { key, false } }))
+  end
+end
+
+---The forms of the script beyond those that are kept, the most outdated first.
+local function outdated(self)
+  local prefix = pack_name("V", self.name)
+  local forms, key = {}, prefix
+  while true do
+    local bytes, code
+    key, bytes, code = core.kept_next(self.store, key, prefix)
+    if not check(key, bytes, code) then break end
+    local slot, mark = unpack_record(bytes)
+    if key ~= self.live_key then forms[#forms + 1] = { key = key, slot = slot, mark = mark } end
+  end
+  table.sort(forms, function(a, b) return a.mark > b.mark or a.mark == b.mark and a.key < b.key end)
+  return table.move(forms, FORMS_KEPT, #forms, 1, {})
+end
+
+---The states have come to the log's end: from now on they are the projection's. Returns
+---the key of a state that can't be kept.
+local function publish(self)
+  local is_current = read(self, self.current_key) == self.identity
+  if self.live and is_current then return nil end
+  local more = { { self.current_key, self.identity } }
+  if not self.live then
+    local before = read(self, self.live_key)
+    more[#more + 1] = { self.build_key, false }
+    more[#more + 1] = { self.live_key, record(self) }
+    if before then more[#more + 1] = { "T" .. unpack_record(before), "" } end
+  end
+  for _, form in ipairs(outdated(self)) do
+    more[#more + 1] = { form.key, false }
+    more[#more + 1] = { "T" .. form.slot, "" }
+  end
+  local written, bad = write(self, more)
+  if not written then return bad end
+  self.rebuilding, self.record_key, self.live = false, self.live_key, true
+  sweep(self)
+end
+
+-- Carrying on ------------------------------------------------------------------------------
+
+---A run through the log of all of `list`, from the mark of each; C does it.
+local function pass_of(self, checked)
+  return { definition = self.definition, after = self.mark, states = self.young, dirty = self.dirty,
+           find = function(key) return find(self, key) end, fresh = self.fresh,
+           most = math.max(1, generation_keys(self) - self.count), check = checked or nil }
+end
+
+local function run(self, to, ms, checked)
+  local pass = pass_of(self, checked)
+  local done = check(core.project_run(self.store, { passes = { pass }, before = to + 1, ms = ms }))
+  if not pass.failure then self.mark = done and to or pass.after end
+  return done, pass.failure
+end
+
+---After a failure memory may hold half a change: it is made again, up to the event before.
+local function stop_before(self, failure)
+  self.fault = failure
+  local last = failure.detail and failure.detail.position
+  restart(self, self.slot, self.kept_mark)
+  while last and self.mark < last - 1 do
+    local _, again = run(self, last - 1)
+    if again then raise(again.message, again.code, again.detail) end
+    if self.count >= generation_keys(self) and not turn_over(self) then return end
+  end
+end
+
+---A state can't be kept, and nobody knows since when: each is looked at, event by event.
+local function name_culprit(self, key, to)
+  restart(self, self.slot, self.kept_mark)
+  repeat
+    local done, failure = run(self, to, nil, true)
+    if failure then return stop_before(self, failure) end
+    if not done and self.count >= generation_keys(self) and not turn_over(self) then return end
+  until done
+  raise(("%s: the state of key %q can't be kept"):format(self.name, key), "script")
+end
+
+---Reads the log on to a position. False: the time is up.
+local function carry_on(self, to, ms)
+  local till = ms and core.monotonic() + ms / 1000
+  while not self.fault and not self.moved and self.mark < to do
+    local left = till and math.max(0, (till - core.monotonic()) * 1000)
+    local _, failure = run(self, to, left)
+    if failure then stop_before(self, failure) end
+    if self.count >= generation_keys(self) and not self.readonly then
+      local turned, bad = turn_over(self)
+      if not turned and bad then name_culprit(self, bad, to) end
+    end
+    if till and core.monotonic() >= till then return self.mark >= to end
+  end
+  return self.mark >= to
+end
+
+---Saves, and publishes where the log's end is reached.
+local function save(self, at_end)
+  if self.readonly or self.fault or self.moved then return end
+  local done, bad = true, nil
+  if next(self.dirty) or self.mark > self.kept_mark then done, bad = write(self) end
+  if done and at_end then bad = publish(self) end
+  if bad then name_culprit(self, bad, self.mark) end
+end
+
+-- What a projection does --------------------------------------------------------------------
+
+local function outcome(ok, ...)
+  if ok then return ... end
+  local failure = ...
+  if type(failure) ~= "table" then error(failure, 0) end
+  return nil, failure.message, failure.code, failure.detail
+end
+
+---Runs a body; failures of the store's, and the script's, become results.
+local function guarded(self, body, ...)
+  return outcome(pcall(steadily, self, body, ...))
+end
+
+local function raise_fault(self)
+  if self.fault then raise(self.fault.message, self.fault.code, self.fault.detail) end
+end
+
+---Takes up a changed script. Its states begin elsewhere, with their own mark.
+local function refresh(self, ms)
+  local watcher = self.watcher
+  if not watcher then return end
+  watcher:refresh(ms)
+  if watcher.identity == self.identity then
+    self.definition = watcher.definition
+    return
+  end
+  self:use(watcher.definition, watcher.identity)
+end
+
+local function advance(self, to, ms)
+  local done = carry_on(self, to, ms)
+  if ms == nil and not self.moved then
+    local unsaved = self.mark - self.kept_mark
+    local at_end = done and not self.is_published and self.mark >= self.store:head()
+    if at_end or unsaved >= self.save_events then
+      save(self, at_end)
+      self.is_published = self.is_published or at_end and not self.fault and not self.moved
+    end
+  end
+  raise_fault(self)
+  return done
+end
+
+---Applies the events up to a position (default: the head). Without `ms` all of them.
+---@return boolean? done, string message, string code, table detail
+function State:advance(options)
+  refresh(self, options and options.ms)
+  local to = options and options.to or self.store:head()
+  return guarded(self, advance, to, options and options.ms)
+end
+
+---Writes what is in memory only.
+function State:save()
+  return guarded(self, function()
+    save(self, self.mark >= self.store:head())
+    return true
+  end)
+end
+
+---An own copy, or nil.
+local function copy_of(self, key)
+  local bytes = encode(self, key)
+  if bytes == nil then
+    name_culprit(self, key, self.mark)
+    raise_fault(self)
+  end
+  if bytes then return (rille.decode(bytes)) end
+end
+
+local function bring(self, key)
+  if self.young[key] ~= nil then return end
+  local state = find(self, key)
+  if state == nil then state = rille.null end
+  self.young[key] = state
+  if self.count > 2 * generation_keys(self) and not self.readonly and not self.fault then turn_over(self) end
+end
+
+local function answer(self, key)
+  bring(self, key)
+  return copy_of(self, key), self.mark
+end
+
+---What readers see while these states are not the projection's yet: those that are.
+local function answer_current(self, key)
+  local identity = read(self, self.current_key)
+  if self.live or not identity or identity == self.identity then return answer(self, key) end
+  self.has_read = true
+  local bytes = read(self, pack_name("V", self.name) .. identity)
+  local slot, mark = unpack_record(bytes)
+  if not slot then return answer(self, key) end
+  local state = read(self, "S" .. slot .. key)
+  return state and rille.decode(state), mark
+end
+
+---@param how { to: integer?, current: boolean?, memory: boolean? }
+---@return any state, integer? position
+function State:get(key, how)
+  refresh(self)
+  if how.memory and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end
+  return guarded(self, function()
+    if how.to and self.mark < how.to then advance(self, how.to) end
+    if how.current then return answer_current(self, key) end
+    return answer(self, key)
+  end)
+end
+
+---The slot whose states are the projection's while this one's are being built.
+local function current_slot(self)
+  local identity = read(self, self.current_key)
+  if self.live or not identity or identity == self.identity then return nil end
+  return (unpack_record(read(self, pack_name("V", self.name) .. identity)))
+end
+
+---The first key behind `after` that has a state, with it, by the kept states and those of
+---memory that are newer.
+function State:following(after, changed)
+  return guarded(self, function()
+    local prefix = "S" .. (changed.slot or self.slot)
+    local key = after and prefix .. after or prefix
+    while true do
+      local bytes, code
+      self.has_read = true
+      key, bytes, code = core.kept_next(self.store, key, prefix)
+      check(key, bytes, code)
+      local name = key and key:sub(#prefix + 1)
+      local first = changed:first(after)
+      if first and (not name or first <= name) then
+        after = first
+        if changed.states[first] then return first, (rille.decode(changed.states[first])) end
+        key = prefix .. first
+      elseif name then
+        return name, (rille.decode(bytes))
+      else
+        return nil
+      end
+    end
+  end)
+end
+
+---What memory has and the kept states have not, in the order of keys.
+local Changed = {}
+Changed.__index = Changed
+
+function Changed:first(after)
+  while self.keys[self.at] and after and self.keys[self.at] <= after do self.at = self.at + 1 end
+  return self.keys[self.at]
+end
+
+---@param current boolean whether finished states are wanted, though others are being built
+function State:changed(current)
+  local slot = current and current_slot(self)
+  local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
+  if slot then return changed end
+  for key in pairs(self.dirty) do
+    changed.keys[#changed.keys + 1] = key
+    changed.states[key] = encode(self, key)
+  end
+  table.sort(changed.keys)
+  return changed
+end
+
+---Begins anew beside the states that are there, which are read until all is done.
+function State:rebuild()
+  refresh(self)
+  self.rebuilding, self.fault, self.is_published, self.record_key = true, nil, false, nil
+  local dropped, message, code, detail = guarded(self, function()
+    if not self.record then return true end
+    return check(core.kept_write(self.store,
+      { { self.build_key, false }, { "T" .. self.slot, "" } }, self.build_key, self.record))
+  end)
+  if dropped == nil then return nil, message, code, detail end
+  return self:advance {}
+end
+
+---The mark, by what is kept as well.
+function State:look()
+  refresh(self)
+  return guarded(self, function() return self.mark end)
+end
+
+-- Opening -------------------------------------------------------------------------------------
+
+---Works for this form of the script.
+function State:use(definition, identity)
+  self.definition, self.identity = definition, identity
+  self.live_key = pack_name("V", self.name) .. identity
+  self.build_key = pack_name("B", self.name) .. identity
+  self.fault, self.rebuilding, self.is_published, self.record_key = nil, false, false, nil
+  self.fresh = states.first_state(definition)
+  restart(self, new_slot(), 0)
+end
+
+---A function that makes the first state of a key.
+function states.first_state(definition)
+  local initial = definition.initial
+  if type(initial) == "function" then
+    return function(key)
+      local ok, state = sandbox.call(initial, key)
+      if not ok then error(state, 0) end
+      return state
+    end
+  end
+  local bytes, message = rille.encode(initial)
+  if not bytes then error(("%s: initial can't be a state: %s"):format(definition.name, message), 0) end
+  return function() return (rille.decode(bytes)) end
+end
+
+---@param name string of the projection
+---@param watcher table of rille.script, or { definition =, identity = } that never changes
+---@param options? { cache: integer?, save_events: integer? }
+function states.open(store, name, watcher, options)
+  options = options or {}
+  local self = setmetatable({
+    store = store, name = name, watcher = watcher.refresh and watcher or nil,
+    current_key = pack_name("C", name), cache_keys = options.cache or GENERATION_KEYS,
+    save_events = options.save_events or 10000, mean_bytes = 64, readonly = core.is_readonly(store),
+  }, State)
+  self:use(watcher.definition, watcher.identity)
+  return self
+end
+
+return states
