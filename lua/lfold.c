@@ -5,6 +5,7 @@
 ** protected call serves the whole pass. rille/reducer.lua prepares the call. */
 #include "lrille.h"
 #include "lsandbox.h"
+#include "lupcast.h"
 #include "lvalue.h"
 
 /* The loop's stack. */
@@ -15,6 +16,8 @@ enum {
   AT_FRESH,
   AT_KEY,
   AT_KEY_OF,
+  AT_UPCAST,
+  AT_NUMBERS,
   AT_VIEW,
   AT_TOP = AT_VIEW
 };
@@ -22,8 +25,10 @@ enum {
 struct folding {
   rille_reader *reader;
   struct event_view *view;
-  size_t types;          /* items below this number have a handler of their own */
-  int every;             /* the item after them has one, too */
+  size_t old;   /* items below this number are types to be upcast */
+  size_t types; /* so many after them have a handler of their own */
+  int every;    /* the item after those has one, too */
+  struct upcast upcast;
   uint64_t at;           /* the last position that counts */
   uint64_t last_version; /* the last version that counts, of a stream */
   rille_event event;     /* the one being handled; position 0: none yet */
@@ -62,7 +67,7 @@ static int has_key(lua_State *L) {
   } else if (!lua_isnil(L, index)) {
     wanted = is_wanted(L, index);
   }
-  lua_settop(L, AT_TOP);
+  lua_settop(L, index - 1);
   return wanted;
 }
 
@@ -84,10 +89,9 @@ static void take_result(lua_State *L) {
   lua_replace(L, AT_STATE);
 }
 
-static void handle(lua_State *L, struct folding *f, size_t item) {
-  f->view->event = &f->event;
-  f->view->decoded = 0;
-  sandbox_seed(L, f->event.position);
+/* Gives what the view shows to a handler, by its number. */
+static void handle(lua_State *L, void *folding, int handler) {
+  (void)folding;
   if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
   if (lua_isnil(L, AT_STATE)) { /* the key was removed: it begins anew */
     lua_pushvalue(L, AT_FRESH);
@@ -95,12 +99,20 @@ static void handle(lua_State *L, struct folding *f, size_t item) {
     lua_call(L, 1, 1);
     lua_replace(L, AT_STATE);
   }
-  lua_rawgeti(L, AT_HANDLERS, (lua_Integer)item + 1);
+  lua_rawgeti(L, AT_HANDLERS, handler);
   lua_pushvalue(L, AT_STATE);
   lua_pushvalue(L, AT_VIEW);
   lua_pushvalue(L, AT_KEY);
   lua_call(L, 3, 1);
   take_result(L);
+}
+
+static void take_event(lua_State *L, struct folding *f, size_t item) {
+  f->view->event = &f->event;
+  f->view->decoded = 0;
+  sandbox_seed(L, f->event.position);
+  if (item < f->old) upcast_event(L, &f->upcast, &f->event);
+  else handle(L, f, (int)(item - f->old) + 1);
 }
 
 static int fold_loop(lua_State *L) {
@@ -111,9 +123,9 @@ static int fold_loop(lua_State *L) {
     if (event.position > f->at || event.version > f->last_version) break;
     f->version = event.version;
     size_t item = rille_reader_item(f->reader);
-    if (item >= f->types && !f->every) continue;
+    if (item >= f->old + f->types && !f->every) continue;
     f->event = event;
-    handle(L, f, item);
+    take_event(L, f, item);
   }
   f->failed = result < 0 ? result : 0;
   f->event.position = 0;
@@ -137,30 +149,78 @@ static int push_failure(lua_State *L, const struct folding *f) {
   return 4;
 }
 
-/* The items: one a type, and one for everything, so that versions are counted; of the
-** stream `within` alone, if it is named. */
-static void read_types(lua_State *L, int spec, rille_query *q, size_t *types, int all) {
+/* The text of the string on top of the stack, which something else holds; pops it. */
+static rille_text pop_text(lua_State *L) {
+  rille_text t;
+  t.bytes = lua_tolstring(L, -1, &t.length);
+  lua_pop(L, 1);
+  return t;
+}
+
+static size_t count_old(lua_State *L, int upcast) {
+  size_t n = 0;
+  if (lua_istable(L, upcast))
+    for (lua_pushnil(L); lua_next(L, upcast); lua_pop(L, 1)) n++;
+  return n;
+}
+
+/* The items: one a type, those to be upcast first, and one for everything, so that
+** versions are counted; of the stream `within` alone, if it is named. */
+static void read_types(lua_State *L, int spec, rille_query *q, struct folding *f, int all) {
   rille_text within = {0};
   options_text(L, spec, "within", &within);
   lua_getfield(L, spec, "types");
-  size_t n = lua_rawlen(L, -1);
+  lua_getfield(L, spec, "upcast");
+  int list = lua_gettop(L) - 1, upcast = list + 1;
+  f->types = lua_rawlen(L, list);
+  f->old = count_old(L, upcast);
+  size_t n = f->types + f->old, i = 0;
   rille_item *items = lua_newuserdatauv(L, (n + 1) * (sizeof *items + sizeof(rille_text)), 0);
   rille_text *names = (rille_text *)(items + n + 1);
   memset(items, 0, (n + 1) * sizeof *items);
-  for (size_t i = 0; i < n; i++) {
-    lua_rawgeti(L, -2, (lua_Integer)i + 1);
-    names[i].bytes = lua_tolstring(L, -1, &names[i].length);
-    items[i] = (rille_item){.types = &names[i], .type_count = 1, .stream = within};
-    lua_pop(L, 1);
+  if (f->old) {
+    for (lua_pushnil(L); lua_next(L, upcast) && i < f->old;) {
+      lua_pop(L, 1);
+      lua_pushvalue(L, -1);
+      names[i++] = pop_text(L);
+    }
+    lua_settop(L, upcast + 1);
   }
+  for (; i < n; i++) {
+    lua_rawgeti(L, list, (lua_Integer)(i - f->old) + 1);
+    names[i] = pop_text(L);
+  }
+  for (i = 0; i < n; i++)
+    items[i] = (rille_item){.types = &names[i], .type_count = 1, .stream = within};
   items[n].stream = within;
   q->items = items;
   q->item_count = n + (all || within.length ? 1 : 0);
-  *types = n;
+}
+
+/* Readies what upcasting needs; its room is pushed. */
+static void read_upcast(lua_State *L, struct folding *f) {
+  buffer_push(L);
+  f->upcast = (struct upcast){.view = f->view,
+                              .view_index = AT_VIEW,
+                              .functions = AT_UPCAST,
+                              .handlers = AT_NUMBERS,
+                              .every = f->every ? (int)f->types + 1 : 0,
+                              .room = lua_touserdata(L, -1),
+                              .take = handle,
+                              .context = f};
+}
+
+/* Pushes the parts of the loop's stack that the spec at 2 has. */
+static void push_parts(lua_State *L) {
+  static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of", "upcast"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
+  lua_getfield(L, 2, "types");
+  upcast_push_handlers(L, lua_gettop(L));
+  lua_remove(L, -2);
 }
 
 /* fold_run(store, { stream= or within=, before=, at=, last_version=, types={}, handlers={},
-** every=boolean, state=, fresh=function, key=, key_of=function })
+** every=boolean, state=, fresh=function, key=, key_of=function, upcast={ type = function } })
 **   `stream` is read as readers of it see it, `within` whatever was truncated since
 **   -> state, version of the last event | nil, message, code, detail */
 int fold_run(lua_State *L) {
@@ -174,7 +234,7 @@ int fold_run(lua_State *L) {
   if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
   if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
   options_boolean(L, 2, "every", &f.every);
-  read_types(L, 2, &q, &f.types, f.every || q.stream.length);
+  read_types(L, 2, &q, &f, f.every || q.stream.length);
   if (q.item_count == 0) { /* no handlers at all: nothing to read */
     lua_getfield(L, 2, "state");
     return 1;
@@ -184,12 +244,12 @@ int fold_run(lua_State *L) {
   int iterator = lua_gettop(L);
   f.view = event_push_view(L); /* kept below the call, which an error empties */
   int view = lua_gettop(L);
+  read_upcast(L, &f);
   lua_pushcfunction(L, sandbox_message);
   int handler = lua_gettop(L);
   lua_pushcfunction(L, fold_loop);
   lua_pushlightuserdata(L, &f);
-  static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of"};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
+  push_parts(L);
   lua_pushvalue(L, view);
   luaL_checkstack(L, SANDBOX_SWITCH_SLOTS, NULL);
   iterator_use(L, iterator, 1);

@@ -11,7 +11,7 @@ local sandbox = require "rille.sandbox"
 ---@class rille.reducer
 local reducer = {}
 
-local FIELDS = { initial = true, key = true, on = true }
+local FIELDS = { initial = true, key = true, on = true, upcast = true }
 local OPTIONS = { stream = true, key = true, at = true, version = true, params = true }
 local WILDCARD = "*"
 
@@ -25,6 +25,20 @@ local function unknown(what, word, known)
     end
   end
   return ("unknown %s '%s'"):format(what, tostring(word))
+end
+
+---What is wrong with a reducer's upcast, or nil.
+local function upcast_fault(upcast)
+  if upcast == nil then return nil end
+  if type(upcast) ~= "table" then return "upcast must be { OldName = function }, not " .. type(upcast) end
+  for name, old in next, upcast do
+    if type(name) ~= "string" or name == "" or name == WILDCARD then
+      return "upcast has a key that is no type's name: " .. tostring(name)
+    end
+    if type(old) ~= "function" then
+      return ("upcast.%s must be a function, not %s"):format(name, type(old))
+    end
+  end
 end
 
 ---What is wrong with a script's table, or nil.
@@ -44,6 +58,7 @@ local function fault(definition)
       return ("on.%s must be a function, not %s"):format(name, type(handler))
     end
   end
+  return upcast_fault(definition.upcast)
 end
 
 ---Types and their handlers in one order; the wildcard's comes last.
@@ -58,16 +73,25 @@ local function lay_out(on)
   return types, handlers, on[WILDCARD] ~= nil
 end
 
+---A copy that the script can't change while it is read by; nil where there is nothing.
+local function own_upcast(upcast)
+  if not upcast or next(upcast) == nil then return nil end
+  local copy = {}
+  for name, old in next, upcast do copy[name] = old end
+  return copy
+end
+
 ---What a script's table means.
 ---@param definition table what the script returned
----@return table? definition { initial, key, types, handlers, every, name }
+---@return table? definition { initial, key, types, handlers, every, upcast, name }
 ---@return string? message
 function reducer.define(definition, name)
   local wrong = fault(definition)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
   local types, handlers, every = lay_out(definition.on)
   return { name = name, initial = definition.initial, key = definition.key,
-           types = types, handlers = handlers, every = every }
+           types = types, handlers = handlers, every = every,
+           upcast = own_upcast(definition.upcast) }
 end
 
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.
@@ -228,7 +252,7 @@ function reducer.fold(store, name, options)
   local state, make = first_state(definition, pass.key)
   if state == nil then return fail(make) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
-  pass.state, pass.fresh = state, make
+  pass.state, pass.fresh, pass.upcast = state, make, definition.upcast
   local result, version, failure, detail = core.fold_run(store, pass)
   if failure then return nil, version, failure, detail end
   local refusal = state_fault(result)
