@@ -25,9 +25,11 @@ enum {
 struct folding {
   rille_reader *reader;
   struct event_view *view;
-  size_t old;   /* items below this number are types to be upcast */
-  size_t types; /* so many after them have a handler of their own */
-  int every;    /* the item after those has one, too */
+  size_t old;          /* items below this number are types to be upcast */
+  size_t types;        /* so many after them have a handler of their own */
+  int every;           /* the item after those has one, too */
+  int check;           /* each state is to be one that can be kept */
+  struct buffer *room; /* for that */
   struct upcast upcast;
   uint64_t at;           /* the last position that counts */
   uint64_t last_version; /* the last version that counts, of a stream */
@@ -41,9 +43,10 @@ struct folding {
 static int is_wanted(lua_State *L, int index) {
   size_t n, m;
   if (lua_type(L, index) == LUA_TNUMBER && !lua_isinteger(L, index))
-    luaL_error(L, "key returned a float: a key is a string or an integer");
+    sandbox_refuse(L, AT_KEY_OF, "key returned a float: a key is a string or an integer");
   if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
-    luaL_error(L, "key returned a %s: a key is a string or an integer", luaL_typename(L, index));
+    sandbox_refuse(L, AT_KEY_OF, "key returned a %s: a key is a string or an integer",
+                   luaL_typename(L, index));
   lua_pushvalue(L, index);
   const char *key = lua_tolstring(L, -1, &n), *wanted = lua_tolstring(L, AT_KEY, &m);
   lua_pop(L, 1);
@@ -72,11 +75,12 @@ static int has_key(lua_State *L) {
 }
 
 /* What a handler returned, on top of the stack, becomes the state. */
-static void take_result(lua_State *L) {
+static void take_result(lua_State *L, int handler) {
   if (lua_isnil(L, -1)) {
     if (!lua_istable(L, AT_STATE))
-      luaL_error(L, "the handler returned nothing, but the state is a %s: return the new one",
-                 luaL_typename(L, AT_STATE));
+      sandbox_refuse(L, handler,
+                     "the handler returned nothing, but the state is a %s: return the new one",
+                     luaL_typename(L, AT_STATE));
     lua_pop(L, 1);
     return;
   }
@@ -84,14 +88,21 @@ static void take_result(lua_State *L) {
     lua_pop(L, 1);
     lua_pushnil(L);
   } else if (lua_type(L, -1) == LUA_TUSERDATA) {
-    luaL_error(L, "the handler returned an event: a state is plain data");
+    sandbox_refuse(L, handler, "the handler returned an event: a state is plain data");
   }
   lua_replace(L, AT_STATE);
 }
 
+static void check_state(lua_State *L, struct folding *f, int handler) {
+  if (lua_isnil(L, AT_STATE)) return;
+  buffer_clear(f->room, MIB);
+  if (!value_encode_state(L, AT_STATE, f->room))
+    sandbox_refuse(L, handler, "the state can't be kept: %s", lua_tostring(L, -1));
+}
+
 /* Gives what the view shows to a handler, by its number. */
 static void handle(lua_State *L, void *folding, int handler) {
-  (void)folding;
+  struct folding *f = folding;
   if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
   if (lua_isnil(L, AT_STATE)) { /* the key was removed: it begins anew */
     lua_pushvalue(L, AT_FRESH);
@@ -100,11 +111,15 @@ static void handle(lua_State *L, void *folding, int handler) {
     lua_replace(L, AT_STATE);
   }
   lua_rawgeti(L, AT_HANDLERS, handler);
+  int function = lua_gettop(L);
+  lua_pushvalue(L, function);
   lua_pushvalue(L, AT_STATE);
   lua_pushvalue(L, AT_VIEW);
   lua_pushvalue(L, AT_KEY);
   lua_call(L, 3, 1);
-  take_result(L);
+  take_result(L, function);
+  if (f->check) check_state(L, f, function);
+  lua_settop(L, function - 1);
 }
 
 static void take_event(lua_State *L, struct folding *f, size_t item) {
@@ -197,8 +212,10 @@ static void read_types(lua_State *L, int spec, rille_query *q, struct folding *f
   q->item_count = n + (all || within.length ? 1 : 0);
 }
 
-/* Readies what upcasting needs; its room is pushed. */
-static void read_upcast(lua_State *L, struct folding *f) {
+/* Pushes the room that checks and upcasting need, and readies these. */
+static void make_room(lua_State *L, struct folding *f) {
+  buffer_push(L);
+  f->room = lua_touserdata(L, -1);
   buffer_push(L);
   f->upcast = (struct upcast){.view = f->view,
                               .view_index = AT_VIEW,
@@ -220,7 +237,9 @@ static void push_parts(lua_State *L) {
 }
 
 /* fold_run(store, { stream= or within=, before=, at=, last_version=, types={}, handlers={},
-** every=boolean, state=, fresh=function, key=, key_of=function, upcast={ type = function } })
+** every=boolean, state=, fresh=function, key=, key_of=function, upcast={ type = function },
+** check=boolean })
+**   With `check` the event is named that made a state which can't be kept.
 **   `stream` is read as readers of it see it, `within` whatever was truncated since
 **   -> state, version of the last event | nil, message, code, detail */
 int fold_run(lua_State *L) {
@@ -234,6 +253,7 @@ int fold_run(lua_State *L) {
   if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
   if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
   options_boolean(L, 2, "every", &f.every);
+  options_boolean(L, 2, "check", &f.check);
   read_types(L, 2, &q, &f, f.every || q.stream.length);
   if (q.item_count == 0) { /* no handlers at all: nothing to read */
     lua_getfield(L, 2, "state");
@@ -244,7 +264,7 @@ int fold_run(lua_State *L) {
   int iterator = lua_gettop(L);
   f.view = event_push_view(L); /* kept below the call, which an error empties */
   int view = lua_gettop(L);
-  read_upcast(L, &f);
+  make_room(L, &f);
   lua_pushcfunction(L, sandbox_message);
   int handler = lua_gettop(L);
   lua_pushcfunction(L, fold_loop);

@@ -48,37 +48,40 @@ static void push_state(lua_State *L, struct run *r, struct pass *p, int key) {
 }
 
 /* What the handler returned, on top of the stack, or what it was given, at `state`. */
-static void choose_result(lua_State *L, int state) {
+static void choose_result(lua_State *L, int state, int handler) {
   if (lua_isnil(L, -1)) {
     if (!lua_istable(L, state))
-      luaL_error(L, "the handler returned nothing, but the state is a %s: return the new one",
-                 luaL_typename(L, state));
+      sandbox_refuse(L, handler,
+                     "the handler returned nothing, but the state is a %s: return the new one",
+                     luaL_typename(L, state));
     lua_pop(L, 1);
     lua_pushvalue(L, state);
   } else if (lua_type(L, -1) == LUA_TUSERDATA && !value_is_null(L, -1)) {
-    luaL_error(L, "the handler returned an event: a state is plain data");
+    sandbox_refuse(L, handler, "the handler returned an event: a state is plain data");
   }
 }
 
-static void check_state(lua_State *L, struct run *r) {
+static void check_state(lua_State *L, struct run *r, int handler) {
   if (value_is_null(L, -1)) return;
   buffer_clear(r->room, MIB);
-  if (value_encode(L, lua_gettop(L), "state", r->room)) return;
-  luaL_error(L, "the state can't be kept: %s", lua_tostring(L, -1));
+  if (!value_encode_state(L, lua_gettop(L), r->room))
+    sandbox_refuse(L, handler, "the state can't be kept: %s", lua_tostring(L, -1));
 }
 
 /* One event, one key. */
 static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int key) {
   push_state(L, r, p, key);
   int state = lua_gettop(L);
-  r->view->decoded = 0; /* of one event, each state gets data of its own */
   lua_rawgeti(L, p->base + OF_HANDLERS, handler);
+  int function = lua_gettop(L);
+  lua_pushvalue(L, function);
   lua_pushvalue(L, state);
   lua_pushvalue(L, AT_VIEW);
   lua_pushvalue(L, key);
   lua_call(L, 3, 1);
-  choose_result(L, state);
-  if (p->check) check_state(L, r);
+  r->view->decoded = 0; /* the next state gets data of its own */
+  choose_result(L, state, function);
+  if (p->check) check_state(L, r, function);
   lua_pushvalue(L, key);
   lua_insert(L, -2);
   lua_rawset(L, p->base + OF_STATES);
@@ -90,17 +93,19 @@ static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int 
 
 /* ---- Keys ---- */
 
-/* The key on top of the stack, as states have it. */
-static void check_key(lua_State *L) {
-  int type = lua_type(L, -1);
+/* The key on top of the stack, as states have it; the pass's function gave it. */
+static void check_key(lua_State *L, const struct pass *p) {
+  int type = lua_type(L, -1), function = p->base + OF_KEY;
   if (type == LUA_TNUMBER && !lua_isinteger(L, -1))
-    luaL_error(L, "key returned a float: a key is a string or an integer");
+    sandbox_refuse(L, function, "key returned a float: a key is a string or an integer");
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    luaL_error(L, "key returned a %s: a key is a string or an integer", lua_typename(L, type));
+    sandbox_refuse(L, function, "key returned a %s: a key is a string or an integer",
+                   lua_typename(L, type));
   size_t n;
   lua_tolstring(L, -1, &n);
   if (n > KEY_BYTES_MOST)
-    luaL_error(L, "key returned %d bytes: a key has at most %d", (int)n, KEY_BYTES_MOST);
+    sandbox_refuse(L, function, "key returned %d bytes: a key has at most %d", (int)n,
+                   KEY_BYTES_MOST);
 }
 
 /* Applies the event for the key on top of the stack, and pops it. */
@@ -118,7 +123,7 @@ static void apply_list(lua_State *L, struct run *r, struct pass *p, int handler)
   lua_createtable(L, 0, (int)n);
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (lua_Integer)i);
-    check_key(L);
+    check_key(L, p);
     lua_pushvalue(L, -1);
     if (lua_rawget(L, list + 1) == LUA_TNIL) {
       lua_pop(L, 1);
@@ -151,7 +156,7 @@ static void apply_keys(lua_State *L, void *context, int handler) {
     } else if (lua_isnil(L, -1)) {
       lua_pop(L, 1);
     } else {
-      check_key(L);
+      check_key(L, p);
       apply_key(L, r, p, handler);
     }
   }

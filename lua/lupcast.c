@@ -12,6 +12,7 @@
 ** gets its own, and what can't be data is refused here. */
 #include "lupcast.h"
 
+#include "lsandbox.h"
 #include "lvalue.h"
 
 void upcast_push_handlers(lua_State *L, int types) {
@@ -28,10 +29,11 @@ void upcast_push_handlers(lua_State *L, int types) {
 struct upcast_step {
   const rille_event *event;
   int type;
+  int function; /* the script's, which says what it is; the stack has it */
   int number;
 };
 
-static void expand(lua_State *L, const struct upcast *u, const struct upcast_step *step);
+static void expand(lua_State *L, const struct upcast *u, struct upcast_step *step);
 
 static int has_function(lua_State *L, const struct upcast *u, int type) {
   lua_pushvalue(L, type);
@@ -53,24 +55,26 @@ static void hand_over(lua_State *L, const struct upcast *u, const rille_event *e
   u->take(L, u->context, handler);
 }
 
-static void check_fields(lua_State *L, int result, const char *name) {
+static void check_fields(lua_State *L, int result, int function, const char *name) {
   for (lua_pushnil(L); lua_next(L, result); lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     if (strcmp(key, "type") != 0 && strcmp(key, "data") != 0)
-      luaL_error(L, "upcast.%s gave an event with the field '%s': it may have type and data", name,
-                 lua_type(L, -2) == LUA_TNUMBER ? "(a number)" : key);
+      sandbox_refuse(L, function,
+                     "upcast.%s gave an event with the field '%s': it may have type and data", name,
+                     lua_type(L, -2) == LUA_TNUMBER ? "(a number)" : key);
   }
 }
 
 /* Sets the data of `event` to that of the table at `result`. */
-static void set_data(lua_State *L, const struct upcast *u, int result, const char *name,
-                     rille_event *event) {
+static void set_data(lua_State *L, const struct upcast *u, int result,
+                     const struct upcast_step *step, rille_event *event) {
   event->data = (rille_text){0};
   lua_pushliteral(L, "data");
   if (lua_rawget(L, result) != LUA_TNIL) {
     buffer_clear(u->room, MIB);
     if (!value_encode(L, lua_gettop(L), "data", u->room))
-      luaL_error(L, "upcast.%s gave an event that can't be: %s", name, lua_tostring(L, -1));
+      sandbox_refuse(L, step->function, "upcast.%s gave an event that can't be: %s",
+                     lua_tostring(L, step->type), lua_tostring(L, -1));
     event->data = (rille_text){(const char *)u->room->bytes, u->room->length};
   }
   lua_pop(L, 1);
@@ -87,19 +91,22 @@ static void deliver(lua_State *L, const struct upcast *u, const struct upcast_st
     return;
   }
   if (!lua_istable(L, result))
-    luaL_error(L, "upcast.%s gave a list with a %s in it: it has events, { type =, data = }", name,
-               luaL_typename(L, result));
+    sandbox_refuse(L, step->function,
+                   "upcast.%s gave a list with a %s in it: it has events, { type =, data = }", name,
+                   luaL_typename(L, result));
   lua_pushliteral(L, "type");
   if (lua_rawget(L, result) != LUA_TSTRING)
-    luaL_error(L, "upcast.%s gave an event whose type is a %s: it must be a string", name,
-               luaL_typename(L, type));
+    sandbox_refuse(L, step->function,
+                   "upcast.%s gave an event whose type is a %s: it must be a string", name,
+                   luaL_typename(L, type));
   event.type.bytes = lua_tolstring(L, type, &event.type.length);
   if (event.type.length == 0 || event.type.length > RILLE_NAME_BYTES)
-    luaL_error(L, "upcast.%s gave an event whose type has %d bytes: it needs 1 to 255", name,
-               (int)event.type.length);
-  check_fields(L, result, name);
-  set_data(L, u, result, name, &event);
-  struct upcast_step next = {&event, type, step->number + 1};
+    sandbox_refuse(L, step->function,
+                   "upcast.%s gave an event whose type has %d bytes: it needs 1 to 255", name,
+                   (int)event.type.length);
+  check_fields(L, result, step->function, name);
+  set_data(L, u, result, step, &event);
+  struct upcast_step next = {.event = &event, .type = type, .number = step->number + 1};
   if (!lua_rawequal(L, type, step->type) && has_function(L, u, type)) expand(L, u, &next);
   else hand_over(L, u, &event, type);
   lua_settop(L, result - 1);
@@ -111,7 +118,8 @@ static void deliver_list(lua_State *L, const struct upcast *u, const struct upca
   size_t n = lua_rawlen(L, list);
   lua_pushnil(L);
   if (n == 0 && lua_next(L, list))
-    luaL_error(L, "upcast.%s gave an event without type", lua_tostring(L, step->type));
+    sandbox_refuse(L, step->function, "upcast.%s gave an event without type",
+                   lua_tostring(L, step->type));
   lua_settop(L, list);
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (lua_Integer)i);
@@ -119,16 +127,19 @@ static void deliver_list(lua_State *L, const struct upcast *u, const struct upca
   }
 }
 
-static void expand(lua_State *L, const struct upcast *u, const struct upcast_step *step) {
-  int top = lua_gettop(L), result = top + 1;
-  if (step->number >= UPCAST_STEPS)
-    luaL_error(L, "upcast.%s: the event became another %d times, which is all it may",
-               lua_tostring(L, step->type), UPCAST_STEPS);
+static void expand(lua_State *L, const struct upcast *u, struct upcast_step *step) {
+  int top = lua_gettop(L), result = top + 2;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  u->view->event = step->event;
-  u->view->decoded = 0;
   lua_pushvalue(L, step->type);
   lua_rawget(L, u->functions);
+  step->function = top + 1;
+  if (step->number >= UPCAST_STEPS)
+    sandbox_refuse(L, step->function,
+                   "upcast.%s: the event became another %d times, which is all it may",
+                   lua_tostring(L, step->type), UPCAST_STEPS);
+  u->view->event = step->event;
+  u->view->decoded = 0;
+  lua_pushvalue(L, step->function);
   lua_pushvalue(L, u->view_index);
   lua_call(L, 1, 1);
   if (lua_istable(L, result)) {
@@ -140,15 +151,16 @@ static void expand(lua_State *L, const struct upcast *u, const struct upcast_ste
   } else if (lua_rawequal(L, result, u->view_index)) {
     deliver(L, u, step);
   } else if (!lua_isnil(L, result)) {
-    luaL_error(L, "upcast.%s returned a %s: it gives an event, a list of them, or nil",
-               lua_tostring(L, step->type), luaL_typename(L, result));
+    sandbox_refuse(L, step->function,
+                   "upcast.%s returned a %s: it gives an event, a list of them, or nil",
+                   lua_tostring(L, step->type), luaL_typename(L, result));
   }
   lua_settop(L, top);
 }
 
 void upcast_event(lua_State *L, const struct upcast *u, const rille_event *event) {
   lua_pushlstring(L, event->type.bytes, event->type.length);
-  struct upcast_step first = {event, lua_gettop(L), 0};
+  struct upcast_step first = {.event = event, .type = lua_gettop(L)};
   expand(L, u, &first);
   lua_pop(L, 1);
   u->view->event = event;
