@@ -5,6 +5,7 @@
 ** protected call serves the whole pass. rille/reducer.lua prepares the call. */
 #include "lrille.h"
 #include "lsandbox.h"
+#include "lupcast.h"
 #include "lvalue.h"
 
 /* The loop's stack. */
@@ -15,6 +16,8 @@ enum {
   AT_FRESH,
   AT_KEY,
   AT_KEY_OF,
+  AT_UPCAST,
+  AT_NUMBERS,
   AT_VIEW,
   AT_TOP = AT_VIEW
 };
@@ -22,8 +25,12 @@ enum {
 struct folding {
   rille_reader *reader;
   struct event_view *view;
-  size_t types;          /* items below this number have a handler of their own */
-  int every;             /* the item after them has one, too */
+  size_t old;          /* items below this number are types to be upcast */
+  size_t types;        /* so many after them have a handler of their own */
+  int every;           /* the item after those has one, too */
+  int check;           /* each state is to be one that can be kept */
+  struct buffer *room; /* for that */
+  struct upcast upcast;
   uint64_t at;           /* the last position that counts */
   uint64_t last_version; /* the last version that counts, of a stream */
   rille_event event;     /* the one being handled; position 0: none yet */
@@ -39,9 +46,10 @@ struct folding {
 static int is_wanted(lua_State *L, int index) {
   size_t n, m;
   if (lua_type(L, index) == LUA_TNUMBER && !lua_isinteger(L, index))
-    luaL_error(L, "key returned a float: a key is a string or an integer");
+    sandbox_refuse(L, AT_KEY_OF, "key returned a float: a key is a string or an integer");
   if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
-    luaL_error(L, "key returned a %s: a key is a string or an integer", luaL_typename(L, index));
+    sandbox_refuse(L, AT_KEY_OF, "key returned a %s: a key is a string or an integer",
+                   luaL_typename(L, index));
   lua_pushvalue(L, index);
   const char *key = lua_tolstring(L, -1, &n), *wanted = lua_tolstring(L, AT_KEY, &m);
   lua_pop(L, 1);
@@ -65,16 +73,17 @@ static int has_key(lua_State *L) {
   } else if (!lua_isnil(L, index)) {
     wanted = is_wanted(L, index);
   }
-  lua_settop(L, AT_TOP);
+  lua_settop(L, index - 1);
   return wanted;
 }
 
 /* What a handler returned, on top of the stack, becomes the state. */
-static void take_result(lua_State *L) {
+static void take_result(lua_State *L, int handler) {
   if (lua_isnil(L, -1)) {
     if (!lua_istable(L, AT_STATE))
-      luaL_error(L, "the handler returned nothing, but the state is a %s: return the new one",
-                 luaL_typename(L, AT_STATE));
+      sandbox_refuse(L, handler,
+                     "the handler returned nothing, but the state is a %s: return the new one",
+                     luaL_typename(L, AT_STATE));
     lua_pop(L, 1);
     return;
   }
@@ -82,15 +91,21 @@ static void take_result(lua_State *L) {
     lua_pop(L, 1);
     lua_pushnil(L);
   } else if (lua_type(L, -1) == LUA_TUSERDATA) {
-    luaL_error(L, "the handler returned an event: a state is plain data");
+    sandbox_refuse(L, handler, "the handler returned an event: a state is plain data");
   }
   lua_replace(L, AT_STATE);
 }
 
-static void handle(lua_State *L, struct folding *f, size_t item) {
-  f->view->event = &f->event;
-  f->view->decoded = 0;
-  sandbox_seed(L, f->event.position);
+static void check_state(lua_State *L, struct folding *f, int handler) {
+  if (lua_isnil(L, AT_STATE)) return;
+  buffer_clear(f->room, MIB);
+  if (!value_encode_state(L, AT_STATE, f->room))
+    sandbox_refuse(L, handler, "the state can't be kept: %s", lua_tostring(L, -1));
+}
+
+/* Gives what the view shows to a handler, by its number. */
+static void handle(lua_State *L, void *folding, int handler) {
+  struct folding *f = folding;
   if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
   if (lua_isnil(L, AT_STATE)) { /* the key was removed: it begins anew */
     lua_pushvalue(L, AT_FRESH);
@@ -98,12 +113,24 @@ static void handle(lua_State *L, struct folding *f, size_t item) {
     lua_call(L, 1, 1);
     lua_replace(L, AT_STATE);
   }
-  lua_rawgeti(L, AT_HANDLERS, (lua_Integer)item + 1);
+  lua_rawgeti(L, AT_HANDLERS, handler);
+  int function = lua_gettop(L);
+  lua_pushvalue(L, function);
   lua_pushvalue(L, AT_STATE);
   lua_pushvalue(L, AT_VIEW);
   lua_pushvalue(L, AT_KEY);
   lua_call(L, 3, 1);
-  take_result(L);
+  take_result(L, function);
+  if (f->check) check_state(L, f, function);
+  lua_settop(L, function - 1);
+}
+
+static void take_event(lua_State *L, struct folding *f, size_t item) {
+  f->view->event = &f->event;
+  f->view->decoded = 0;
+  sandbox_seed(L, f->event.position);
+  if (item < f->old) upcast_event(L, &f->upcast, &f->event);
+  else handle(L, f, (int)(item - f->old) + 1);
 }
 
 static int fold_loop(lua_State *L) {
@@ -114,9 +141,9 @@ static int fold_loop(lua_State *L) {
     if (event.position > f->at || event.version > f->last_version) break;
     f->version = event.version;
     size_t item = rille_reader_item(f->reader);
-    if (item >= f->types && !f->every) continue;
+    if (item >= f->old + f->types && !f->every) continue;
     f->event = event;
-    handle(L, f, item);
+    take_event(L, f, item);
     f->position = event.position;
     if (f->most && ++f->handled == f->most) break;
   }
@@ -143,30 +170,82 @@ static int push_failure(lua_State *L, const struct folding *f) {
   return 4;
 }
 
-/* The items: one a type, and one for everything, so that versions are counted; of the
-** stream `within` alone, if it is named. */
-static void read_types(lua_State *L, int spec, rille_query *q, size_t *types, int all) {
+/* The text of the string on top of the stack, which something else holds; pops it. */
+static rille_text pop_text(lua_State *L) {
+  rille_text t;
+  t.bytes = lua_tolstring(L, -1, &t.length);
+  lua_pop(L, 1);
+  return t;
+}
+
+static size_t count_old(lua_State *L, int upcast) {
+  size_t n = 0;
+  if (lua_istable(L, upcast))
+    for (lua_pushnil(L); lua_next(L, upcast); lua_pop(L, 1)) n++;
+  return n;
+}
+
+/* The items: one a type, those to be upcast first, and one for everything, so that
+** versions are counted; of the stream `within` alone, if it is named. */
+static void read_types(lua_State *L, int spec, rille_query *q, struct folding *f, int all) {
   rille_text within = {0};
   options_text(L, spec, "within", &within);
   lua_getfield(L, spec, "types");
-  size_t n = lua_rawlen(L, -1);
+  lua_getfield(L, spec, "upcast");
+  int list = lua_gettop(L) - 1, upcast = list + 1;
+  f->types = lua_rawlen(L, list);
+  f->old = count_old(L, upcast);
+  size_t n = f->types + f->old, i = 0;
   rille_item *items = lua_newuserdatauv(L, (n + 1) * (sizeof *items + sizeof(rille_text)), 0);
   rille_text *names = (rille_text *)(items + n + 1);
   memset(items, 0, (n + 1) * sizeof *items);
-  for (size_t i = 0; i < n; i++) {
-    lua_rawgeti(L, -2, (lua_Integer)i + 1);
-    names[i].bytes = lua_tolstring(L, -1, &names[i].length);
-    items[i] = (rille_item){.types = &names[i], .type_count = 1, .stream = within};
-    lua_pop(L, 1);
+  if (f->old) {
+    for (lua_pushnil(L); lua_next(L, upcast) && i < f->old;) {
+      lua_pop(L, 1);
+      lua_pushvalue(L, -1);
+      names[i++] = pop_text(L);
+    }
+    lua_settop(L, upcast + 1);
   }
+  for (; i < n; i++) {
+    lua_rawgeti(L, list, (lua_Integer)(i - f->old) + 1);
+    names[i] = pop_text(L);
+  }
+  for (i = 0; i < n; i++)
+    items[i] = (rille_item){.types = &names[i], .type_count = 1, .stream = within};
   items[n].stream = within;
   q->items = items;
   q->item_count = n + (all || within.length ? 1 : 0);
-  *types = n;
 }
 
-/* fold_run(store, { stream= or within=, after=, before=, most=, at=, last_version=, types={}, handlers={},
-** every=boolean, state=, fresh=function, key=, key_of=function })
+/* Pushes the room that checks and upcasting need, and readies these. */
+static void make_room(lua_State *L, struct folding *f) {
+  buffer_push(L);
+  f->room = lua_touserdata(L, -1);
+  buffer_push(L);
+  f->upcast = (struct upcast){.view = f->view,
+                              .view_index = AT_VIEW,
+                              .functions = AT_UPCAST,
+                              .handlers = AT_NUMBERS,
+                              .every = f->every ? (int)f->types + 1 : 0,
+                              .room = lua_touserdata(L, -1),
+                              .take = handle,
+                              .context = f};
+}
+
+/* Pushes the parts of the loop's stack that the spec at 2 has. */
+static void push_parts(lua_State *L) {
+  static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of", "upcast"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
+  lua_getfield(L, 2, "types");
+  upcast_push_handlers(L, lua_gettop(L));
+  lua_remove(L, -2);
+}
+
+/* fold_run(store, { stream= or within=, after=, before=, most=, at=, last_version=, types={},
+** handlers={}, every=boolean, state=, fresh=function, key=, key_of=function,
+** upcast={ type = function }, check=boolean })
+**   With `check` the event is named that made a state which can't be kept.
 **   `stream` is read as readers of it see it, `within` whatever was truncated since; after
 **   `most` events that were handled it stops
 **   -> state, version of the last event, position of the last that was handled, whether
@@ -184,7 +263,8 @@ int fold_run(lua_State *L) {
   if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
   if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
   options_boolean(L, 2, "every", &f.every);
-  read_types(L, 2, &q, &f.types, f.every || q.stream.length);
+  options_boolean(L, 2, "check", &f.check);
+  read_types(L, 2, &q, &f, f.every || q.stream.length);
   if (q.item_count == 0) { /* no handlers at all: nothing to read */
     lua_getfield(L, 2, "state");
     lua_pushinteger(L, 0);
@@ -197,12 +277,12 @@ int fold_run(lua_State *L) {
   int iterator = lua_gettop(L);
   f.view = event_push_view(L); /* kept below the call, which an error empties */
   int view = lua_gettop(L);
+  make_room(L, &f);
   lua_pushcfunction(L, sandbox_message);
   int handler = lua_gettop(L);
   lua_pushcfunction(L, fold_loop);
   lua_pushlightuserdata(L, &f);
-  static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of"};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
+  push_parts(L);
   lua_pushvalue(L, view);
   luaL_checkstack(L, SANDBOX_SWITCH_SLOTS, NULL);
   iterator_use(L, iterator, 1);

@@ -1,6 +1,7 @@
 /* lmeans.c: small things that the Lua half needs of C. */
 #include "../core/system.h"
 #include "lrille.h"
+#include "lvalue.h"
 
 /* monotonic() --> seconds, of a clock that only goes forward */
 static int monotonic(lua_State *L) {
@@ -36,6 +37,17 @@ static int absolute(lua_State *L) {
   return 1;
 }
 
+/* encode_state(state) --> bytes | nil, message, "script" */
+static int encode_state(lua_State *L) {
+  struct buffer *b = lua_touserdata(L, lua_upvalueindex(1));
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  buffer_clear(b, MIB);
+  if (!value_encode_state(L, 1, b)) return error_push_message(L, "script");
+  lua_pushlstring(L, (const char *)b->bytes, b->length);
+  return 1;
+}
+
 void means_push(lua_State *L) {
   static const luaL_Reg means[] = {{"monotonic", monotonic},
                                    {"now", now},
@@ -44,4 +56,7 @@ void means_push(lua_State *L) {
                                    {"absolute", absolute},
                                    {NULL, NULL}};
   luaL_setfuncs(L, means, 0);
+  buffer_push(L);
+  lua_pushcclosure(L, encode_state, 1);
+  lua_setfield(L, -2, "encode_state");
 }

@@ -6,42 +6,14 @@
 ** a handler fails, its pass ends before that event and the others go on.
 **
 ** states.lua prepares a run, and keeps what comes of it. */
+#include "lproject.h"
+
 #include "../core/system.h"
-#include "lrille.h"
 #include "lsandbox.h"
+#include "lupcast.h"
 #include "lvalue.h"
 
-#define PASSES_MOST 64
 #define KEY_BYTES_MOST 255
-
-/* What the loop has of a pass on its stack, from pass.base on. */
-enum { OF_HANDLERS, OF_STATES, OF_DIRTY, OF_FIND, OF_FRESH, OF_KEY, OF_ONLY, OF_SLOTS };
-
-struct pass {
-  int base;  /* stack index of the first of these */
-  int table; /* ... of the pass itself, outside the loop */
-  int by_stream, check, every;
-  size_t types;
-  int *handlers; /* by item of the query: which of the handlers; 0: none */
-  uint64_t after;
-  lua_Integer most, put;
-  int failed;
-};
-
-struct run {
-  rille_reader *reader;
-  struct event_view *view;
-  struct pass *passes;
-  size_t count;
-  uint64_t before;  /* 0: none */
-  int64_t until_us; /* 0: without end */
-  rille_event event;
-  struct pass *at;  /* whose handler is called */
-  int found_failed; /* `find` raised: its error is in the registry, under this struct */
-  int failed, done;
-  rille_error error;
-  struct buffer *room; /* for checking */
-};
 
 enum { AT_RUN = 1, AT_VIEW, AT_FIRST };
 
@@ -76,23 +48,24 @@ static void push_state(lua_State *L, struct run *r, struct pass *p, int key) {
 }
 
 /* What the handler returned, on top of the stack, or what it was given, at `state`. */
-static void choose_result(lua_State *L, int state) {
+static void choose_result(lua_State *L, int state, int handler) {
   if (lua_isnil(L, -1)) {
     if (!lua_istable(L, state))
-      luaL_error(L, "the handler returned nothing, but the state is a %s: return the new one",
-                 luaL_typename(L, state));
+      sandbox_refuse(L, handler,
+                     "the handler returned nothing, but the state is a %s: return the new one",
+                     luaL_typename(L, state));
     lua_pop(L, 1);
     lua_pushvalue(L, state);
   } else if (lua_type(L, -1) == LUA_TUSERDATA && !value_is_null(L, -1)) {
-    luaL_error(L, "the handler returned an event: a state is plain data");
+    sandbox_refuse(L, handler, "the handler returned an event: a state is plain data");
   }
 }
 
-static void check_state(lua_State *L, struct run *r) {
+static void check_state(lua_State *L, struct run *r, int handler) {
   if (value_is_null(L, -1)) return;
   buffer_clear(r->room, MIB);
-  if (value_encode(L, lua_gettop(L), "state", r->room)) return;
-  luaL_error(L, "the state can't be kept: %s", lua_tostring(L, -1));
+  if (!value_encode_state(L, lua_gettop(L), r->room))
+    sandbox_refuse(L, handler, "the state can't be kept: %s", lua_tostring(L, -1));
 }
 
 /* One event, one key. */
@@ -100,12 +73,15 @@ static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int 
   push_state(L, r, p, key);
   int state = lua_gettop(L);
   lua_rawgeti(L, p->base + OF_HANDLERS, handler);
+  int function = lua_gettop(L);
+  lua_pushvalue(L, function);
   lua_pushvalue(L, state);
   lua_pushvalue(L, AT_VIEW);
   lua_pushvalue(L, key);
   lua_call(L, 3, 1);
-  choose_result(L, state);
-  if (p->check) check_state(L, r);
+  r->view->decoded = 0; /* the next state gets data of its own */
+  choose_result(L, state, function);
+  if (p->check) check_state(L, r, function);
   lua_pushvalue(L, key);
   lua_insert(L, -2);
   lua_rawset(L, p->base + OF_STATES);
@@ -117,17 +93,19 @@ static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int 
 
 /* ---- Keys ---- */
 
-/* The key on top of the stack, as states have it. */
-static void check_key(lua_State *L) {
-  int type = lua_type(L, -1);
+/* The key on top of the stack, as states have it; the pass's function gave it. */
+static void check_key(lua_State *L, const struct pass *p) {
+  int type = lua_type(L, -1), function = p->base + OF_KEY;
   if (type == LUA_TNUMBER && !lua_isinteger(L, -1))
-    luaL_error(L, "key returned a float: a key is a string or an integer");
+    sandbox_refuse(L, function, "key returned a float: a key is a string or an integer");
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    luaL_error(L, "key returned a %s: a key is a string or an integer", lua_typename(L, type));
+    sandbox_refuse(L, function, "key returned a %s: a key is a string or an integer",
+                   lua_typename(L, type));
   size_t n;
   lua_tolstring(L, -1, &n);
   if (n > KEY_BYTES_MOST)
-    luaL_error(L, "key returned %d bytes: a key has at most %d", (int)n, KEY_BYTES_MOST);
+    sandbox_refuse(L, function, "key returned %d bytes: a key has at most %d", (int)n,
+                   KEY_BYTES_MOST);
 }
 
 /* Applies the event for the key on top of the stack, and pops it. */
@@ -145,7 +123,7 @@ static void apply_list(lua_State *L, struct run *r, struct pass *p, int handler)
   lua_createtable(L, 0, (int)n);
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (lua_Integer)i);
-    check_key(L);
+    check_key(L, p);
     lua_pushvalue(L, -1);
     if (lua_rawget(L, list + 1) == LUA_TNIL) {
       lua_pop(L, 1);
@@ -159,7 +137,10 @@ static void apply_list(lua_State *L, struct run *r, struct pass *p, int handler)
   lua_settop(L, list - 1);
 }
 
-static void apply_keys(lua_State *L, struct run *r, struct pass *p, int handler) {
+/* Applies what the view shows. */
+static void apply_keys(lua_State *L, void *context, int handler) {
+  struct run *r = context;
+  struct pass *p = r->at;
   if (p->by_stream) {
     lua_pushlstring(L, r->event.stream.bytes, r->event.stream.length);
     apply_key(L, r, p, handler);
@@ -175,7 +156,7 @@ static void apply_keys(lua_State *L, struct run *r, struct pass *p, int handler)
     } else if (lua_isnil(L, -1)) {
       lua_pop(L, 1);
     } else {
-      check_key(L);
+      check_key(L, p);
       apply_key(L, r, p, handler);
     }
   }
@@ -189,6 +170,18 @@ static int is_enough(const struct run *r) {
   return r->until_us && system_monotonic_us() >= r->until_us;
 }
 
+static void apply_old(lua_State *L, struct run *r, const struct pass *p) {
+  struct upcast u = {.view = r->view,
+                     .view_index = AT_VIEW,
+                     .functions = p->base + OF_UPCAST,
+                     .handlers = p->base + OF_NUMBERS,
+                     .every = p->every ? (int)p->types + 1 : 0,
+                     .room = r->old,
+                     .take = apply_keys,
+                     .context = r};
+  upcast_event(L, &u, &r->event);
+}
+
 static void take_event(lua_State *L, struct run *r) {
   size_t item = rille_reader_item(r->reader);
   r->view->event = &r->event;
@@ -200,7 +193,8 @@ static void take_event(lua_State *L, struct run *r) {
     if (handler) {
       r->view->decoded = 0; /* what one pass does to the data, the next does not see */
       sandbox_seed(L, r->event.position);
-      apply_keys(L, r, p, handler);
+      if (handler == IS_OLD) apply_old(L, r, p);
+      else apply_keys(L, r, handler);
     }
     p->after = r->event.position;
   }
@@ -220,113 +214,6 @@ static int project_loop(lua_State *L) {
 
 /* ---- A run ---- */
 
-/* The item of a type: the query's, or a new one. */
-static size_t item_of(rille_query *q, rille_item *items, rille_text *names, rille_text type) {
-  size_t i = 0;
-  while (i < q->item_count && !text_equal(names[i], type)) i++;
-  if (i < q->item_count) return i;
-  names[i] = type;
-  items[i] = (rille_item){.types = &names[i], .type_count = 1};
-  q->item_count++;
-  return i;
-}
-
-static rille_text type_at(lua_State *L, int list, size_t i) {
-  rille_text t;
-  lua_rawgeti(L, list, (lua_Integer)i);
-  t.bytes = lua_tolstring(L, -1, &t.length); /* the list holds it */
-  lua_pop(L, 1);
-  return t;
-}
-
-/* Pushes definition.types of a pass. */
-static int push_types(lua_State *L, const struct pass *p) {
-  lua_getfield(L, p->table, "definition");
-  lua_getfield(L, -1, "types");
-  lua_remove(L, -2);
-  return lua_gettop(L);
-}
-
-/* Which handler each pass has for which item: its own for the type, or that for all. */
-static void choose_handlers(lua_State *L, struct run *r, rille_query *q, rille_item *items,
-                            rille_text *names) {
-  for (size_t i = 0; i < r->count; i++) {
-    struct pass *p = &r->passes[i];
-    int list = push_types(L, p);
-    for (size_t t = 1; t <= p->types; t++)
-      p->handlers[item_of(q, items, names, type_at(L, list, t))] = (int)t;
-    lua_pop(L, 1);
-  }
-  int every = 0;
-  for (size_t i = 0; i < r->count; i++) {
-    struct pass *p = &r->passes[i];
-    every = every || p->every;
-    for (size_t item = 0; item <= q->item_count && p->every; item++)
-      if (item == q->item_count || (p->handlers[item] == 0 && names[item].bytes[0] != '$'))
-        p->handlers[item] = (int)p->types + 1;
-  }
-  if (every) items[q->item_count++] = (rille_item){.type_count = 0};
-}
-
-static void read_pass(lua_State *L, struct pass *p, int table) {
-  lua_Integer after = 0;
-  p->table = table;
-  options_integer(L, table, "after", &after);
-  options_integer(L, table, "most", &p->most);
-  options_boolean(L, table, "check", &p->check);
-  p->after = (uint64_t)after;
-  lua_getfield(L, table, "definition");
-  options_boolean(L, lua_gettop(L), "every", &p->every);
-  lua_getfield(L, -1, "types");
-  p->types = lua_rawlen(L, -1);
-  lua_getfield(L, -2, "key");
-  p->by_stream = lua_type(L, -1) == LUA_TSTRING;
-  lua_pop(L, 3);
-}
-
-/* Pushes the passes and reads them; what C has of them is in a userdata on the stack. */
-static void read_passes(lua_State *L, struct run *r) {
-  lua_getfield(L, 2, "passes");
-  int list = lua_gettop(L);
-  r->count = lua_rawlen(L, list);
-  luaL_argcheck(L, r->count && r->count <= PASSES_MOST, 2, "1 to 64 passes are possible");
-  luaL_checkstack(L, (int)r->count * (OF_SLOTS + 1) + 32, NULL);
-  r->passes = lua_newuserdatauv(L, r->count * sizeof *r->passes, 0);
-  memset(r->passes, 0, r->count * sizeof *r->passes);
-  for (size_t i = 0; i < r->count; i++) {
-    lua_rawgeti(L, list, (lua_Integer)i + 1);
-    read_pass(L, &r->passes[i], lua_gettop(L));
-  }
-}
-
-/* The query of all passes, in a userdata that is left on the stack. */
-static void make_query(lua_State *L, struct run *r, rille_query *q) {
-  size_t types = 1, least = SIZE_MAX;
-  for (size_t i = 0; i < r->count; i++) types += r->passes[i].types;
-  size_t bytes = types * (sizeof(rille_item) + sizeof(rille_text) + r->count * sizeof(int));
-  rille_item *items = lua_newuserdatauv(L, bytes, 0);
-  memset(items, 0, bytes);
-  rille_text *names = (rille_text *)(items + types);
-  int *handlers = (int *)(names + types);
-  for (size_t i = 0; i < r->count; i++) {
-    r->passes[i].handlers = handlers + i * types;
-    if (r->passes[i].after < least) least = r->passes[i].after;
-  }
-  q->items = items;
-  choose_handlers(L, r, q, items, names);
-  q->after = least;
-  q->before = r->before;
-}
-
-/* One pass that wants one stream: its events alone, whatever was truncated since. */
-static void narrow(lua_State *L, const struct run *r, rille_query *q) {
-  rille_text only = {0};
-  if (r->count != 1 || !r->passes[0].by_stream) return;
-  if (!options_text(L, r->passes[0].table, "only", &only) || only.length == 0) return;
-  rille_item *items = (rille_item *)(uintptr_t)q->items;
-  for (size_t i = 0; i < q->item_count; i++) items[i].stream = only;
-}
-
 /* Pushes what the loop needs of each pass. */
 static void push_parts(lua_State *L, struct run *r) {
   int base = AT_FIRST;
@@ -342,6 +229,10 @@ static void push_parts(lua_State *L, struct run *r) {
     lua_getfield(L, p->table, "fresh");
     lua_getfield(L, definition, "key");
     lua_getfield(L, p->table, "only");
+    lua_getfield(L, definition, "upcast");
+    lua_getfield(L, definition, "types");
+    upcast_push_handlers(L, lua_gettop(L));
+    lua_remove(L, -2);
     lua_remove(L, definition);
   }
 }
@@ -414,8 +305,7 @@ static int run_all(lua_State *L, struct run *r, int handler, int view) {
   for (;;) {
     rille_query q = {.size = sizeof q};
     int top = lua_gettop(L);
-    make_query(L, r, &q);
-    narrow(L, r, &q);
+    passes_query(L, r, &q);
     r->done = q.item_count == 0;
     if (r->done) return 0;
     r->reader = iterator_push(L, 1, &q, &r->error);
@@ -448,7 +338,9 @@ int project_run(lua_State *L) {
   if (options_number(L, 2, "ms", &ms)) r.until_us = system_monotonic_us() + (int64_t)(ms * 1000);
   buffer_push(L);
   r.room = lua_touserdata(L, -1);
-  read_passes(L, &r);
+  buffer_push(L);
+  r.old = lua_touserdata(L, -1);
+  passes_read(L, &r);
   r.view = event_push_view(L);
   int view = lua_gettop(L);
   lua_pushcfunction(L, sandbox_message);

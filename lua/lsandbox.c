@@ -29,6 +29,7 @@
 #include <lauxlib.h>
 #include <locale.h>
 #include <lualib.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -276,6 +277,19 @@ int sandbox_message(lua_State *L) {
   else lua_pushfstring(L, "the error is a %s value", luaL_typename(L, 1));
   lua_concat(L, 2);
   return 1;
+}
+
+int sandbox_refuse(lua_State *L, int function, const char *format, ...) {
+  lua_Debug f;
+  lua_pushvalue(L, function);
+  lua_getinfo(L, ">S", &f);
+  lua_pushfstring(L, "%s:%d: ", f.short_src, f.linedefined > 0 ? f.linedefined : 1);
+  va_list arguments;
+  va_start(arguments, format);
+  lua_pushvfstring(L, format, arguments);
+  va_end(arguments);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 /* lua_pcall of what lies above the message handler (0: none), on the side that

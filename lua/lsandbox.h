@@ -30,4 +30,8 @@ INTERNAL int sandbox_switch(lua_State *L, int inside);
 ** begins with the file and line of the script, unless a tail call has lost it. */
 INTERNAL int sandbox_message(lua_State *L);
 
+/* Raises an error about what the script's function at `function` gave: it begins with the
+** file and line where that begins. Formats are lua_pushfstring's. */
+INTERNAL int sandbox_refuse(lua_State *L, int function, const char *format, ...);
+
 #endif

@@ -37,6 +37,9 @@
 ** bytes: map keys are sorted. */
 INTERNAL int value_encode(lua_State *L, int index, const char *field, struct buffer *out);
 
+/* The same for a state, which is a tree: a table in two places is refused, too. */
+INTERNAL int value_encode_state(lua_State *L, int index, struct buffer *out);
+
 /* Pushes the value that the bytes hold and returns true; false with a message
 ** pushed ("byte 7: ...", the first is 1) where they are no MessagePack, end
 ** early, or go on after the value. Raises only for want of memory, and takes of

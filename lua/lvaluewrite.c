@@ -11,14 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lrille.h"
 #include "lvalue.h"
 
 #define VALUE_SMALL_MAP 16 /* keys of a map that is sorted on the C and Lua stacks */
 #define VALUE_STACK_SLOTS (2 * VALUE_SMALL_MAP + 8)
 #define VALUE_PLACE_BYTES 400 /* of a message, for the name of the place */
 #define VALUE_MESSAGE_BYTES 512
-#define VALUE_KEY_BYTES 40 /* of a key, in the name of a place */
-#define VALUE_PLACE_ENDS 8 /* steps shown at either end of a deep place */
+#define VALUE_KEY_BYTES 40  /* of a key, in the name of a place */
+#define VALUE_PLACE_ENDS 8  /* steps shown at either end of a deep place */
+#define VALUE_FEW_TABLES 16 /* of a tree, that are looked for one by one */
 #define VALUE_NAN_BITS UINT64_C(0x7ff8000000000000)
 
 /* ---- The place and the refusal -------------------------------------------- */
@@ -44,6 +46,10 @@ struct value_writer {
   const char *field;
   int depth; /* steps taken: path[0 .. depth-1] */
   struct value_step path[VALUE_DEPTH];
+  int tree; /* each table may stand in one place; `seen` is a slot for those met */
+  int seen;
+  size_t tables; /* so many were met, the first of them in `few` */
+  const void *few[VALUE_FEW_TABLES];
   char message[VALUE_MESSAGE_BYTES];
 };
 
@@ -347,10 +353,33 @@ static int is_ancestor(const struct value_writer *w, const void *table) {
   return 0;
 }
 
+/* Notes a table of a tree; false where it was met before. */
+static int note_table(struct value_writer *w, const void *table) {
+  lua_State *L = w->L;
+  for (size_t i = 0; i < w->tables && i < VALUE_FEW_TABLES; i++)
+    if (w->few[i] == table) return 0;
+  if (w->tables < VALUE_FEW_TABLES) {
+    w->few[w->tables++] = table;
+    return 1;
+  }
+  if (w->tables++ == VALUE_FEW_TABLES) {
+    lua_newtable(L);
+    lua_replace(L, w->seen);
+  }
+  int known = lua_rawgetp(L, w->seen, table) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (known) return 0;
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, w->seen, table);
+  return 1;
+}
+
 static int write_table(struct value_writer *w, int index) {
   lua_State *L = w->L;
   const void *self = lua_topointer(L, index);
   if (is_ancestor(w, self)) return refuse_value(w, "is a cycle");
+  if (w->tree && !note_table(w, self))
+    return refuse_value(w, "is a table that stands elsewhere, too: a state is a tree");
   if (w->depth == VALUE_DEPTH) return refuse_value(w, "is more than %d tables deep", VALUE_DEPTH);
   w->path[w->depth].table = self;
   luaL_checkstack(L, VALUE_STACK_SLOTS, NULL);
@@ -385,11 +414,13 @@ static int write_value(struct value_writer *w, int index) {
     case LUA_TNIL: return refuse_value(w, "is nil");
     default:
       if (value_is_null(L, index)) return write_head(w, 0xc0, 0, 0);
+      if (luaL_testudata(L, index, EVENT_HANDLE))
+        return refuse_value(w, "is an event, which is over with the call: keep its fields");
       return refuse_value(w, "is a %s", luaL_typename(L, index));
   }
 }
 
-int value_encode(lua_State *L, int index, const char *field, struct buffer *out) {
+static int encode(lua_State *L, int index, const char *field, struct buffer *out, int tree) {
   struct value_writer w;
   size_t start = out->length;
   int top = lua_gettop(L);
@@ -398,10 +429,24 @@ int value_encode(lua_State *L, int index, const char *field, struct buffer *out)
   w.limit = start + VALUE_BYTES;
   w.field = field;
   w.depth = 0;
+  w.tree = tree;
+  w.seen = top + 1;
+  w.tables = 0;
   luaL_checkstack(L, VALUE_STACK_SLOTS, NULL);
-  if (write_value(&w, lua_absindex(L, index))) return 1;
-  out->length = start;
+  index = lua_absindex(L, index);
+  lua_pushnil(L);
+  int done = write_value(&w, index);
   lua_settop(L, top);
+  if (done) return 1;
+  out->length = start;
   lua_pushstring(L, w.message);
   return 0;
+}
+
+int value_encode(lua_State *L, int index, const char *field, struct buffer *out) {
+  return encode(L, index, field, out, 0);
+}
+
+int value_encode_state(lua_State *L, int index, struct buffer *out) {
+  return encode(L, index, "state", out, 1);
 }

@@ -356,6 +356,67 @@ describe("a state", function()
   end)
 end)
 
+describe("a state that can't be kept", function()
+  before_each(function() for i = 1, 5 do deposit("account-1", i) end end)
+
+  ---Breaks the state with the third event.
+  local function broken(body)
+    return fold(("return { initial = { n = 0 }, on = { ['*'] = function(state, event)\n" ..
+      "state.n = state.n + 1\nif state.n == 3 then %s end end } }"):format(body))
+  end
+
+  it("is named with the place in it, the script and the event that made it", function()
+    for body, words in pairs {
+      ["state.f = { function() end }"] = "state.f[1] is a function",
+      ["state.deep = { e = event }"] = "state.deep.e is an event",
+      ["state.me = state"] = "state.me is a cycle",
+      ["local t = {} state.a, state.b = t, { t }"] = "state.b[1] is a table that stands elsewhere",
+      ["state.x = { [1.5] = 1 }"] = "state.x has a float as key",
+      ["state.x = { 1, a = 2 }"] = "state.x has both string and integer keys",
+      ["local t = state for _ = 1, 200 do t.t = {} t = t.t end"] = "is more than 128 tables deep",
+    } do
+      local message, detail = script_failure(broken(body))
+      contains(message, "it.lua:1: the state can't be kept: ")
+      contains(message, words)
+      contains(message, "(at position 3: Deposited in stream account-1)")
+      assert.equal(3, detail.position)
+    end
+  end)
+
+  it("has a table in two places, however many tables it has", function()
+    local message = script_failure(broken [[
+      local t = {} for i = 1, 100 do t[i] = { i } end state.t = t  t[101] = t[50] ]])
+    contains(message, "state.t[101] is a table that stands elsewhere, too")
+    assert.same(100, #assert(broken "local t = {} for i = 1, 100 do t[i] = { i } end state.t = t").t)
+  end)
+
+  it("but only for a while is no error", function()
+    assert.same({ n = 5 }, (fold [[return { initial = { n = 0 }, on = { ["*"] = function(state)
+      state.n = state.n + 1
+      state.f = state.n < 5 and function() end or nil
+    end } }]]))
+  end)
+
+  it("as the first one is the script's fault, whether it is a value or is made", function()
+    contains(script_failure(fold "return { initial = { f = math.max }, on = {} }"),
+      "initial can't be a state: state.f is a function")
+    contains(script_failure(fold "return { initial = function() return { f = math.max } end, on = {} }"),
+      "initial can't be kept: state.f is a function")
+    contains(script_failure(fold "return { initial = function() end, on = {} }"), "initial returned nothing")
+    contains(script_failure(fold "return { initial = require 'rille'.null, on = {} }"), "initial is rille.null")
+  end)
+end)
+
+describe("what a handler or a key function gives", function()
+  it("is refused with the script's line, not that of who called fold", function()
+    deposit("account-1", 1)
+    contains(script_failure(fold "return { initial = 0, on = {\nDeposited = function() end } }"),
+      "it.lua:2: the handler returned nothing, but the state is a number")
+    contains(script_failure(fold("return { initial = 0,\nkey = function() return 1.5 end,\n" ..
+      "on = { Deposited = function(n) return n end } }", { key = "a" })), "it.lua:2: key returned a float")
+  end)
+end)
+
 describe("an error", function()
   it("names file, line, position, type and stream", function()
     for i = 1, 3 do deposit("account-" .. i, i) end

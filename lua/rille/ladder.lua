@@ -62,7 +62,7 @@ end
 ---Leaves a rung, if the state can be one.
 function Climb:leave(position, version, state)
   if state == nil or #self.puts >= RUNGS_A_FOLD then return end
-  local bytes = rille.encode(state)
+  local bytes = core.encode_state(state)
   if not bytes then return end
   self.puts[#self.puts + 1] = { self.scope .. position_key(position), string.pack("<i8", version or 0) .. bytes }
   self.spacing = math.max(RUNG_EVENTS, #bytes // RUNG_BYTES)

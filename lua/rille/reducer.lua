@@ -13,7 +13,7 @@ local script = require "rille.script"
 ---@class rille.reducer
 local reducer = {}
 
-local FIELDS = { initial = true, key = true, on = true }
+local FIELDS = { initial = true, key = true, on = true, upcast = true }
 local OPTIONS = { stream = true, key = true, at = true, version = true, params = true }
 local WILDCARD = "*"
 
@@ -29,6 +29,20 @@ local function unknown(what, word, known)
   return ("unknown %s '%s'"):format(what, tostring(word))
 end
 
+---What is wrong with a reducer's upcast, or nil.
+local function upcast_fault(upcast)
+  if upcast == nil then return nil end
+  if type(upcast) ~= "table" then return "upcast must be { OldName = function }, not " .. type(upcast) end
+  for name, old in next, upcast do
+    if type(name) ~= "string" or name == "" or name == WILDCARD then
+      return "upcast has a key that is no type's name: " .. tostring(name)
+    end
+    if type(old) ~= "function" then
+      return ("upcast.%s must be a function, not %s"):format(name, type(old))
+    end
+  end
+end
+
 ---What is wrong with a script's table, or nil.
 local function fault(definition)
   for field in pairs(definition) do
@@ -36,6 +50,11 @@ local function fault(definition)
   end
   if type(definition.on) ~= "table" then return "a reducer needs on = { Type = function }" end
   if definition.initial == nil then return "a reducer needs initial = a value, or function(key)" end
+  if definition.initial == rille.null then return "initial is rille.null: it gives the first state" end
+  if type(definition.initial) ~= "function" then
+    local bytes, refusal = core.encode_state(definition.initial)
+    if not bytes then return "initial can't be a state: " .. refusal end
+  end
   local key = definition.key
   if key ~= nil and key ~= "stream" and type(key) ~= "function" then
     return 'key must be "stream" or a function, not ' .. type(key)
@@ -46,6 +65,7 @@ local function fault(definition)
       return ("on.%s must be a function, not %s"):format(name, type(handler))
     end
   end
+  return upcast_fault(definition.upcast)
 end
 
 ---Types and their handlers in one order; the wildcard's comes last.
@@ -60,16 +80,25 @@ local function lay_out(on)
   return types, handlers, on[WILDCARD] ~= nil
 end
 
+---A copy that the script can't change while it is read by; nil where there is nothing.
+local function own_upcast(upcast)
+  if not upcast or next(upcast) == nil then return nil end
+  local copy = {}
+  for name, old in next, upcast do copy[name] = old end
+  return copy
+end
+
 ---What a script's table means.
 ---@param definition table what the script returned
----@return table? definition { initial, key, types, handlers, every, name }
+---@return table? definition { initial, key, types, handlers, every, upcast, name }
 ---@return string? message
 function reducer.define(definition, name)
   local wrong = fault(definition)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
   local types, handlers, every = lay_out(definition.on)
   return { name = name, initial = definition.initial, key = definition.key,
-           types = types, handlers = handlers, every = every }
+           types = types, handlers = handlers, every = every,
+           upcast = own_upcast(definition.upcast) }
 end
 
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.
@@ -83,19 +112,22 @@ function reducer.load(name, read, params)
   return definition, message, files
 end
 
----A state of its own for a key: tables are copied, functions asked.
-local function fresh_state(definition)
-  local initial = definition.initial
-  if type(initial) == "function" then
-    return function(key)
-      local ok, state = sandbox.call(initial, key)
-      if not ok then error(state, 0) end
-      return state
-    end
+---A function that makes the first state of a key: tables are copied, functions asked. It
+---raises what is wrong.
+function reducer.fresh(definition)
+  local initial, name = definition.initial, definition.name
+  if type(initial) ~= "function" then
+    local bytes = core.encode_state(initial)
+    return function() return (rille.decode(bytes)) end
   end
-  local bytes, message = rille.encode(initial)
-  if not bytes then error(("%s: initial can't be a state: %s"):format(definition.name, message), 0) end
-  return function() return rille.decode(bytes) end
+  return function(key)
+    local ok, state = sandbox.call(initial, key)
+    if not ok then error(state, 0) end
+    if state == nil or state == rille.null then
+      error(("%s: initial returned nothing: it gives the first state"):format(name), 0)
+    end
+    return state
+  end
 end
 
 ---What to read for these options: nil, message where they do not fit the reducer.
@@ -180,36 +212,6 @@ local function check_options(options)
   end
 end
 
----The first state, or nil, message.
-local function first_state(definition, key)
-  local ok, make = pcall(fresh_state, definition)
-  if not ok then return nil, make end
-  local made, state = pcall(make, key)
-  if not made then return nil, ("%s: initial failed: %s"):format(definition.name, tostring(state)) end
-  if state == nil then return nil, definition.name .. ": initial returned nothing" end
-  return state, make
-end
-
----The place at which a table stands that stands elsewhere, too; nil in a tree.
-local function shared_place(value, place, seen)
-  if type(value) ~= "table" then return nil end
-  if seen[value] then return place end
-  seen[value] = true
-  for key, item in next, value do
-    local found = shared_place(item, place .. "." .. tostring(key), seen)
-    if found then return found end
-  end
-end
-
----Why a state can't be kept, or nil.
-local function state_fault(state)
-  if state == nil then return nil end
-  local bytes, refusal = rille.encode(state)
-  if not bytes then return (refusal:gsub("^value", "state")) end
-  local place = shared_place(state, "state", {})
-  return place and place .. " is a table that stands elsewhere, too: a state is a tree"
-end
-
 -- store:fold -----------------------------------------------------------------------------
 
 ---Whether a stream was truncated, so that what it reads is not all of its past.
@@ -252,6 +254,25 @@ local function climb(store, pass, scope)
   end
 end
 
+---Runs the events of a pass through its handlers. A state that can't be kept is found at the
+---end; then all is run again, state by state, to name the event.
+local function run(store, definition, pass, scope)
+  local name = definition.name
+  pass.fresh = reducer.fresh(definition)
+  for attempt = 1, 2 do
+    local made, state = pcall(pass.fresh, pass.key)
+    if not made then return nil, ("%s: initial failed: %s"):format(name, tostring(state)), "script" end
+    local bytes, refusal = core.encode_state(state)
+    if not bytes then return fail(("%s: initial can't be kept: %s"):format(name, refusal)) end
+    pass.state, pass.after, pass.check = state, nil, attempt == 2
+    local result, version, code, detail = climb(store, pass, attempt == 1 and scope or nil)
+    if code then return nil, version, code, detail end
+    if result ~= nil then bytes, refusal = core.encode_state(result) end
+    if bytes then return result, version end
+    if attempt == 2 then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end
+  end
+end
+
 ---@param store rille.store
 ---@param name string the script
 ---@param options? { stream: string, key: string|integer, at: integer, version: integer, params: table }
@@ -271,14 +292,10 @@ function reducer.fold(store, name, options)
   local position, last
   position, last, code = set_bounds(store, pass, options)
   if not position then return fail(last, code) end
-  local state, make = first_state(definition, pass.key)
-  if state == nil then return fail(make) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
-  pass.state, pass.fresh = state, make
-  local result, version, failure, detail = climb(store, pass, ladder_of(store, pass, options, files))
+  pass.upcast = definition.upcast
+  local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
   if failure then return nil, version, failure, detail end
-  local refusal = state_fault(result)
-  if refusal then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end
   if pass.stream and version == 0 then version = last end
   return result, position, last and version
 end

@@ -27,7 +27,7 @@
 
 local core = ...
 local rille = require "rille"
-local sandbox = require "rille.sandbox"
+local reducer = require "rille.reducer"
 
 ---@class rille.states
 local states = {}
@@ -124,7 +124,7 @@ local function encode(self, key)
   local state = self.young[key]
   if state == nil then state = self.elder[key] end
   if state == nil or state == rille.null then return false end
-  return rille.encode(state)
+  return core.encode_state(state)
 end
 
 ---Everything dirty as what core.kept_write takes; nil and the key of a state that can't be
@@ -480,20 +480,7 @@ function State:use(definition, identity)
   restart(self, new_slot(), 0)
 end
 
----A function that makes the first state of a key.
-function states.first_state(definition)
-  local initial = definition.initial
-  if type(initial) == "function" then
-    return function(key)
-      local ok, state = sandbox.call(initial, key)
-      if not ok then error(state, 0) end
-      return state
-    end
-  end
-  local bytes, message = rille.encode(initial)
-  if not bytes then error(("%s: initial can't be a state: %s"):format(definition.name, message), 0) end
-  return function() return (rille.decode(bytes)) end
-end
+states.first_state = reducer.fresh
 
 ---The states of a projection as they are kept.
 ---@return { identity: string, mark: integer, each: fun(): string?, string? }?  each: key, bytes
