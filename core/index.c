@@ -1,39 +1,22 @@
-/* index.c: heads, words and places in LMDB. */
+/* index.c: heads, words, places, and what is kept, in LMDB. */
 #include "index.h"
 
 #include <errno.h>
 #include <lmdb.h>
 #include <stdio.h>
 
-#include "checksum.h"
+#include "entry.h"
 #include "error.h"
 #include "sum.h"
 #include "system.h"
 
 #define TABLES_MOST 32
-#define HEAD_FIXED_BYTES 16u
-#define SEAL_BYTES 4u
-#define HEAD_BYTES_MOST (HEAD_FIXED_BYTES + 8u * CHAIN_LEVELS + SEAL_BYTES)
-#define WORD_BYTES (8u + SEAL_BYTES)
-#define PLACE_BYTES (16u + SEAL_BYTES)
-#define STATE_BYTES (64u + SEAL_BYTES)
 #define STATE_KEY "state"
-
-/* The state: format, uuid, and the end of the log that was folded. */
-enum {
-  S_FORMAT = 0,
-  S_UUID = 8,
-  S_ADDRESS = 24,
-  S_POSITION = 32,
-  S_TIME = 40,
-  S_FRAME = 48,
-  S_CHECKSUM = 56
-};
 
 struct index {
   struct memory memory;
   MDB_env *env;
-  MDB_dbi heads[HEAD_KINDS], places, meta;
+  MDB_dbi heads[HEAD_KINDS], places, kept, meta;
   MDB_txn *read;        /* reset between uses: LMDB's handle on one state */
   pthread_rwlock_t map; /* read: the map is in use; write: it changes its size */
   bool reading, readonly, fresh, live;
@@ -57,21 +40,18 @@ static int lmdb_error(rille_error *e, int code, const char *what) {
 
 /* ---- Values and their seals ---- */
 
-static uint32_t seal_of(const MDB_val *key, const uint8_t *value, size_t n) {
-  return checksum(checksum(0, key->mv_data, key->mv_size), value, n);
-}
+static MDB_val val_of(rille_text t) { return (MDB_val){t.length, (void *)(uintptr_t)t.bytes}; }
+static rille_text text_of(const MDB_val *v) { return (rille_text){v->mv_data, v->mv_size}; }
 
-/* Stores a value whose last bytes are room for its seal. */
-static int put_sealed(MDB_txn *txn, MDB_dbi table, MDB_val *key, uint8_t *value, size_t n) {
-  MDB_val v = {n, value};
-  put32(value + n - SEAL_BYTES, seal_of(key, value, n - SEAL_BYTES));
-  return mdb_put(txn, table, key, &v, 0);
+/* Stores a value of n bytes, behind which is room for its seal. */
+static int put_sealed(MDB_txn *txn, MDB_dbi table, rille_text name, uint8_t *value, size_t n) {
+  MDB_val key = val_of(name), v = {n + ENTRY_SEAL_BYTES, value};
+  entry_seal(name, value, n);
+  return mdb_put(txn, table, &key, &v, 0);
 }
 
 static bool is_sealed(const MDB_val *key, const MDB_val *value) {
-  const uint8_t *b = value->mv_data;
-  size_t n = value->mv_size;
-  return n >= SEAL_BYTES && get32(b + n - SEAL_BYTES) == seal_of(key, b, n - SEAL_BYTES);
+  return entry_is_sealed(text_of(key), text_of(value));
 }
 
 static int damaged(const char *what, rille_error *e) {
@@ -88,21 +68,15 @@ static int open_tables(struct index *x, MDB_txn *txn) {
   for (int k = 0; k < HEAD_KINDS && !code; k++)
     code = mdb_dbi_open(txn, head_tables[k], create, &x->heads[k]);
   if (!code) code = mdb_dbi_open(txn, "places", create, &x->places);
+  if (!code) code = mdb_dbi_open(txn, "kept", create, &x->kept);
   if (!code) code = mdb_dbi_open(txn, "meta", create, &x->meta);
   return code;
 }
 
 static int put_state(struct index *x, MDB_txn *txn, const struct log_end *end) {
-  uint8_t b[STATE_BYTES] = {0};
-  put32(b + S_FORMAT, INDEX_FORMAT);
-  memcpy(b + S_UUID, x->uuid, 16);
-  put64(b + S_ADDRESS, end->address);
-  put64(b + S_POSITION, end->next_position);
-  put64(b + S_TIME, (uint64_t)end->time_us);
-  put64(b + S_FRAME, end->last_frame);
-  put32(b + S_CHECKSUM, end->last_checksum);
-  MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY};
-  return put_sealed(txn, x->meta, &key, b, sizeof b);
+  uint8_t b[ENTRY_STATE_BYTES + ENTRY_SEAL_BYTES];
+  entry_write_state(b, INDEX_FORMAT, x->uuid, end);
+  return put_sealed(txn, x->meta, rille_text_of(STATE_KEY), b, ENTRY_STATE_BYTES);
 }
 
 /* Another process may have made the map larger: then ours grows, too. Nothing of this
@@ -143,16 +117,15 @@ static int end_txn(struct index *x, MDB_txn *txn, int code) {
 /* MDB_INVALID where there is a state of another format, MDB_INCOMPATIBLE where it is
 ** of another store. */
 static int get_state(struct index *x, MDB_txn *txn) {
-  MDB_val key = {sizeof STATE_KEY - 1, (void *)(uintptr_t)STATE_KEY}, value;
+  MDB_val key = val_of(rille_text_of(STATE_KEY)), value;
+  const uint8_t *uuid;
+  struct log_end end;
   int code = mdb_get(txn, x->meta, &key, &value);
   if (code) return code;
-  const uint8_t *b = value.mv_data;
-  if (value.mv_size != STATE_BYTES || get32(b + S_FORMAT) != INDEX_FORMAT ||
-      !is_sealed(&key, &value))
+  if (!is_sealed(&key, &value) || !entry_read_state(text_of(&value), INDEX_FORMAT, &uuid, &end))
     return MDB_INVALID;
-  if (memcmp(b + S_UUID, x->uuid, 16) != 0) return MDB_INCOMPATIBLE;
-  x->end = (struct log_end){get64(b + S_ADDRESS), get64(b + S_POSITION), (int64_t)get64(b + S_TIME),
-                            get64(b + S_FRAME), get32(b + S_CHECKSUM)};
+  if (memcmp(uuid, x->uuid, 16) != 0) return MDB_INCOMPATIBLE;
+  x->end = end;
   return 0;
 }
 
@@ -384,76 +357,41 @@ int index_look(struct index *x, rille_error *e) {
   return code ? lmdb_error(e, code, "can't be read") : 0;
 }
 
-/* Words are stored without what a chain of one record has besides. */
-static int parse_word(const MDB_val *key, const MDB_val *v, struct chain_head *head,
-                      rille_error *e) {
-  if (v->mv_size != WORD_BYTES || !is_sealed(key, v)) return damaged("a word", e);
-  head->count = 1;
-  head->touched = 0;
-  head->tower[0] = get64(v->mv_data);
-  return 0;
-}
-
-static int parse_head(const MDB_val *key, const MDB_val *v, struct chain_head *head,
-                      rille_error *e) {
-  const uint8_t *b = v->mv_data;
-  if (v->mv_size >= HEAD_FIXED_BYTES + SEAL_BYTES && is_sealed(key, v)) {
-    head->count = get64(b);
-    head->touched = get64(b + 8);
-    unsigned levels = chain_levels(head->count);
-    if (head->count && levels <= CHAIN_LEVELS &&
-        v->mv_size == HEAD_FIXED_BYTES + 8 * levels + SEAL_BYTES) {
-      for (unsigned k = 0; k < levels; k++) head->tower[k] = get64(b + HEAD_FIXED_BYTES + 8 * k);
-      return 0;
-    }
-  }
-  return damaged("a head", e);
-}
-
 static int parse(unsigned kind, const MDB_val *key, const MDB_val *v, struct chain_head *head,
                  rille_error *e) {
-  return kind < CHAIN_KINDS ? parse_head(key, v, head, e) : parse_word(key, v, head, e);
+  bool chain = kind < CHAIN_KINDS;
+  if (is_sealed(key, v) &&
+      (chain ? entry_read_head(text_of(v), head) : entry_read_word(text_of(v), head)))
+    return 0;
+  return damaged(chain ? "a head" : "a word", e);
 }
 
 int index_head(struct index *x, unsigned kind, rille_text name, struct chain_head *head,
                rille_error *e) {
-  MDB_val key = {name.length, (void *)(uintptr_t)name.bytes}, value;
+  MDB_val key = val_of(name), value;
   int code = mdb_get(x->read, x->heads[kind], &key, &value);
   if (code == 0) return parse(kind, &key, &value, head, e);
   head->count = head->touched = 0;
   return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't read a head");
 }
 
-/* Big-endian, so that LMDB's order of bytes is the order of positions. */
-static void put_key(uint8_t key[8], uint64_t position) {
-  for (int i = 0; i < 8; i++) key[i] = (uint8_t)(position >> (56 - 8 * i));
-}
-static uint64_t get_key(const uint8_t *key) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; i++) v = v << 8 | key[i];
-  return v;
-}
-
 static int parse_place(const MDB_val *key, const MDB_val *value, struct place *place,
                        rille_error *e) {
-  if (value->mv_size != PLACE_BYTES || key->mv_size != 8 || !is_sealed(key, value))
-    return damaged("a place", e);
-  const uint8_t *v = value->mv_data;
-  *place = (struct place){get_key(key->mv_data), get64(v), get64(v + 8)};
-  return 0;
+  if (is_sealed(key, value) && entry_read_place(text_of(key), text_of(value), place)) return 0;
+  return damaged("a place", e);
 }
 
 int index_place(struct index *x, uint64_t position, struct place *place, rille_error *e) {
   MDB_cursor *cursor;
-  uint8_t bytes[8];
+  uint8_t bytes[ENTRY_KEY_BYTES];
   MDB_val key = {sizeof bytes, bytes}, value;
-  put_key(bytes, position);
+  entry_write_key(bytes, position);
   place->position = 0;
   int code = mdb_cursor_open(x->read, x->places, &cursor);
   if (code) return lmdb_error(e, code, "can't read places");
   code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
   if (code == MDB_NOTFOUND) code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-  else if (code == 0 && get_key(key.mv_data) != position)
+  else if (code == 0 && entry_read_key(key.mv_data) != position)
     code = mdb_cursor_get(cursor, &key, &value, MDB_PREV);
   mdb_cursor_close(cursor);
   if (code == MDB_NOTFOUND) return 0;
@@ -467,41 +405,52 @@ int index_count(struct index *x, unsigned kind, uint64_t *count, rille_error *e)
   return code ? lmdb_error(e, code, "can't be counted") : 0;
 }
 
-static int walk_table(struct index *x, unsigned kind, index_each_head each, void *context,
-                      rille_error *e) {
+/* What is called for each value of a table: one of the three. */
+struct walk {
+  unsigned kind;
+  index_each_head head;
+  index_each_place place;
+  index_each_kept kept;
+  void *context;
+  rille_error *error;
+};
+
+static int step(const struct walk *w, const MDB_val *key, const MDB_val *value) {
+  struct chain_head head;
+  struct place place;
+  rille_text name = text_of(key);
+  if (w->kept) return w->kept(w->context, name, is_sealed(key, value));
+  int failed = w->place ? parse_place(key, value, &place, w->error)
+                        : parse(w->kind, key, value, &head, w->error);
+  if (failed) return failed;
+  return w->place ? w->place(w->context, &place) : w->head(w->context, w->kind, name, &head);
+}
+
+static int walk_table(struct index *x, MDB_dbi table, const struct walk *w) {
   MDB_cursor *cursor;
   MDB_val key, value;
-  struct chain_head head;
-  int result = 0, code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
-  if (code) return lmdb_error(e, code, "can't be walked");
-  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-    result = parse(kind, &key, &value, &head, e);
-    if (!result) result = each(context, kind, (rille_text){key.mv_data, key.mv_size}, &head);
-  }
+  int result = 0, code = mdb_cursor_open(x->read, table, &cursor);
+  if (code) return lmdb_error(w->error, code, "can't be walked");
+  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+    result = step(w, &key, &value);
   mdb_cursor_close(cursor);
   if (result) return result;
-  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
+  return code == MDB_NOTFOUND ? 0 : lmdb_error(w->error, code, "can't be walked");
 }
 
 int index_walk_heads(struct index *x, index_each_head each, void *context, rille_error *e) {
+  struct walk w = {.head = each, .context = context, .error = e};
   int result = 0;
-  for (unsigned k = 0; k < HEAD_KINDS && !result; k++) result = walk_table(x, k, each, context, e);
+  for (; w.kind < HEAD_KINDS && !result; w.kind++) result = walk_table(x, x->heads[w.kind], &w);
   return result;
 }
 
 int index_walk_places(struct index *x, index_each_place each, void *context, rille_error *e) {
-  MDB_cursor *cursor;
-  MDB_val key, value;
-  int result = 0, code = mdb_cursor_open(x->read, x->places, &cursor);
-  if (code) return lmdb_error(e, code, "can't be walked");
-  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-    struct place place;
-    result = parse_place(&key, &value, &place, e);
-    if (!result) result = each(context, &place);
-  }
-  mdb_cursor_close(cursor);
-  if (result) return result;
-  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
+  return walk_table(x, x->places, &(struct walk){.place = each, .context = context, .error = e});
+}
+
+int index_walk_kept(struct index *x, index_each_kept each, void *context, rille_error *e) {
+  return walk_table(x, x->kept, &(struct walk){.kept = each, .context = context, .error = e});
 }
 
 uint64_t index_bytes(const struct index *x) {
@@ -534,31 +483,17 @@ int index_copy(struct index *x, const char *to, rille_error *e) {
 
 /* ---- Folding ---- */
 
-static int put_word(struct index *x, MDB_txn *txn, const struct folded_head *h) {
-  uint8_t b[WORD_BYTES];
-  put64(b, h->tower[0]);
-  MDB_val key = {h->name.length, (void *)(uintptr_t)h->name.bytes};
-  return put_sealed(txn, x->heads[h->kind], &key, b, sizeof b);
-}
-
 static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) {
-  uint8_t b[HEAD_BYTES_MOST];
-  unsigned levels = chain_levels(h->count);
-  put64(b, h->count);
-  put64(b + 8, h->touched);
-  for (unsigned k = 0; k < levels; k++) put64(b + HEAD_FIXED_BYTES + 8 * k, h->tower[k]);
-  MDB_val key = {h->name.length, (void *)(uintptr_t)h->name.bytes};
-  size_t n = HEAD_FIXED_BYTES + 8 * levels + SEAL_BYTES;
-  return put_sealed(txn, x->heads[h->kind], &key, b, n);
+  uint8_t b[ENTRY_HEAD_BYTES_MOST + ENTRY_SEAL_BYTES];
+  size_t n = h->kind < CHAIN_KINDS ? entry_write_head(b, h->count, h->touched, h->tower)
+                                   : entry_write_word(b, h->tower[0]);
+  return put_sealed(txn, x->heads[h->kind], h->name, b, n);
 }
 
 static int put_place(struct index *x, MDB_txn *txn, const struct place *p) {
-  uint8_t k[8], v[PLACE_BYTES];
-  put_key(k, p->position);
-  put64(v, p->frame);
-  put64(v + 8, p->record);
-  MDB_val key = {sizeof k, k};
-  return put_sealed(txn, x->places, &key, v, sizeof v);
+  uint8_t k[ENTRY_KEY_BYTES], v[ENTRY_PLACE_BYTES + ENTRY_SEAL_BYTES];
+  entry_write_place(k, v, p);
+  return put_sealed(txn, x->places, (rille_text){(const char *)k, sizeof k}, v, ENTRY_PLACE_BYTES);
 }
 
 /* The next heads, up to `to`, in one commit; with the last of them the places and A. */
@@ -566,9 +501,7 @@ static int commit_chunk(struct index *x, const struct fold *f, size_t to) {
   MDB_txn *txn;
   int code = begin_txn(x, 0, &txn);
   if (code) return code;
-  for (size_t i = f->done; i < to && !code; i++)
-    code = f->heads[i].kind < CHAIN_KINDS ? put_head(x, txn, &f->heads[i])
-                                          : put_word(x, txn, &f->heads[i]);
+  for (size_t i = f->done; i < to && !code; i++) code = put_head(x, txn, &f->heads[i]);
   if (to == f->head_count) {
     for (size_t i = 0; i < f->place_count && !code; i++) code = put_place(x, txn, &f->places[i]);
     if (!code) code = put_state(x, txn, &f->end);
@@ -576,10 +509,14 @@ static int commit_chunk(struct index *x, const struct fold *f, size_t to) {
   return end_txn(x, txn, code);
 }
 
+/* As a whole with the map held: a fold and who keeps bytes may find it full together. */
 static int grow(struct index *x) {
   MDB_envinfo info;
+  pthread_rwlock_wrlock(&x->map);
   int code = mdb_env_info(x->env, &info);
-  return code ? code : resize(x, info.me_mapsize * 2);
+  if (!code) code = mdb_env_set_mapsize(x->env, info.me_mapsize * 2);
+  pthread_rwlock_unlock(&x->map);
+  return code;
 }
 
 int index_fold(struct index *x, struct fold *f, size_t most, rille_error *e) {
@@ -594,4 +531,123 @@ int index_fold(struct index *x, struct fold *f, size_t most, rille_error *e) {
   if (code) return lmdb_error(e, code, "can't be written");
   f->done = to;
   return to < f->head_count ? RILLE_REMARK : 0;
+}
+
+/* ---- What is kept ---- */
+
+static bool begins_with(const MDB_val *key, rille_text prefix) {
+  return key->mv_size >= prefix.length &&
+         (prefix.length == 0 || memcmp(key->mv_data, prefix.bytes, prefix.length) == 0);
+}
+
+static int parse_kept(int code, const MDB_val *key, const MDB_val *v, rille_text *value,
+                      rille_error *e) {
+  if (code == MDB_NOTFOUND) return RILLE_NOTFOUND;
+  if (code) return lmdb_error(e, code, "what is kept can't be read");
+  if (!is_sealed(key, v)) return damaged("what is kept", e);
+  *value = (rille_text){v->mv_data, v->mv_size - ENTRY_SEAL_BYTES};
+  return 0;
+}
+
+int index_kept(struct index *x, rille_text name, rille_text *value, rille_error *e) {
+  MDB_val key = val_of(name), v;
+  return parse_kept(mdb_get(x->read, x->kept, &key, &v), &key, &v, value, e);
+}
+
+/* The first key at or behind `from`. */
+static int seek_kept(MDB_cursor *cursor, rille_text from, MDB_val *key, MDB_val *value) {
+  *key = val_of(from);
+  return mdb_cursor_get(cursor, key, value, from.length ? MDB_SET_RANGE : MDB_FIRST);
+}
+
+int index_kept_next(struct index *x, rille_text after, rille_text prefix, rille_text *name,
+                    rille_text *value, rille_error *e) {
+  MDB_cursor *cursor;
+  MDB_val key, v, a = val_of(after), p = val_of(prefix);
+  int code = mdb_cursor_open(x->read, x->kept, &cursor);
+  if (code) return lmdb_error(e, code, "what is kept can't be read");
+  bool behind = mdb_cmp(x->read, x->kept, &a, &p) >= 0;
+  code = seek_kept(cursor, behind ? after : prefix, &key, &v);
+  *name = text_of(&key);
+  if (!code && after.length && text_equal(*name, after))
+    code = mdb_cursor_get(cursor, &key, &v, MDB_NEXT);
+  mdb_cursor_close(cursor);
+  if (!code && !begins_with(&key, prefix)) code = MDB_NOTFOUND;
+  if (!code) *name = text_of(&key);
+  return parse_kept(code, &key, &v, value, e);
+}
+
+/* MDB_KEYEXIST where another value is there than is expected. */
+static int check_expected(struct index *x, MDB_txn *txn, const rille_kept_write *w) {
+  rille_text is = {0};
+  MDB_val key = val_of(w->expect_key), v;
+  if (key.mv_size == 0) return 0;
+  int code = mdb_get(txn, x->kept, &key, &v);
+  if (code == MDB_NOTFOUND) return w->expect_absent ? 0 : MDB_KEYEXIST;
+  if (code) return code;
+  if (parse_kept(0, &key, &v, &is, NULL) != 0) return MDB_CORRUPTED;
+  return !w->expect_absent && text_equal(is, w->expect_value) ? 0 : MDB_KEYEXIST;
+}
+
+static int put_kept(struct index *x, MDB_txn *txn, const rille_kept_put *p) {
+  size_t n = p->remove ? 0 : p->value.length;
+  MDB_val key = val_of(p->key), v = {n + ENTRY_SEAL_BYTES, NULL};
+  int code =
+      p->remove ? mdb_del(txn, x->kept, &key, NULL) : mdb_put(txn, x->kept, &key, &v, MDB_RESERVE);
+  if (p->remove || code) return code == MDB_NOTFOUND ? 0 : code;
+  uint8_t *bytes = v.mv_data;
+  if (n) memcpy(bytes, p->value.bytes, n);
+  entry_seal(p->key, bytes, n);
+  return 0;
+}
+
+static int put_all_kept(struct index *x, MDB_txn *txn, void *context) {
+  const rille_kept_write *w = context;
+  int code = check_expected(x, txn, w);
+  for (size_t i = 0; i < w->put_count && !code; i++) code = put_kept(x, txn, &w->puts[i]);
+  return code;
+}
+
+struct erasing {
+  rille_text prefix;
+  uint64_t most, erased;
+};
+
+static int erase_kept(struct index *x, MDB_txn *txn, void *context) {
+  struct erasing *r = context;
+  MDB_cursor *cursor;
+  MDB_val key, v;
+  int code = mdb_cursor_open(txn, x->kept, &cursor);
+  if (code) return code;
+  for (r->erased = 0; r->erased < r->most; r->erased++) {
+    if ((code = seek_kept(cursor, r->prefix, &key, &v)) != 0) break;
+    if (!begins_with(&key, r->prefix) || (code = mdb_cursor_del(cursor, 0)) != 0) break;
+  }
+  mdb_cursor_close(cursor);
+  return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* One write transaction; where the map is full it grows, and all is done again. */
+static int change_kept(struct index *x, int (*change)(struct index *, MDB_txn *, void *),
+                       void *context, rille_error *e) {
+  int code;
+  do {
+    MDB_txn *txn;
+    if ((code = begin_txn(x, 0, &txn)) == 0) code = end_txn(x, txn, change(x, txn, context));
+    if (code != MDB_MAP_FULL) break;
+  } while ((code = grow(x)) == 0);
+  if (code == MDB_KEYEXIST) return RILLE_CONFLICT;
+  return code ? lmdb_error(e, code, "what is to be kept can't be written") : 0;
+}
+
+int index_keep(struct index *x, const rille_kept_write *w, rille_error *e) {
+  return change_kept(x, put_all_kept, (void *)(uintptr_t)w, e);
+}
+
+int index_kept_erase(struct index *x, rille_text prefix, uint64_t most, uint64_t *erased,
+                     rille_error *e) {
+  struct erasing r = {.prefix = prefix, .most = most};
+  int failed = change_kept(x, erase_kept, &r, e);
+  *erased = failed ? 0 : r.erased;
+  return failed;
 }

@@ -6,7 +6,8 @@
 ** and what it is a fold of: the store's uuid and A, the folded address, with the
 ** checksum of the frame that ends there. Each value ends with a checksum of its key
 ** and itself, because LMDB has none: a wrong bit in a head would be written on into the
-** log.
+** log. Beside them stand the bytes that are kept for scripts (kept.c), which are made
+** again by who kept them.
 **
 ** Several processes may have it open. One at a time folds (control.h); A then moves
 ** under the others, who see that when they look.
@@ -24,7 +25,7 @@
 #include "frame.h"
 #include "overlay.h"
 
-#define INDEX_FORMAT 3
+#define INDEX_FORMAT 4
 #define INDEX_CHUNK_HEADS 8192u            /* heads a commit, at most */
 #ifndef INDEX_MAP_BYTES /* a test has smaller ones */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
@@ -87,6 +88,17 @@ INTERNAL int index_walk_heads(struct index *index, index_each_head each, void *c
 typedef int (*index_each_place)(void *context, const struct place *place);
 INTERNAL int index_walk_places(struct index *index, index_each_place each, void *context,
                                rille_error *error);
+/* What is kept. RILLE_NOTFOUND, without a message, where there is none. Texts lie in the map:
+** they last until index_end. */
+INTERNAL int index_kept(struct index *index, rille_text key, rille_text *value,
+                        rille_error *error);
+/* The first key behind `after` that begins with `prefix`. */
+INTERNAL int index_kept_next(struct index *index, rille_text after, rille_text prefix,
+                             rille_text *key, rille_text *value, rille_error *error);
+/* Calls `each` also for a value that is damaged, which is not sound. */
+typedef int (*index_each_kept)(void *context, rille_text key, bool sound);
+INTERNAL int index_walk_kept(struct index *index, index_each_kept each, void *context,
+                             rille_error *error);
 INTERNAL uint64_t index_bytes(const struct index *index);
 /* How many processes have it open. */
 INTERNAL uint64_t index_readers(const struct index *index);
@@ -117,5 +129,12 @@ struct fold {
 /* Stores one more chunk, of at most `most` heads, nor more than INDEX_CHUNK_HEADS.
 ** RILLE_REMARK: there is more to come; 0: that was the last, and A is fold->end. */
 INTERNAL int index_fold(struct index *index, struct fold *fold, size_t most, rille_error *error);
+
+/* The two that change what is kept. One transaction each, beside a fold: LMDB has one
+** writer at a time, who is waited for, so the log's `lock` must not be held.
+** RILLE_CONFLICT, without a message: the expectation is not met, and nothing has changed. */
+INTERNAL int index_keep(struct index *index, const rille_kept_write *write, rille_error *error);
+INTERNAL int index_kept_erase(struct index *index, rille_text prefix, uint64_t most,
+                              uint64_t *erased, rille_error *error);
 
 #endif

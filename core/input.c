@@ -9,7 +9,8 @@
 /* Where in the input a field is, for messages: "event 2: tags[3]". */
 struct spot {
   size_t part, event;
-  bool many; /* several parts, so the stream is named */
+  bool many;     /* several parts, so the stream is named */
+  bool internal; /* names may be rille's own */
   rille_text stream;
 };
 
@@ -34,7 +35,7 @@ static int check_name(const struct spot *at, const char *field, rille_text name,
 static int check_own_name(const struct spot *at, const char *field, rille_text name,
                           rille_error *e) {
   int failed = check_name(at, field, name, e);
-  if (failed || name.bytes[0] != '$') return failed;
+  if (failed || at->internal || name.bytes[0] != '$') return failed;
   return bad(at, e, field, "begins with \"$\": such names are rille's own");
 }
 
@@ -91,7 +92,7 @@ static int check_part(const rille_part *part, struct spot *at, size_t *total, ri
 }
 
 int input_check(const rille_append *append, rille_error *e) {
-  struct spot at = {.many = append->part_count > 1};
+  struct spot at = {.many = append->part_count > 1, .internal = append->internal != 0};
   size_t total = 0;
   int failed = 0;
   for (size_t i = 0; i < append->part_count && !failed; i++)

@@ -127,8 +127,14 @@ static bool in_category(rille_text stream, rille_text category) {
   return n == category.length && memcmp(stream.bytes, category.bytes, n) == 0;
 }
 
-static bool matches(const rille_item *item, const struct record *r) {
+static bool is_own(const struct record *r) { return r->type.length && *r->type.bytes == '$'; }
+
+/* Whether the item says that it wants rille's own. */
+static bool names_own(const rille_item *item) { return item->type_count || item->stream.length; }
+
+static bool matches(const struct query *q, const rille_item *item, const struct record *r) {
   if (r->position <= item->after || !has_type(item, r->type)) return false;
+  if (is_own(r) && !q->own_too && !names_own(item)) return false;
   if (item->stream.length && !text_equal(item->stream, r->stream)) return false;
   if (item->category.length && !in_category(r->stream, item->category)) return false;
   if (!begins_with(r->stream, item->prefix)) return false;
@@ -145,9 +151,9 @@ static size_t item_of_type(const struct query *q, rille_text type) {
 }
 
 ptrdiff_t query_match(const struct query *q, const struct record *r) {
-  if (q->count == 0) return 0;
+  if (q->count == 0) return is_own(r) && !q->own_too ? -1 : 0;
   size_t found = q->other_count < q->count ? item_of_type(q, r->type) : SIZE_MAX;
   for (size_t i = 0; i < q->other_count && q->others[i] < found; i++)
-    if (matches(&q->items[q->others[i]], r)) return (ptrdiff_t)q->others[i];
+    if (matches(q, &q->items[q->others[i]], r)) return (ptrdiff_t)q->others[i];
   return found == SIZE_MAX ? -1 : (ptrdiff_t)found;
 }

@@ -3,7 +3,10 @@
 **
 ** A query is a list of items, ORed. An item of nothing but types is put into a
 ** hash table, because a reducer asks for a dozen types and a scan asks for each
-** record; the others are tried one by one. */
+** record; the others are tried one by one.
+**
+** Events whose type begins with "$" are rille's own: only an item finds them that names
+** types or the stream, so that who reads everything reads what users wrote. */
 #ifndef RILLE_QUERY_H
 #define RILLE_QUERY_H
 
@@ -26,6 +29,7 @@ struct query {
   size_t slot_count;        /* a power of two, or 0 */
   size_t *others;           /* the items that are not in the table, in order */
   size_t other_count;
+  bool own_too;             /* all records are of a stream that was named: set after query_init */
 };
 
 /* Copies the items. RILLE_MEMORY on failure, and it needs no release. */
@@ -34,7 +38,7 @@ INTERNAL int query_init(struct query *q, const rille_item *items, size_t count,
 INTERNAL void query_release(struct query *q);
 
 /* The number of the first item that the record matches, or -1. A query of no
-** items matches everything, as item 0. */
+** items matches everything (but what is rille's own), as item 0. */
 INTERNAL ptrdiff_t query_match(const struct query *q, const struct record *record);
 
 #endif

@@ -207,6 +207,7 @@ int reader_open_by(rille_reader **reader, struct log *l, const rille_query *q,
       .log = l, .window = &r->window, .end = *end, .memory = l->memory, .choice = choice};
   window_init(&r->window, &l->source, &r->memory, SCAN_WINDOW_SMALL);
   int failed = query_init(&r->query, q->items, q->item_count, &r->memory, e);
+  r->query.own_too = q->stream.length > 0;
   if (!failed) failed = q->stream.length ? plan_stream(r, q, e) : plan_all(r, q, e);
   if (!failed) failed = start(r, e);
   if (failed) reader_close(r);

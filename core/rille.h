@@ -228,6 +228,7 @@ typedef struct rille_append {
   const rille_query *unless; /* refused if an event matches after `after`; NULL: no such
                              ** condition. Of the query only items and `after` count */
   rille_mark_move mark;
+  int internal;              /* for rille's own scripts: names may begin with "$" */
 } rille_append;
 
 typedef struct rille_appended {
@@ -298,7 +299,9 @@ RILLE_API rille_text rille_event_id(const rille_event *event, char room[RILLE_ID
 /* Tag 0 .. tag_count - 1, in the order in which they were given. */
 RILLE_API rille_text rille_event_tag(const rille_event *event, size_t number);
 
-/* One item of a query: all that is given must hold. */
+/* One item of a query: all that is given must hold. An item that names neither types nor a
+** stream leaves out events whose type begins with "$", which are rille's own; and so does a
+** query without items, unless it reads a stream. */
 typedef struct rille_item {
   const rille_text *types;   /* one of these; none: any */
   size_t type_count;
@@ -313,7 +316,7 @@ typedef struct rille_item {
 struct rille_query {
   size_t size;               /* sizeof(rille_query) */
   rille_text stream;         /* read this stream, by versions; empty: all, by positions */
-  const rille_item *items;   /* one of these; none: all events */
+  const rille_item *items;   /* one of these; none: all events (but rille's own) */
   size_t item_count;
   uint64_t after;            /* exclusive, in either direction */
   uint64_t before;           /* exclusive; 0: to the end at the moment of the call */
@@ -368,6 +371,61 @@ RILLE_API uint64_t rille_store_durable(rille_store *store);
 /* The number of the last event ever written to a stream; 0: none was. */
 RILLE_API int rille_store_version(rille_store *store, rille_text stream, uint64_t *version,
                                   rille_error *error);
+
+/* ---- Keeping bytes ------------------------------------------------------- */
+
+/* Beside what it makes of the log itself, the index keeps bytes for who folds events: states,
+** snapshots, how far they came. A sorted map, one for the store and all its processes; keys
+** are in byte order. It is part of the index: all of it is gone when index/ is deleted or made
+** anew, and must be made again from the log. A power cut may take the last writes, in order. */
+#define RILLE_KEPT_KEY_BYTES 511                      /* at least 1 */
+#define RILLE_KEPT_WRITE_BYTES ((size_t)256 << 20)    /* keys and values of one write */
+
+/* What reading fills. A value that has no room is not copied: the call returns RILLE_REMARK,
+** and succeeds with a room of `length` bytes. */
+typedef struct rille_kept {
+  void *room;                /* the caller's, for the value */
+  size_t room_bytes;
+  size_t length;             /* of the value */
+  char key[RILLE_KEPT_KEY_BYTES]; /* of rille_store_kept_next */
+  size_t key_length;
+} rille_kept;
+
+/* What is kept under a key. RILLE_NOTFOUND; RILLE_INVALID (the key's length); RILLE_CORRUPT. */
+RILLE_API int rille_store_kept_get(rille_store *store, rille_text key, rille_kept *kept,
+                                   rille_error *error);
+
+/* The first key greater than `after` (empty: from the beginning) that begins with `prefix`.
+** A walk takes the key for the next `after`: nothing is held in between. RILLE_NOTFOUND: none. */
+RILLE_API int rille_store_kept_next(rille_store *store, rille_text after, rille_text prefix,
+                                    rille_kept *kept, rille_error *error);
+
+typedef struct rille_kept_put {
+  rille_text key, value;
+  int remove;                /* instead; no error where nothing is there */
+} rille_kept_put;
+
+typedef struct rille_kept_write {
+  size_t size;               /* sizeof(rille_kept_write) */
+  const rille_kept_put *puts;/* in this order */
+  size_t put_count;
+  rille_text expect_key;     /* holds expect_value, or nothing is written; empty: no condition */
+  rille_text expect_value;
+  int expect_absent;         /* instead: nothing is kept under expect_key */
+  uint64_t position;         /* the values follow from events up to this one; 0: from any that
+                             ** is written. These are made durable before */
+} rille_kept_write;
+
+/* Writes all of it or nothing, in one transaction. RILLE_CONFLICT: the expectation is not met;
+** RILLE_INVALID (a key's length, too much, a position that is not there yet), RILLE_READONLY,
+** RILLE_FULL, RILLE_IO. */
+RILLE_API int rille_store_kept_write(rille_store *store, const rille_kept_write *write,
+                                     rille_error *error);
+
+/* Removes keys that begin with `prefix` (empty: all), the first `most` of them, and tells how
+** many it were. */
+RILLE_API int rille_store_kept_erase(rille_store *store, rille_text prefix, uint64_t most,
+                                     uint64_t *erased, rille_error *error);
 
 /* ---- Looking after it ---------------------------------------------------- */
 

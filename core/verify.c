@@ -227,6 +227,17 @@ static int check_place(void *context, const struct place *place) {
   return v->stopped;
 }
 
+static int check_kept(void *context, rille_text key, bool sound) {
+  struct verifying *v = context;
+  char text[ERROR_NAME_BYTES];
+  if (sound) return 0;
+  error_set(&v->error, 0,
+            "what is kept under \"%s\" is damaged: delete the folder index/, it is made again",
+            error_name(key, text));
+  tell_error(v, "L5", 0);
+  return v->stopped;
+}
+
 static int check_index(struct verifying *v) {
   struct log *l = v->log;
   uint64_t before = v->result->problems;
@@ -238,6 +249,7 @@ static int check_index(struct verifying *v) {
   failed = index_begin(l->index, &v->error);
   if (!failed) failed = index_walk_heads(l->index, check_in_log, v, &v->error);
   if (!failed && !v->stopped) failed = index_walk_places(l->index, check_place, v, &v->error);
+  if (!failed && !v->stopped) failed = index_walk_kept(l->index, check_kept, v, &v->error);
   index_end(l->index);
   return failed < 0 ? failed : 0;
 }

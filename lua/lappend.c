@@ -29,6 +29,7 @@ struct appending {
   struct room *s;
   size_t event; /* which one it is, for messages; 0: there is only one */
   int has_unless;
+  int internal; /* names may be rille's own */
   rille_query unless;
   rille_mark_move mark;
 };
@@ -412,7 +413,8 @@ static int append_in_room(struct appending *a, struct store_handle *handle, int 
                          .part_count = a->s->parts.length / sizeof(rille_part),
                          .now_us = now_us,
                          .unless = a->has_unless ? &a->unless : NULL,
-                         .mark = a->mark};
+                         .mark = a->mark,
+                         .internal = a->internal};
   if (append.part_count)
     append.versions = add(a, &a->s->versions, append.part_count * sizeof *append.versions);
   settle(a->s);
@@ -425,7 +427,7 @@ static int append_in_room(struct appending *a, struct store_handle *handle, int 
   return push_result(a, &append, &done, several);
 }
 
-int store_append(lua_State *L) {
+static int append(lua_State *L, int internal) {
   struct store_handle *handle = store_check(L, 1);
   int several = lua_istable(L, 2);
   if (!several) luaL_checktype(L, 2, LUA_TSTRING);
@@ -434,8 +436,12 @@ int store_append(lua_State *L) {
   if (!handle->store) return error_push_closed(L, "store");
   lua_settop(L, 4);
   int64_t now_us = ask_clock(L, handle);
-  struct appending a = {.L = L, .s = take_room(L)};
+  struct appending a = {.L = L, .s = take_room(L), .internal = internal};
   int room = lua_gettop(L), results = append_in_room(&a, handle, several, now_us);
   give_room_back(L, room);
   return results;
 }
+
+int store_append(lua_State *L) { return append(L, 0); }
+
+int append_internal(lua_State *L) { return append(L, 1); }

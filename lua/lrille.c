@@ -4,6 +4,7 @@
 ** host needs no files on disk: each is in package.preload under its name. */
 #include "lrille.h"
 #include "ljson.h"
+#include "lkept.h"
 #include "lsandbox.h"
 #include "lterminal.h"
 #include "lvalue.h"
@@ -28,7 +29,7 @@ static int buffer_gc(lua_State *L) {
   return 0;
 }
 
-static void push_buffer(lua_State *L) {
+void buffer_push(lua_State *L) {
   struct memory memory = memory_default();
   struct buffer *b = lua_newuserdatauv(L, sizeof *b, 0);
   buffer_init(b, &memory);
@@ -71,6 +72,9 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, fold_run);
   lua_setfield(L, -2, "fold_run");
+  lua_pushcfunction(L, append_internal);
+  lua_setfield(L, -2, "append_internal");
+  kept_open(L);
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
   means_push(L);
@@ -113,7 +117,7 @@ int luaopen_rille(lua_State *L) {
   event_open_library(L);
   luaL_newlib(L, functions);
   value_open(L);
-  push_buffer(L);
+  buffer_push(L);
   lua_pushcclosure(L, encode, 1);
   lua_setfield(L, -2, "encode");
   json_open(L);

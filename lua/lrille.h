@@ -33,6 +33,10 @@ struct store_handle {
   rille_store *leaving;                  /* closed by such a call, gone after it */
 };
 
+/* ---- lrille.c ---- */
+
+INTERNAL void buffer_push(lua_State *L);            /* a userdata that is a struct buffer */
+
 /* ---- lerror.c: failures ---- */
 
 /* nil, message, code, detail; returns 4. RILLE_MEMORY is raised. */
@@ -96,6 +100,8 @@ INTERNAL int iterator_close(lua_State *L);
 INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
 INTERNAL int store_append(lua_State *L);            /* store:append */
+/* The same for the embedded scripts: names of streams and types may begin with "$". */
+INTERNAL int append_internal(lua_State *L);
 
 INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */

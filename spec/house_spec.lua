@@ -29,7 +29,8 @@ local ORDER = {
   { "control", uses = "error frame identity system" }, -- frame: struct log_end
   { "sum", uses = "checksum system" },
   { "overlay", uses = "error buffer chain" },
-  { "index", uses = "error checksum frame overlay sum system" }, -- overlay: enum word_kind
+  { "entry", uses = "checksum chain frame" },
+  { "index", uses = "entry error frame overlay sum system" }, -- overlay: enum word_kind
   { "note", uses = "error frame hash identity overlay" },
   { "query", uses = "error buffer frame" },
   { "log", uses = "error note system control index overlay segment" },
@@ -44,6 +45,7 @@ local ORDER = {
   { "condition", uses = "error log note query reader" },
   { "append", uses = "error checksum condition input log note" },
   { "store", uses = "error log reader system" },
+  { "kept", uses = "error store" },
   { "verify", uses = "error note store" },
   { "backup", uses = "error store" },
 }

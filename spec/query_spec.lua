@@ -5,6 +5,7 @@
 -- store has few names, so that chains are long and the log is the cheaper way; in the other
 -- each event has a rare tag of its own besides.
 local rille = require "rille"
+local core = require "spec.support.core"
 local model = require "spec.support.model"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
@@ -16,7 +17,7 @@ local RARE = 50 -- events that share a rare tag, and that have a rare type
 local TWO_SEGMENTS = 64 << 10
 
 local STREAMS = { "a", "a-1", "a-1-x", "b-1", "b-2", "-", "never" }
-local TYPES = { "Opened", "Closed", "Moved", "Never" }
+local TYPES = { "Opened", "Closed", "Moved", "$Own", "Never" }
 local TAGS = { "x", "y", "z", "never" }
 local CATEGORIES = { "a", "b", "", "a-1" }
 
@@ -40,7 +41,7 @@ local function fill()
       local type = one_in(RARE) and "Rare" or TYPES[any(#TYPES - 1)]
       events[i] = { type = type, tags = some_tags(), data = ("d"):rep(any(0, 200)) }
     end
-    assert(store:append(stream, events))
+    assert(core.append_internal(store, stream, events))
     facts:append { { stream = stream, events = events } }
     done = done + #events
   end

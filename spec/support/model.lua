@@ -58,7 +58,13 @@ local function has(list, value)
   return false
 end
 
+---Types that begin with "$" are rille's own: an item must name types or the stream.
+local function is_hidden(item, event)
+  return event.type:sub(1, 1) == "$" and not (item.types and #item.types > 0) and not item.stream
+end
+
 local function matches(item, event)
+  if is_hidden(item, event) then return false end
   if item.types and #item.types > 0 and not has(item.types, event.type) then return false end
   for _, tag in ipairs(item.tags or {}) do
     if not has(event.tags, tag) then return false end
@@ -94,9 +100,9 @@ function model:select(number, options, wanted)
 end
 
 function model:read(stream, options)
-  local item = { types = options.types, tags = options.tags }
+  local item = { types = options.types, tags = options.tags, stream = stream }
   return self:select("version", options, function(event)
-    return event.stream == stream and matches(item, event)
+    return matches(item, event)
   end)
 end
 
