@@ -352,7 +352,7 @@ static int push_failure(struct appending *a, const rille_error *e) {
 }
 
 /* The host's clock is asked here, where it may raise. */
-static int64_t ask_clock(lua_State *L, const struct store_handle *s) {
+int64_t clock_ask(lua_State *L, const struct store_handle *s) {
   if (s->clock == LUA_NOREF) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->clock);
   lua_call(L, 0, 1);
@@ -435,7 +435,7 @@ static int append(lua_State *L, int internal) {
     luaL_error(L, "an append to several streams is one table: expect stands in its parts");
   if (!handle->store) return error_push_closed(L, "store");
   lua_settop(L, 4);
-  int64_t now_us = ask_clock(L, handle);
+  int64_t now_us = clock_ask(L, handle);
   struct appending a = {.L = L, .s = take_room(L), .internal = internal};
   int room = lua_gettop(L), results = append_in_room(&a, handle, several, now_us);
   give_room_back(L, room);

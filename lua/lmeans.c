@@ -8,6 +8,14 @@ static int monotonic(lua_State *L) {
   return 1;
 }
 
+/* now(store) --> seconds since 1970, of the store's clock */
+static int now(lua_State *L) {
+  int64_t us = clock_ask(L, store_check(L, 1));
+  if (us == 0) us = system_clock_us();
+  lua_pushnumber(L, (lua_Number)us / MICROSECONDS);
+  return 1;
+}
+
 /* is_readonly(store) --> boolean */
 static int is_readonly(lua_State *L) {
   lua_pushboolean(L, store_check(L, 1)->readonly);
@@ -30,6 +38,7 @@ static int absolute(lua_State *L) {
 
 void means_push(lua_State *L) {
   static const luaL_Reg means[] = {{"monotonic", monotonic},
+                                   {"now", now},
                                    {"is_readonly", is_readonly},
                                    {"last_append", last_append},
                                    {"absolute", absolute},

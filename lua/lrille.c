@@ -132,5 +132,6 @@ int luaopen_rille(lua_State *L) {
   add_preloads(L);
   require(L, "rille.reducer");
   require(L, "rille.projection");
+  require(L, "rille.processor");
   return 1;
 }

@@ -100,6 +100,8 @@ INTERNAL int iterator_close(lua_State *L);
 INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
 INTERNAL int store_append(lua_State *L);            /* store:append */
+/* The option `clock`, in microseconds; 0 where there is none. Raises what it raises. */
+INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
 

@@ -63,6 +63,7 @@ build = {
         "lua/ljsonread.c",
         "lua/ljsonwrite.c",
         "lua/lkept.c",
+        "lua/lmeans.c",
         "lua/lmetatable.c",
         "lua/loptions.c",
         "lua/lorder.c",

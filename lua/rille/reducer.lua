@@ -58,6 +58,17 @@ local function lay_out(on)
   return types, handlers, on[WILDCARD] ~= nil
 end
 
+---What a script returned, checked and laid out.
+---@return table? definition { initial, key, types, handlers, every, name }
+---@return string? message
+function reducer.define(value, name)
+  local wrong = fault(value)
+  if wrong then return nil, ("%s: %s"):format(name, wrong) end
+  local types, handlers, every = lay_out(value.on)
+  return { name = name, initial = value.initial, key = value.key,
+           types = types, handlers = handlers, every = every }
+end
+
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.
 ---@return table? definition { initial, key, types, handlers, every, name }
 ---@return string? message
@@ -66,11 +77,7 @@ function reducer.load(name, read, params)
     read = read, params = params, rille = { null = rille.null, array = rille.array },
   })
   if not definition then return nil, message end
-  local wrong = fault(definition)
-  if wrong then return nil, ("%s: %s"):format(name, wrong) end
-  local types, handlers, every = lay_out(definition.on)
-  return { name = name, initial = definition.initial, key = definition.key,
-           types = types, handlers = handlers, every = every }
+  return reducer.define(definition, name)
 end
 
 ---A state of its own for a key: tables are copied, functions asked.
