@@ -17,6 +17,8 @@ local core = ...
 ---@class rille.effects
 local effects = {}
 
+local TRIES = 100 -- appends in vain, while the mark stays where it was
+
 ---What a rejected append says of what was emitted, not of the world.
 effects.CAUSED = { conflict = true, duplicate = true, invalid = true }
 
@@ -52,6 +54,32 @@ function effects.begin_anew(self)
   effects.new_group(self)
 end
 
+---Reads on in a fold that an append has found to be old. What another has written but not
+---flushed may be out of sight: then it is flushed here.
+function effects.look_again(self, fold)
+  local before = fold.version
+  fold:catch_up()
+  if fold.version > before then return end
+  effects.check(self.store:sync())
+  fold:catch_up()
+end
+
+---Another was first.
+local function yield_to_other(self, position)
+  local before = self.marked
+  effects.begin_anew(self)
+  if self.marked == before then -- out of sight, as above
+    effects.check(self.store:sync())
+    effects.begin_anew(self)
+  end
+  self.parking:catch_up()
+  self.delays:catch_up()
+  self.stuck = self.marked == before and (self.stuck or 0) + 1 or 0
+  if self.stuck < TRIES then return end
+  effects.raise(("the mark %q is moved all the time by others, but is still at %d, not %d")
+    :format(self.name, before, position), "busy")
+end
+
 ---Writes the parts and moves the mark to a position. False: another was first, and all
 ---begins anew; nil, message, code: the parts are refused, and nothing has changed.
 function effects.commit(self, parts, position)
@@ -66,9 +94,7 @@ function effects.commit(self, parts, position)
     return true
   end
   if code == "conflict" and detail.mark then
-    effects.begin_anew(self)
-    self.parking:catch_up()
-    self.delays:catch_up()
+    yield_to_other(self, position)
     return false
   end
   if effects.CAUSED[code] then return nil, message, code, detail end

@@ -260,7 +260,7 @@ end
 ---A traceback without what rille has below the script.
 local function tidy(traceback)
   if not traceback then return nil end
-  return (traceback:gsub("\n%s+rille%..*", ""):gsub("\n%s+%[C%]: in %?%s*$", ""))
+  return (traceback:gsub("\n%s+%[C%]: in [^\n]+\n%s+rille%.reaction:.*", ""))
 end
 
 ---How often handlers have caused each other, up to this event.

@@ -17,8 +17,9 @@ local raise = effects.raise
 
 ---Writes the reaction to a parked event, and that it is parked no more. nil, failure: it stays.
 local function write_retried(self, entry, parts)
-  parts[#parts + 1] = self.parking:unparked(entry.position)
-  local done, message, code, detail = core.append_internal(self.store, parts)
+  local all = table.move(parts, 1, #parts, 1, {})
+  all[#all + 1] = self.parking:unparked(entry.position)
+  local done, message, code, detail = core.append_internal(self.store, all)
   if done and done.duplicate then
     done, message, code, detail = core.append_internal(self.store, { self.parking:unparked(entry.position) })
   end
@@ -34,7 +35,7 @@ local function park_again(self, entry, failure)
   again.attempts = (entry.attempts or 0) + 1
   local done, message, code, detail = core.append_internal(self.store, { self.parking:parked(again) })
   if not done and code ~= "conflict" then raise(message, code, detail) end
-  self.parking:catch_up()
+  effects.look_again(self, self.parking)
 end
 
 ---The parts of the reaction to a parked event, or nil, failure. Its key may be unknown: then
@@ -60,7 +61,7 @@ local function retry_one(self, entry)
     if done ~= nil or code ~= "conflict" then break end
   end
   if done ~= nil then
-    self.parking:catch_up()
+    effects.look_again(self, self.parking)
     self.delays:catch_up()
     return done
   end

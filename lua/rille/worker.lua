@@ -130,8 +130,10 @@ local function park(self, event, key, failure)
   local parts = { self.parking:parked(worker.entry_of(self, event, key, failure)) }
   local done, message, code, detail = commit(self, parts, event.position)
   if done == nil and code ~= "conflict" then raise(message, code, detail) end
-  self.parking:catch_up()
-  return done or false -- a conflict: another has parked, or retried
+  if done == nil then effects.look_again(self, self.parking) -- another has parked, or retried
+  else self.parking:catch_up()
+  end
+  return done or false
 end
 
 ---Waits, longer each time, and gives up after `attempts`.
@@ -246,7 +248,7 @@ local function deliver(self, timer)
     done, message, code, detail = core.append_internal(self.store, parts)
   end
   if not done and code ~= "conflict" then raise(message, code, detail) end
-  self.delays:catch_up()
+  effects.look_again(self, self.delays)
 end
 
 local function is_up(till) return till and core.monotonic() >= till end
