@@ -25,8 +25,8 @@ end)
 
 ---A processor that makes of one type another.
 local function link(from, to, how)
-  files[from .. ".lua"] = ("return { on = { %s = function(e, ctx) ctx:emit('s', { type = '%s', data = e.data }%s) end } }")
-    :format(from, to, how or "")
+  files[from .. ".lua"] = ([[return { on = {
+    %s = function(e, ctx) ctx:emit('s', { type = '%s', data = e.data }%s) end } }]]):format(from, to, how or "")
   return assert(store:processor(from, from .. ".lua"))
 end
 

@@ -160,7 +160,8 @@ describe("a processor", function()
   end)
 
   it("gives the event's time, and chance that follows from the event", function()
-    local text = handler [[ctx:emit("answers", { type = "A", data = { ctx.time, ctx.random(1000), ctx:random(1000) } })]]
+    local text = handler [[local random = ctx.random
+      ctx:emit("answers", { type = "A", data = { ctx.time, random(1000), ctx:random(1000) } })]]
     ask(1)
     assert(store:append("asked", { type = "Asked", time = 1000 }))
     open(text):run()
@@ -415,9 +416,9 @@ describe("a delay", function()
   end)
 
   it("of many is delivered once by two that see it due", function()
-    local first, second = open(REMIND), nil
+    local first = open(REMIND)
     local other <close> = assert(rille.open(path, { load = load, clock = clock }))
-    second = open(REMIND, nil, other)
+    local second = open(REMIND, nil, other)
     for i = 1, 20 do ask(i) end
     first:run()
     second:run()

@@ -213,7 +213,7 @@ end
 
 ---@return boolean|string on  true: go on; false: begin anew from `seen`; "wait": not now
 local function handle(self, event)
-  local place, parts, failure = effects.place(event)
+  local place = effects.place(event)
   if is_waiting(self, place.position) then return "wait" end
   local wanted, key = worker.key(self, event)
   if wanted == nil then return fail(self, place, nil, key) end
@@ -222,7 +222,7 @@ local function handle(self, event)
     return true
   end
   if self.parking:holds(key) then return park(self, place, key, behind(self, key)) end
-  parts, failure = worker.react(self, event, key)
+  local parts, failure = worker.react(self, event, key)
   if not parts then return fail(self, place, key, failure) end
   if parts.alone or place.position <= (self.alone_until or 0) then
     return handle_alone(self, place, key, parts)
