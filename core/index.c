@@ -453,11 +453,13 @@ int index_walk_kept(struct index *x, index_each_kept each, void *context, rille_
   return walk_table(x, x->kept, &(struct walk){.kept = each, .context = context, .error = e});
 }
 
-uint64_t index_bytes(const struct index *x) {
+uint64_t index_bytes(struct index *x) {
   MDB_envinfo info;
   MDB_stat stat;
+  pthread_rwlock_rdlock(&x->map); /* the numbers stand in it */
   mdb_env_info(x->env, &info);
   mdb_env_stat(x->env, &stat);
+  pthread_rwlock_unlock(&x->map);
   return (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize;
 }
 

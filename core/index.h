@@ -99,7 +99,7 @@ INTERNAL int index_kept_next(struct index *index, rille_text after, rille_text p
 typedef int (*index_each_kept)(void *context, rille_text key, bool sound);
 INTERNAL int index_walk_kept(struct index *index, index_each_kept each, void *context,
                              rille_error *error);
-INTERNAL uint64_t index_bytes(const struct index *index);
+INTERNAL uint64_t index_bytes(struct index *index);
 /* How many processes have it open. */
 INTERNAL uint64_t index_readers(const struct index *index);
 /* Frees what processes have left there that died. */

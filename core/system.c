@@ -290,6 +290,25 @@ int system_identity(const char *path, struct system_identity *identity) {
   return 0;
 }
 
+#if defined(__APPLE__)
+#define st_mtim st_mtimespec
+#define st_ctim st_ctimespec
+#endif
+
+static int64_t nanoseconds(struct timespec t) { return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec; }
+
+int system_stamp(const char *path, struct system_stamp *stamp) {
+  struct stat s;
+  if (stat(path, &s) < 0) return errno;
+  *stamp = (struct system_stamp){.device = (uint64_t)s.st_dev,
+                                 .inode = (uint64_t)s.st_ino,
+                                 .bytes = (uint64_t)s.st_size,
+                                 .modified_ns = nanoseconds(s.st_mtim),
+                                 .changed_ns = nanoseconds(s.st_ctim),
+                                 .plain = S_ISREG(s.st_mode)};
+  return 0;
+}
+
 static bool is_file(int fd, struct system_identity identity) {
   struct stat s;
   return fstat(fd, &s) == 0 && (uint64_t)s.st_dev == identity.device &&

@@ -80,6 +80,14 @@ struct system_identity {
   uint64_t device, inode;
 };
 INTERNAL int system_identity(const char *path, struct system_identity *identity);
+/* What tells two states of a file apart; all numbers are 64 bits, so that no byte of it is
+** left to chance. */
+struct system_stamp {
+  uint64_t device, inode, bytes;
+  int64_t modified_ns, changed_ns; /* of its bytes; of anything, which nobody can set back */
+  uint64_t plain;                  /* 1: a file; 0: a folder, a pipe ... */
+};
+INTERNAL int system_stamp(const char *path, struct system_stamp *stamp);
 /* How often this process has the file open, whoever opened it. */
 INTERNAL unsigned system_count_open(struct system_identity identity);
 /* Whether the folder lies on a file system shared over a network. */

@@ -3,6 +3,7 @@
 ** The Lua half of rille (rille/ *.lua) is part of this library as text, so that a
 ** host needs no files on disk: each is in package.preload under its name. */
 #include "lrille.h"
+#include "lidentity.h"
 #include "ljson.h"
 #include "lkept.h"
 #include "lsandbox.h"
@@ -72,9 +73,12 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, fold_run);
   lua_setfield(L, -2, "fold_run");
+  lua_pushcfunction(L, project_run);
+  lua_setfield(L, -2, "project_run");
   lua_pushcfunction(L, append_internal);
   lua_setfield(L, -2, "append_internal");
   kept_open(L);
+  identity_push(L);
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
   means_push(L);

@@ -123,6 +123,7 @@ INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *
 INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */
+INTERNAL int project_run(lua_State *L);             /* the loop of projections */
 
 INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
 

@@ -19,7 +19,7 @@ return function(commands, open, params_of)
   local function succeed(value, message) return value ~= nil and value or screen.fail(message) end
 
   ---Runs to the head, slice by slice, and tells how far it is.
-  local function run(store, worker)
+  local function run(worker)
     local progress = screen.progress()
     repeat
       local left = succeed(worker:run { ms = SLICE_MS })
@@ -33,14 +33,14 @@ return function(commands, open, params_of)
   local function follow(store, worker)
     core.terminal.end_quietly()
     while true do
-      run(store, worker)
+      run(worker)
       succeed(store:wait(store:head() + 1, WAIT_S))
     end
   end
 
   local function work(store, worker, options)
     if options.follow then return follow(store, worker) end
-    run(store, worker)
+    run(worker)
     local mark = succeed(worker:mark())
     if options.json then screen.json { name = options.name, mark = mark }
     else screen.write(("%s: at position %d\n"):format(screen.visible(options.name), mark))

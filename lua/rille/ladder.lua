@@ -34,8 +34,9 @@ end
 ---The last rung at or below a position, and at or below a version of the stream.
 ---@return any state, integer position, integer version  | nil
 function ladder.nearest(store, scope, at, version)
-  local key, bytes, code = scope .. position_key(at + 1), nil, nil
+  local key = scope .. position_key(at + 1)
   while true do
+    local bytes, code
     key, bytes, code = core.kept_next(store, key, scope)
     if not key then
       if code then return nil, bytes, code end

@@ -10,7 +10,6 @@
 -- The states themselves, how they are kept and carried on, are in states.lua.
 
 local core = ...
-local rille = require "rille"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
 local script = require "rille.script"
@@ -103,10 +102,10 @@ function Projection:get(key, options)
   local name, message, code = key_of(self, key)
   if not name then return nil, message, code end
   if options.at then return self:past(key, options.at) end
-  local means, detail
+  local means
   means, message, code = how(self, options)
   if not means then return nil, message, code end
-  local state, position
+  local state, position, detail
   state, position, code, detail = self.states:get(name, means)
   if state == nil and code then return nil, position, code, detail end
   if state == nil then return nil end
@@ -160,9 +159,9 @@ function Projection:lag()
   if closed(self) then return nil, closed(self), "closed" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
-  local mark, detail
-  mark, message, code, detail = self.states:look()
-  if not mark then return nil, message, code, detail end
+  local mark
+  mark, message, code = self.states:look()
+  if not mark then return nil, message, code end
   return math.max(0, head - mark)
 end
 
@@ -173,9 +172,9 @@ function Projection:update(options)
   check_options(options, UPDATE, 2)
   if options.ms ~= nil and type(options.ms) ~= "number" then error("ms must be a number", 2) end
   if closed(self) then return nil, closed(self), "closed" end
-  local head, message, code, detail = self.store:head()
+  local head, message, code = self.store:head()
   if not head then return nil, message, code end
-  local done
+  local done, detail
   done, message, code, detail = self.states:advance { to = head, ms = options.ms }
   if done and not options.ms then done, message, code, detail = self.states:save() end
   if done == nil then return nil, message, code, detail end

@@ -58,20 +58,19 @@ local function lay_out(on)
   return types, handlers, on[WILDCARD] ~= nil
 end
 
----What a script returned, checked and laid out.
+---What a script's table means.
+---@param definition table what the script returned
 ---@return table? definition { initial, key, types, handlers, every, name }
 ---@return string? message
-function reducer.define(value, name)
-  local wrong = fault(value)
+function reducer.define(definition, name)
+  local wrong = fault(definition)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
-  local types, handlers, every = lay_out(value.on)
-  return { name = name, initial = value.initial, key = value.key,
+  local types, handlers, every = lay_out(definition.on)
+  return { name = name, initial = definition.initial, key = definition.key,
            types = types, handlers = handlers, every = every }
 end
 
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.
----@return table? definition { initial, key, types, handlers, every, name }
----@return string? message
 function reducer.load(name, read, params)
   local definition, message = sandbox.load(name, {
     read = read, params = params, rille = { null = rille.null, array = rille.array },

@@ -138,6 +138,7 @@ local function encode_dirty(self)
     bytes = bytes + #key + (state and #state or 0)
   end
   self.mean_bytes = #puts > 0 and bytes / #puts or self.mean_bytes
+  table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
   return puts
 end
 
@@ -153,7 +154,7 @@ local function write(self, more)
   local bytes = record(self)
   puts[#puts + 1] = { self.record_key, bytes }
   for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
-  local written = check(core.kept_write(self.store, puts, self.record_key, self.record))
+  local written = check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark))
   if not written then
     self.moved = true
     return false
@@ -187,12 +188,12 @@ end
 
 ---The forms of the script beyond those that are kept, the most outdated first.
 local function outdated(self)
-  local prefix, key, bytes = pack_name("V", self.name), nil, nil
-  local forms = {}
-  key = prefix
+  local prefix = pack_name("V", self.name)
+  local forms, key = {}, prefix
   while true do
-    key, bytes = core.kept_next(self.store, key, prefix)
-    if not key then break end
+    local bytes, code
+    key, bytes, code = core.kept_next(self.store, key, prefix)
+    if not check(key, bytes, code) then break end
     local slot, mark = unpack_record(bytes)
     if key ~= self.live_key then forms[#forms + 1] = { key = key, slot = slot, mark = mark } end
   end
@@ -200,13 +201,14 @@ local function outdated(self)
   return table.move(forms, FORMS_KEPT, #forms, 1, {})
 end
 
----The states have come to the log's end: from now on they are the projection's.
+---The states have come to the log's end: from now on they are the projection's. Returns
+---the key of a state that can't be kept.
 local function publish(self)
   local is_current = read(self, self.current_key) == self.identity
-  if self.live and is_current then return end
-  local more, before = { { self.current_key, self.identity } }, nil
+  if self.live and is_current then return nil end
+  local more = { { self.current_key, self.identity } }
   if not self.live then
-    before = read(self, self.live_key)
+    local before = read(self, self.live_key)
     more[#more + 1] = { self.build_key, false }
     more[#more + 1] = { self.live_key, record(self) }
     if before then more[#more + 1] = { "T" .. unpack_record(before), "" } end
@@ -216,7 +218,7 @@ local function publish(self)
     more[#more + 1] = { "T" .. form.slot, "" }
   end
   local written, bad = write(self, more)
-  if not written then return false, bad end
+  if not written then return bad end
   self.rebuilding, self.record_key, self.live = false, self.live_key, true
   sweep(self)
 end
@@ -281,7 +283,7 @@ local function save(self, at_end)
   if self.readonly or self.fault or self.moved then return end
   local done, bad = true, nil
   if next(self.dirty) or self.mark > self.kept_mark then done, bad = write(self) end
-  if done and at_end then done, bad = publish(self) end
+  if done and at_end then bad = publish(self) end
   if bad then name_culprit(self, bad, self.mark) end
 end
 
@@ -304,11 +306,14 @@ local function raise_fault(self)
 end
 
 ---Takes up a changed script. Its states begin elsewhere, with their own mark.
-local function refresh(self)
+local function refresh(self, ms)
   local watcher = self.watcher
   if not watcher then return end
-  watcher:refresh()
-  if watcher.identity == self.identity then return end
+  watcher:refresh(ms)
+  if watcher.identity == self.identity then
+    self.definition = watcher.definition
+    return
+  end
   self:use(watcher.definition, watcher.identity)
 end
 
@@ -329,7 +334,7 @@ end
 ---Applies the events up to a position (default: the head). Without `ms` all of them.
 ---@return boolean? done, string message, string code, table detail
 function State:advance(options)
-  refresh(self)
+  refresh(self, options and options.ms)
   local to = options and options.to or self.store:head()
   return guarded(self, advance, to, options and options.ms)
 end
@@ -401,11 +406,12 @@ end
 function State:following(after, changed)
   return guarded(self, function()
     local prefix = "S" .. (changed.slot or self.slot)
-    local key, bytes = after and prefix .. after or prefix, nil
+    local key = after and prefix .. after or prefix
     while true do
+      local bytes, code
       self.has_read = true
-      key, bytes = core.kept_next(self.store, key, prefix)
-      check(key, bytes, nil)
+      key, bytes, code = core.kept_next(self.store, key, prefix)
+      check(key, bytes, code)
       local name = key and key:sub(#prefix + 1)
       local first = changed:first(after)
       if first and (not name or first <= name) then

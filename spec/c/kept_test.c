@@ -181,7 +181,7 @@ static void what_it_follows_from_is_durable(void) {
 
 static int keep_many(rille_store *store, unsigned n, const char *value) {
   static rille_kept_put puts[MANY];
-  static char keys[MANY][8];
+  static char keys[MANY][12];
   for (unsigned i = 0; i < n; i++) {
     snprintf(keys[i], sizeof keys[i], "%05u", i);
     puts[i] = (rille_kept_put){.key = text(keys[i]), .value = text(value)};
@@ -246,15 +246,16 @@ static void each_of_two_processes_counts(void) {
 }
 
 static void *append_on(void *context) {
-  while (atomic_load(&shared->step) == 0) CHECK(put_one(context, "s") == 0);
+  while (atomic_load(&shared->step) == 0)
+    CHECK(put_one(context, "s") == 0 && stats_of(context).index_bytes > 0);
   return NULL;
 }
 
 /* A thread appends and another folds, while this one keeps bytes and the map grows. */
 static void threads_append_and_fold_beside_it(void) {
-  begin_test("threads");
+  CHECK(rille_store_close(begin_test("threads")) == 0);
   rille_options o = options_of(RILLE_SYNC_NEVER, true);
-  rille_store *store = open_with(path_of("threads-2"), &o);
+  rille_store *store = open_with(path, &o);
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, append_on, store) == 0);
   char value[600];
@@ -266,7 +267,7 @@ static void threads_append_and_fold_beside_it(void) {
   CHECK(pthread_join(thread, NULL) == 0);
   CHECK(holds(store, "00000", value));
   uint64_t n = rille_store_head(store);
-  check_reopened(store, path_of("threads-2"), n);
+  check_reopened(store, path, n);
 }
 
 /* ---- Kills ---- */

@@ -45,6 +45,8 @@ return {
   { name = "an item's own after is not heeded", file = "core/query.c",
     text = "if (r->position <= item->after || !has_type(item, r->type)) return false;",
     with = "if (!has_type(item, r->type)) return false;", contest = true },
+  { name = "what kept bytes follow from is not flushed before", file = "core/kept.c",
+    text = "int failed = log_flush(l, written.address, e);", with = "int failed = 0;", c = { "kept", "is durable" } },
   { name = "nobody is woken after a flush", file = "core/flush.c",
     text = "    end_turn(l);\n    control_wake(l->control);",
     with = "    end_turn(l);", c = { "sharing", "is woken" } },
