@@ -98,6 +98,19 @@ describe("poll", function()
     assert.same({ 1 }, data "C")
   end)
 
+  it("carries projections on, with what processors have emitted", function()
+    files["count.lua"] = "return { initial = 0, on = { B = function(n) return n + 1 end } }"
+    local p = assert(store:projection("count", "count.lua"))
+    link("A", "B")
+    for i = 1, 10 do put(i) end
+    assert.equal(0, (store:poll()))
+    assert.same({ 10, 20 }, { p:get(nil, { consistency = "weak" }) })
+    assert.equal(20, p:mark())
+    put(11)
+    repeat until store:poll(1) == 0
+    assert.same({ 11 }, { (p:get(nil, { consistency = "weak" })) })
+  end)
+
   it("names the first that fails, and runs the others", function()
     files["bad.lua"] = "return { on = { A = function() error 'no' end } }"
     assert(store:processor("bad", "bad.lua"))
