@@ -265,9 +265,10 @@ end
 
 -- Running -----------------------------------------------------------------------------------------
 
----Takes up a changed script, whose reactions go on where the mark is.
-function worker.refresh(self)
-  local _, message = self.watcher:refresh()
+---Takes up a changed script, whose reactions go on where the mark is. Where time is short
+---nobody waits for a file that is still being written.
+function worker.refresh(self, till)
+  local _, message = self.watcher:refresh(till and 0)
   self.fault = message or self.watcher.fault
   if self.definition == self.watcher.definition then return end
   self.definition, self.states, self.retrying = self.watcher.definition, nil, nil
@@ -317,7 +318,7 @@ end
 
 function worker.run(self, till)
   local waiting, at_rest
-  worker.refresh(self)
+  worker.refresh(self, till)
   look(self)
   self.clean = false
   repeat
