@@ -28,6 +28,9 @@ struct folding {
   uint64_t last_version; /* the last version that counts, of a stream */
   rille_event event;     /* the one being handled; position 0: none yet */
   uint64_t version;      /* of the last event that counted */
+  uint64_t position;     /* of the last event that was handled */
+  lua_Integer most, handled;
+  int done;              /* there is nothing left */
   int failed;
   rille_error error;
 };
@@ -114,8 +117,11 @@ static int fold_loop(lua_State *L) {
     if (item >= f->types && !f->every) continue;
     f->event = event;
     handle(L, f, item);
+    f->position = event.position;
+    if (f->most && ++f->handled == f->most) break;
   }
   f->failed = result < 0 ? result : 0;
+  f->done = !f->most || f->handled < f->most;
   f->event.position = 0;
   lua_pushvalue(L, AT_STATE);
   return 1;
@@ -159,10 +165,12 @@ static void read_types(lua_State *L, int spec, rille_query *q, size_t *types, in
   *types = n;
 }
 
-/* fold_run(store, { stream= or within=, before=, at=, last_version=, types={}, handlers={},
+/* fold_run(store, { stream= or within=, after=, before=, most=, at=, last_version=, types={}, handlers={},
 ** every=boolean, state=, fresh=function, key=, key_of=function })
-**   `stream` is read as readers of it see it, `within` whatever was truncated since
-**   -> state, version of the last event | nil, message, code, detail */
+**   `stream` is read as readers of it see it, `within` whatever was truncated since; after
+**   `most` events that were handled it stops
+**   -> state, version of the last event, position of the last that was handled, whether
+**   that was all | nil, message, code, detail */
 int fold_run(lua_State *L) {
   struct folding f = {.at = UINT64_MAX, .last_version = UINT64_MAX};
   rille_query q = {.size = sizeof q};
@@ -170,6 +178,8 @@ int fold_run(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   options_text(L, 2, "stream", &q.stream);
+  if (options_integer(L, 2, "after", &number)) q.after = (uint64_t)number;
+  options_integer(L, 2, "most", &f.most);
   if (options_integer(L, 2, "before", &number)) q.before = (uint64_t)number;
   if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
   if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
@@ -177,7 +187,10 @@ int fold_run(lua_State *L) {
   read_types(L, 2, &q, &f.types, f.every || q.stream.length);
   if (q.item_count == 0) { /* no handlers at all: nothing to read */
     lua_getfield(L, 2, "state");
-    return 1;
+    lua_pushinteger(L, 0);
+    lua_pushinteger(L, 0);
+    lua_pushboolean(L, 1);
+    return 4;
   }
   f.reader = iterator_push(L, 1, &q, &f.error);
   if (!f.reader) return error_push(L, &f.error);
@@ -201,7 +214,9 @@ int fold_run(lua_State *L) {
   int results = f.failed ? error_push(L, &f.error) : status ? push_failure(L, &f) : 1;
   if (results == 1) {
     lua_pushinteger(L, (lua_Integer)f.version);
-    results = 2;
+    lua_pushinteger(L, (lua_Integer)f.position);
+    lua_pushboolean(L, f.done);
+    results = 4;
   }
   lua_pushcfunction(L, iterator_close);
   lua_pushvalue(L, iterator);

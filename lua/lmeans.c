@@ -37,8 +37,11 @@ static int absolute(lua_State *L) {
 }
 
 void means_push(lua_State *L) {
-  static const luaL_Reg means[] = {{"monotonic", monotonic},     {"now", now},
-                                   {"is_readonly", is_readonly}, {"last_append", last_append},
-                                   {"absolute", absolute},       {NULL, NULL}};
+  static const luaL_Reg means[] = {{"monotonic", monotonic},
+                                   {"now", now},
+                                   {"is_readonly", is_readonly},
+                                   {"last_append", last_append},
+                                   {"absolute", absolute},
+                                   {NULL, NULL}};
   luaL_setfuncs(L, means, 0);
 }

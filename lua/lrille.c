@@ -22,6 +22,7 @@
 #endif
 
 EXPORTED int luaopen_rille(lua_State *L);
+EXPORTED int luaopen_rille_testkit(lua_State *L);
 
 /* ---- rille.encode, rille.decode ---- */
 
@@ -106,7 +107,7 @@ static void add_preloads(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* rille/reducer.lua adds store:fold. */
+/* rille/reducer.lua adds store:fold, rille/decider.lua store:decide. */
 static void require(lua_State *L, const char *name) {
   lua_getglobal(L, "require");
   lua_pushstring(L, name);
@@ -135,7 +136,20 @@ int luaopen_rille(lua_State *L) {
   lua_pop(L, 1);
   add_preloads(L);
   require(L, "rille.reducer");
+  require(L, "rille.decider");
   require(L, "rille.projection");
   require(L, "rille.processor");
+  require(L, "rille.deep");
+  return 1;
+}
+
+/* require "rille.testkit" in a program that has not required "rille" yet. */
+int luaopen_rille_testkit(lua_State *L) {
+  require(L, "rille");
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  lua_getfield(L, -1, "rille.testkit");
+  lua_pushliteral(L, "rille.testkit");
+  lua_call(L, 1, 1);
   return 1;
 }

@@ -192,14 +192,14 @@ local function unopened(message, detail)
       message = message } } }
 end
 
-local function verified(path)
+local function verified(path, deep)
   local store <close>, message, code, detail = rille.open(path, { readonly = true })
   if not store and code == "corrupt" then return unopened(message, detail) end
   if not store then screen.fail(message) end
   if code == "remark" then screen.say(message) end
   local progress = screen.progress()
   local result
-  result, message = store:verify { progress = function(done, all)
+  result, message = store:verify { deep = deep or nil, progress = function(done, all)
     progress.show(function()
       return ("%d %% of %s"):format(100 * done // all, screen.bytes(all))
     end)
@@ -223,7 +223,7 @@ local function verified_text(result)
 end
 
 function commands.verify(options)
-  local result = verified(options.store)
+  local result = verified(options.store, options.deep)
   if #result.problems == 0 then rille.array(result.problems) end
   if options.json then screen.json(result) else verified_text(result) end
   return result.ok and 0 or 1

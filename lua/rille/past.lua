@@ -76,8 +76,9 @@ local function types_of(definition)
 end
 
 ---Each event that touched a key, with the state before and after it.
+---@param anew? fun(): table gives the definition of a fresh load: one for each event
 ---@return fun(): table?, any, any  event, before, after
-function past.why(store, definition, key)
+function past.why(store, definition, key, anew)
   local replay = past.replay(store, definition, key)
   local stream = definition.key == "stream" and key or nil
   local events = store:all { stream = stream, types = types_of(definition) }
@@ -87,6 +88,7 @@ function past.why(store, definition, key)
       if not event then return nil end
       local before = replay:get(key)
       replay.mark, replay.dirty = event.position - 1, {}
+      if anew then replay.definition, replay.states[key] = anew(), before end
       replay:to(event.position)
       if next(replay.dirty) then return event, before, replay:get(key) end
     end

@@ -6,7 +6,9 @@
 
 local core = ...
 local rille = require "rille"
+local ladder = require "rille.ladder"
 local sandbox = require "rille.sandbox"
+local script = require "rille.script"
 
 ---@class rille.reducer
 local reducer = {}
@@ -71,12 +73,14 @@ function reducer.define(definition, name)
 end
 
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.
+---@return table? definition, string? message, { name: string, text: string }[] files
 function reducer.load(name, read, params)
-  local definition, message = sandbox.load(name, {
+  local definition, message, files = sandbox.load(name, {
     read = read, params = params, rille = { null = rille.null, array = rille.array },
   })
   if not definition then return nil, message end
-  return reducer.define(definition, name)
+  definition, message = reducer.define(definition, name)
+  return definition, message, files
 end
 
 ---A state of its own for a key: tables are copied, functions asked.
@@ -206,6 +210,48 @@ local function state_fault(state)
   return place and place .. " is a table that stands elsewhere, too: a state is a tree"
 end
 
+-- store:fold -----------------------------------------------------------------------------
+
+---Whether a stream was truncated, so that what it reads is not all of its past.
+local function is_cut(store, stream)
+  local first = store:read(stream, { limit = 1 })()
+  return not first or first.version > 1
+end
+
+---The ladder to begin and to leave rungs on, if there is one for such a pass.
+local function ladder_of(store, pass, options, files)
+  if pass.stream and is_cut(store, pass.stream) then return nil end
+  local params = options.params ~= nil and rille.encode(options.params) or nil
+  local identity = script.identity(files, params)
+  return ladder.scope(identity, pass.stream or pass.within, options.key and tostring(options.key))
+end
+
+---Begins at the nearest rung.
+local function begin(store, pass, scope)
+  local state, position, version = ladder.nearest(store, scope, pass.at, pass.last_version)
+  if state == nil then return nil end
+  pass.state, pass.after = state, pass.stream and version or position
+  return version
+end
+
+---Runs a pass from rung to rung. The version is that of the last event, if one was read.
+local function climb(store, pass, scope)
+  local reached = scope and begin(store, pass, scope) or 0
+  local steps = scope and ladder.climb(store, scope)
+  while true do
+    pass.most = steps and steps.spacing
+    local state, version, position, done = core.fold_run(store, pass)
+    if type(position) == "string" then return nil, version, position, done end -- a failure
+    reached = version > 0 and version or reached
+    if not done then steps:leave(position, version, state) end
+    if done then
+      if steps then steps:save() end
+      return state, reached
+    end
+    pass.state, pass.after = state, pass.stream and version or position
+  end
+end
+
 ---@param store rille.store
 ---@param name string the script
 ---@param options? { stream: string, key: string|integer, at: integer, version: integer, params: table }
@@ -216,8 +262,8 @@ function reducer.fold(store, name, options)
   check_options(options)
   local head, message, code = store:head()
   if not head then return fail(message, code) end
-  local definition
-  definition, message = reducer.load(name, core.loader(store), options.params)
+  local definition, files
+  definition, message, files = reducer.load(name, core.loader(store), options.params)
   if not definition then return fail(message) end
   local pass
   pass, message = plan(definition, options)
@@ -229,7 +275,7 @@ function reducer.fold(store, name, options)
   if state == nil then return fail(make) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
   pass.state, pass.fresh = state, make
-  local result, version, failure, detail = core.fold_run(store, pass)
+  local result, version, failure, detail = climb(store, pass, ladder_of(store, pass, options, files))
   if failure then return nil, version, failure, detail end
   local refusal = state_fault(result)
   if refusal then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end

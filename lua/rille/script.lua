@@ -116,6 +116,11 @@ local function nameless(files)
   return list
 end
 
+---The identity of a script.
+---@param files { name: string, text: string }[] as they were read, the script first
+---@param params string? its parameters, encoded
+function script.identity(files, params) return core.script_identity(nameless(files), params) end
+
 ---One attempt to load the script anew. It changes nothing of the watcher.
 ---@return { seen: table, unsettled: string?, definition: any, identity: string?, fault: string? }
 local function try(watcher, patience)
@@ -131,7 +136,7 @@ local function try(watcher, patience)
   if attempt.definition == nil then
     attempt.fault = message or watcher.name .. ": it defines nothing"
   else
-    attempt.identity = core.script_identity(nameless(files), watcher.params)
+    attempt.identity = script.identity(files, watcher.params)
   end
   return attempt
 end

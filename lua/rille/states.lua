@@ -495,6 +495,23 @@ function states.first_state(definition)
   return function() return (rille.decode(bytes)) end
 end
 
+---The states of a projection as they are kept.
+---@return { identity: string, mark: integer, each: fun(): string?, string? }?  each: key, bytes
+function states.recorded(store, name)
+  local identity = check(core.kept_get(store, pack_name("C", name)))
+  local bytes = identity and check(core.kept_get(store, pack_name("V", name) .. identity))
+  if not bytes then return nil end
+  local slot, mark = unpack_record(bytes)
+  local prefix = "S" .. slot
+  local key = prefix
+  return { identity = identity, mark = mark, each = function()
+    local state, code
+    key, state, code = core.kept_next(store, key, prefix)
+    check(key, state, code)
+    if key then return key:sub(#prefix + 1), state end
+  end }
+end
+
 ---@param name string of the projection
 ---@param watcher table of rille.script, or { definition =, identity = } that never changes
 ---@param options? { cache: integer?, save_events: integer? }

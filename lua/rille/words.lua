@@ -208,7 +208,9 @@ words.list = {
       .. "when. appends, flushes and folds count from when the first process opened it." },
   { name = "verify", summary = "check every byte",
     description = "Reads every byte of the log and the index and names each invariant that does "
-      .. "not hold. Exit status 1 where one does not." },
+      .. "not hold. Exit status 1 where one does not.",
+    options = { { name = "--deep", args = 0, description = "also compute the states of all projections "
+      .. "once more, and compare them" } } },
   { name = "rebuild", summary = "make the index anew",
     description = "Makes the index anew from the log. No other process may have the store open." },
   { name = "backup", summary = "copy the store",

@@ -1,0 +1,105 @@
+-- deep.lua: store:verify{ deep = true }: are the kept states what the log makes of them?
+--
+-- Each projection is computed once more, in memory, up to its kept mark, and every state is
+-- compared, byte by byte. Where one differs, the script is run twice, side by side, over the
+-- events of that key, once in one piece, once in a fresh load for each event: an event after
+-- which the two differ shows that the script keeps something outside the state. Where they
+-- agree, the kept state was made by something else than the script.
+
+local core = ...
+local rille = require "rille"
+local past = require "rille.past"
+local reducer = require "rille.reducer"
+local registry = require "rille.registry"
+local script = require "rille.script"
+local states = require "rille.states"
+
+local deep = {}
+
+local function problem(position, message, ...)
+  return { invariant = "state", address = 0, position = position, message = message:format(...) }
+end
+
+local function load(store, entry)
+  return script.open(store, entry.path or entry.script, { params = entry.params, define = reducer.define })
+end
+
+---The first event after which two runs of the script have not the same state of a key.
+local function first_difference(store, entry, key)
+  local function anew() return assert(load(store, entry)).definition end
+  local whole, pieces = past.why(store, anew(), key), past.why(store, anew(), key, anew)
+  while true do
+    local event, _, a = whole()
+    local _, _, b = pieces()
+    if not event then return nil end
+    if rille.encode(a) ~= rille.encode(b) then return event end
+  end
+end
+
+local function explain(store, name, entry, key, mark)
+  local event = first_difference(store, entry, key)
+  if event then
+    return problem(event.position, "projection %q, key %q: what the event at position %d (%s in stream %s) makes "
+      .. "of the state depends on more than the state: %s keeps something outside it", name, key,
+      event.position, event.type, event.stream, entry.script)
+  end
+  return problem(mark, "projection %q, key %q: the kept state is not what the events up to position %d make of it: "
+    .. "rebuild the projection", name, key, mark)
+end
+
+---Compares all states of one projection. Returns its first problem.
+local function compare(store, name, entry, kept, definition)
+  local replay = past.replay(store, definition)
+  replay:to(kept.mark)
+  local seen = {}
+  for key, bytes in kept.each do
+    seen[key] = true
+    local state = replay:get(key)
+    if state == nil or rille.encode(state) ~= bytes then return explain(store, name, entry, key, kept.mark) end
+  end
+  for _, key in ipairs(replay:touched()) do
+    if not seen[key] and replay:get(key) ~= nil then return explain(store, name, entry, key, kept.mark) end
+  end
+end
+
+local function check_one(store, name, entry)
+  local kept = states.recorded(store, name)
+  if not kept then return nil end
+  local watcher, message = load(store, entry)
+  if not watcher then return problem(0, "projection %q can't be computed again: %s", name, message) end
+  if watcher.identity ~= kept.identity then return nil end -- an edited script: they are being made anew
+  local ok, found = pcall(compare, store, name, entry, kept, watcher.definition)
+  if ok then return found end
+  return problem(0, "projection %q can't be computed again: %s", name, tostring(type(found) == "table" and found.message or found))
+end
+
+---@return table[] problems as store:verify has them
+function deep.problems(store)
+  local list = {}
+  for kind, name, entry in registry.each(store) do
+    list[#list + 1] = kind == "projection" and check_one(store, name, entry) or nil
+  end
+  return list
+end
+
+local verify = core.methods.verify
+
+---store:verify, with `deep` besides what C does.
+function core.methods.verify(store, options)
+  if type(options) ~= "table" or options.deep == nil then return verify(store, options) end
+  if type(options.deep) ~= "boolean" then error("deep must be a boolean", 2) end
+  local plain = {}
+  for name, value in pairs(options) do
+    if name ~= "deep" then plain[name] = value end
+  end
+  local result, message, code, detail = verify(store, plain)
+  if not result then return nil, message, code, detail end
+  if not options.deep then return result end
+  for _, found in ipairs(deep.problems(store)) do
+    result.problems[#result.problems + 1] = found
+    result.ok = false
+  end
+  return result
+end
+
+return deep
