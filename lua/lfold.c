@@ -30,7 +30,7 @@ struct folding {
   uint64_t version;      /* of the last event that counted */
   uint64_t position;     /* of the last event that was handled */
   lua_Integer most, handled;
-  int done;              /* there is nothing left */
+  int done; /* there is nothing left */
   int failed;
   rille_error error;
 };

@@ -70,7 +70,8 @@ local function check_one(store, name, entry)
   if watcher.identity ~= kept.identity then return nil end -- an edited script: they are being made anew
   local ok, found = pcall(compare, store, name, entry, kept, watcher.definition)
   if ok then return found end
-  return problem(0, "projection %q can't be computed again: %s", name, tostring(type(found) == "table" and found.message or found))
+  local why = type(found) == "table" and found.message or tostring(found)
+  return problem(0, "projection %q can't be computed again: %s", name, why)
 end
 
 ---@return table[] problems as store:verify has them

@@ -73,7 +73,7 @@ local function step(store, script, before, position)
     handlers = handlers_of(definition), state = unpack_state(start), fresh = fresh,
     key = key, key_of = only_at(position, definition, key),
   })
-  if state == nil and code then return nil, failure end
+  if state == nil and type(code) == "string" then return nil, failure end
   return pack(state)
 end
 
