@@ -138,6 +138,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.reducer");
   require(L, "rille.decider");
   require(L, "rille.projection");
+  require(L, "rille.processor");
   require(L, "rille.deep");
   return 1;
 }

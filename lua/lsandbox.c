@@ -317,6 +317,32 @@ static int means_run(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* The message handler of `traced`: { message, traceback }. */
+static int traced_message(lua_State *L) {
+  sandbox_message(L);
+  lua_createtable(L, 2, 0);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, 1);
+  luaL_traceback(L, L, NULL, 1);
+  lua_rawseti(L, -2, 2);
+  return 1;
+}
+
+/* traced(f, ...) --> true, results of a script's function | false, message, traceback */
+static int means_traced(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushcfunction(L, traced_message);
+  lua_insert(L, 1);
+  int status = call_switched(L, true, 1);
+  lua_pushboolean(L, status == LUA_OK);
+  lua_replace(L, 1);
+  if (status == LUA_OK || !lua_istable(L, 2)) return lua_gettop(L);
+  lua_rawgeti(L, 2, 2);
+  lua_rawgeti(L, 2, 1);
+  lua_replace(L, 2);
+  return 3;
+}
+
 /* host(f, ...) --> results of a function of the host's, called by a script. */
 static int means_host(lua_State *L) {
   luaL_checkany(L, 1);
@@ -340,6 +366,7 @@ static const luaL_Reg MEANS[] = {{"metatables", means_metatables},
                                  {"metatable", means_metatable},
                                  {"view", means_view},
                                  {"run", means_run},
+                                 {"traced", means_traced},
                                  {"host", means_host},
                                  {"seed", means_seed},
                                  {NULL, NULL}};

@@ -10,6 +10,7 @@
 -- The states themselves, how they are kept and carried on, are in states.lua.
 
 local core = ...
+local poll = require "rille.poll"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
 local script = require "rille.script"
@@ -197,6 +198,7 @@ function Projection:close()
   local kept = self.states
   if not kept then return true end
   self.states = nil
+  poll.forget(self.store, self)
   if tostring(self.store):find "closed" then return true end
   local saved, message, code, detail = kept:save()
   if saved == nil then return nil, message, code, detail end
@@ -231,8 +233,10 @@ function projection.open(store, name, file, options)
   local entered
   entered, message, code = registry.enter(store, "projection", name, file, options.params)
   if not entered then return nil, message, code end
-  return setmetatable({ store = store, name = name, script = file, params = options.params,
+  local self = setmetatable({ store = store, name = name, script = file, params = options.params,
     states = states.open(store, name, watcher, { cache = options.cache }) }, Projection)
+  poll.register(store, self)
+  return self
 end
 
 core.methods.projection = projection.open

@@ -1,0 +1,301 @@
+-- reaction.lua: a processor's script: what it must look like, and one reaction of it.
+--
+-- A reaction is a function of an event and a state to a list of emitted events. Nothing is
+-- written here: all that a handler emits is looked at and copied when it emits it, so that
+-- what can't be written is refused at the script's line.
+
+local rille = require "rille"
+local options = require "rille.options"
+local reducer = require "rille.reducer"
+local sandbox = require "rille.sandbox"
+
+---@class rille.reaction
+local reaction = {}
+
+local EMITS_MOST = 10000 -- events of one reaction
+local NAME_BYTES = 255   -- of streams and types
+local ATTEMPTS = 5       -- where the script doesn't say
+local WILDCARD = "*"
+local FIELDS = { from = true, key = true, state = true, on = true, on_error = true, attempts = true }
+local ON_ERROR = { retry = true, skip = true, park = true, stop = true }
+local EVENT = { type = true, data = true, tags = true, meta = true, id = true, time = true,
+                position = true, version = true, stream = true }
+local EMIT = { expect = true, delay = true }
+local EXPECT = { none = true, exists = true, any = true }
+
+-- What the script must return ---------------------------------------------------------------
+
+local function fault_of_handlers(on)
+  if type(on) ~= "table" then return "a processor needs on = { Type = function(event, ctx) }" end
+  for name, handler in pairs(on) do
+    if type(name) ~= "string" then return "on has a key that is no type's name: " .. tostring(name) end
+    if name:find "^%$" then return ("on.%s: types that begin with \"$\" are rille's own"):format(name) end
+    if type(handler) ~= "function" then return ("on.%s must be a function, not %s"):format(name, type(handler)) end
+  end
+end
+
+---What is wrong with a script's table, or nil.
+local function fault(value)
+  for field in pairs(value) do
+    if not FIELDS[field] then return options.unknown("field of a processor", field, FIELDS) end
+  end
+  local wrong = fault_of_handlers(value.on)
+  if wrong then return wrong end
+  local key, on_error, attempts = value.key, value.on_error, value.attempts
+  if key ~= nil and key ~= "stream" and type(key) ~= "function" then
+    return 'key must be "stream" or a function, not ' .. type(key)
+  end
+  if on_error ~= nil and not ON_ERROR[on_error] then
+    return options.unknown("word for on_error", on_error, ON_ERROR)
+  end
+  if attempts ~= nil and (math.type(attempts) ~= "integer" or attempts < 1) then
+    return "attempts must be an integer of at least 1"
+  end
+  if value.from ~= nil and type(value.from) ~= "table" then
+    return "from must be an item of a query or a list of them, not " .. type(value.from)
+  end
+end
+
+---The types that have a handler, in order; nil: all.
+local function types_of(on)
+  if on[WILDCARD] then return nil end
+  local types = {}
+  for name in pairs(on) do types[#types + 1] = name end
+  table.sort(types)
+  return types
+end
+
+---The types that an item of `from` names and that have a handler; nil: all.
+local function narrowed(named, types, on)
+  if named == nil then return types end
+  if type(named) == "string" then named = { named } end
+  if types == nil then return named end
+  local both = {}
+  for _, name in ipairs(named) do
+    if on[name] then both[#both + 1] = name end
+  end
+  return both
+end
+
+---The query that finds the events, without bounds; nil: there is nothing to find.
+local function query_of(from, on)
+  local types, query = types_of(on), {}
+  local list = from == nil and { {} } or #from > 0 and from or { from }
+  for _, item in ipairs(list) do
+    if type(item) ~= "table" then return nil, "an item of from must be a table, not " .. type(item) end
+    local copy = {}
+    for field, value in pairs(item) do copy[field] = value end
+    copy.types = narrowed(item.types, types, on)
+    if next(copy) == nil then return {} end
+    if not copy.types or #copy.types > 0 then query[#query + 1] = copy end
+  end
+  return #query > 0 and query or nil
+end
+
+---The reducer of its state, which has the processor's key.
+local function define_state(value, name)
+  local state = value.state
+  if state == nil then return false end
+  if type(state) ~= "table" then
+    return nil, ("%s: state must be a reducer { initial =, on = }, not %s"):format(name, type(state))
+  end
+  if state.key ~= nil then return nil, name .. ": state has no key of its own: it is the processor's" end
+  local copy = { key = value.key }
+  for field, part in pairs(state) do copy[field] = part end
+  return reducer.define(copy, name .. ": state")
+end
+
+---What a script returned, checked and laid out.
+---@return table? definition, string message
+function reaction.define(value, name)
+  local wrong = fault(value)
+  if wrong then return nil, ("%s: %s"):format(name, wrong) end
+  local state, message = define_state(value, name)
+  if state == nil then return nil, message end
+  local on = {}
+  for type_name, handler in pairs(value.on) do on[type_name] = handler end
+  local query
+  query, wrong = query_of(value.from, on)
+  if wrong then return nil, ("%s: %s"):format(name, wrong) end
+  return { name = name, key = value.key, on = on, state = state, query = query,
+           on_error = value.on_error or "stop", attempts = value.attempts or ATTEMPTS }
+end
+
+---The key of an event: a string, or nil where the processor has no key.
+---@return boolean wanted, string? key  or nil, message
+function reaction.key(definition, event)
+  local key = definition.key
+  if key == nil then return true end
+  if key == "stream" then return true, event.stream end
+  sandbox.seed(event.position)
+  local ok, value, traceback = sandbox.traced(key, event)
+  if not ok then return nil, value, traceback end
+  if value == nil then return false end
+  if type(value) == "string" or math.type(value) == "integer" then return true, tostring(value) end
+  return nil, ("%s: key returned a %s: a processor's key is a string or an integer, or nil to skip the event")
+    :format(definition.name, type(value))
+end
+
+-- What it emits ----------------------------------------------------------------------------
+
+local function refuse(message, ...) error(message:format(...), 0) end
+
+local function check_name(name, what)
+  if type(name) ~= "string" then refuse("emit: the %s must be a string, not %s", what, type(name)) end
+  if #name == 0 or #name > NAME_BYTES then
+    refuse("emit: the %s has %d bytes: it needs 1 to %d", what, #name, NAME_BYTES)
+  end
+  if name:find "^%$" then
+    refuse("emit: the %s begins with \"$\": such names are rille's own", what)
+  end
+end
+
+local function check_fields(given, known, what)
+  for name in pairs(given) do
+    if not known[name] then refuse("emit: %s", options.unknown(what, name, known)) end
+  end
+end
+
+local function check_tags(tags)
+  if tags == nil then return end
+  local ok = type(tags) == "table"
+  for _, tag in ipairs(ok and tags or {}) do ok = ok and type(tag) == "string" and #tag > 0 and #tag <= NAME_BYTES end
+  if not ok then refuse "emit: tags must be a list of strings of 1 to 255 bytes" end
+end
+
+local function check_event(event)
+  if type(event) ~= "table" then refuse("emit takes an event, a table, not a %s", type(event)) end
+  check_fields(event, EVENT, "field of an event")
+  check_name(event.type, "type")
+  check_tags(event.tags)
+  local id, time, meta = event.id, event.time, event.meta
+  if id ~= nil and (type(id) ~= "string" or #id == 0 or #id > NAME_BYTES) then
+    refuse "emit: id must be a string of 1 to 255 bytes"
+  end
+  if time ~= nil and (type(time) ~= "number" or not (time > 0 and time < 9e12)) then
+    refuse "emit: time must be a number of seconds since 1970"
+  end
+  if meta ~= nil and (type(meta) ~= "table" or #meta > 0) then
+    refuse "emit: meta must be a map: what caused the event is kept in it"
+  end
+end
+
+local function check_how(how, event)
+  if type(how) ~= "table" then refuse("emit: options must be a table, not %s", type(how)) end
+  check_fields(how, EMIT, "option")
+  local expect, delay = how.expect, how.delay
+  if expect ~= nil and not EXPECT[expect] and (math.type(expect) ~= "integer" or expect < 0) then
+    refuse "emit: expect must be a version, \"none\", \"exists\" or \"any\""
+  end
+  if delay == nil then return end
+  if type(delay) ~= "number" or not (delay >= 0 and delay < 9e12) then
+    refuse "emit: delay must be a number of seconds that is not negative"
+  end
+  if expect ~= nil then refuse "emit: a delayed event can't expect a version: look at it when it comes" end
+  if event.id ~= nil then refuse "emit: a delayed event can't have an id: it is delivered once anyway" end
+end
+
+---The emitted event as it will be written, or an error.
+local function add(run, stream, event, how)
+  if run.over then refuse "emit: the reaction is over" end
+  check_name(stream, "stream")
+  check_event(event)
+  check_how(how, event)
+  if #run.emits >= EMITS_MOST then refuse("emit: one reaction emits at most %d events", EMITS_MOST) end
+  local bytes, message = rille.encode { type = event.type, data = event.data, tags = event.tags,
+    meta = event.meta, id = event.id, time = event.time }
+  if not bytes then refuse("emit: %s", (message:gsub("^value", "event"))) end
+  run.emits[#run.emits + 1] = { stream = stream, event = rille.decode(bytes), expect = how.expect,
+                                delay = how.delay }
+end
+
+---ctx:emit of one reaction. Errors name the script's line.
+local function emitter(run)
+  return function(ctx, stream, event, how)
+    if type(ctx) ~= "table" then error("emit is a method: ctx:emit(stream, event)", 2) end
+    local ok, message = pcall(sandbox.host, add, run, stream, event, how or {})
+    if not ok then error(message, 2) end
+  end
+end
+
+-- What the host provides -------------------------------------------------------------------
+
+---Values cross as copies, so that neither side holds a table of the other's.
+local function copies(what, ...)
+  local values = table.pack(...)
+  for i = 1, values.n do
+    local kind = type(values[i])
+    if kind ~= "nil" and kind ~= "boolean" and kind ~= "number" and kind ~= "string" then
+      local bytes, message = rille.encode(values[i])
+      if not bytes then refuse("%s %d can't be passed: %s", what, i, message) end
+      values[i] = rille.decode(bytes)
+    end
+  end
+  return table.unpack(values, 1, values.n)
+end
+
+local function cross(name, f, ...)
+  return copies(("host.%s: result"):format(name), f(copies(("host.%s: argument"):format(name), ...)))
+end
+
+local function wrapped(name, f)
+  return function(...)
+    local results = table.pack(pcall(sandbox.host, cross, name, f, ...))
+    if not results[1] then error(results[2], 2) end
+    return table.unpack(results, 2, results.n)
+  end
+end
+
+---What `ctx.host` is made of: functions are wrapped, everything else is copied.
+function reaction.host(provide)
+  local host = {}
+  for name, value in pairs(provide) do
+    host[name] = type(value) == "function" and wrapped(name, value) or copies("provide." .. name, value)
+  end
+  return host
+end
+
+-- One reaction -------------------------------------------------------------------------------
+
+---A traceback without what rille has below the script.
+local function tidy(traceback)
+  if not traceback then return nil end
+  return (traceback:gsub("\n%s+%[C%]: in [^\n]+\n%s+rille%.reaction:.*", ""))
+end
+
+---How often handlers have caused each other, up to this event.
+local function depth_of(event)
+  local cause = type(event.meta) == "table" and event.meta["$cause"]
+  local depth = type(cause) == "table" and cause.depth
+  return math.type(depth) == "integer" and depth or 0
+end
+
+local function context(run, event, key, state, host)
+  local own = {}
+  for name, value in pairs(host) do own[name] = value end
+  return {
+    state = state, key = key, time = event.time, host = own, emit = emitter(run),
+    random = function(...)
+      if type((...)) == "table" then return sandbox.random(select(2, ...)) end
+      return sandbox.random(...)
+    end,
+  }
+end
+
+---Lets the script react.
+---@return table? emits { stream, event, expect, delay }..., with depth
+---@return string? message, string? traceback
+function reaction.react(definition, event, key, state, host)
+  local handler = definition.on[event.type] or definition.on[WILDCARD]
+  local run, depth = { emits = {} }, depth_of(event)
+  if not handler then return { depth = depth } end
+  sandbox.seed(event.position)
+  local ctx = context(run, event, key, state, host)
+  local ok, message, traceback = sandbox.traced(handler, event, ctx)
+  run.over = true
+  if not ok then return nil, message, tidy(traceback) end
+  run.emits.depth = depth
+  return run.emits
+end
+
+return reaction
