@@ -63,8 +63,39 @@ void event_push(lua_State *L, const rille_event *event) {
 
 /* ---- The view ---- */
 
+/* Fields of an event, data first. A name is known by where its bytes are: short strings are
+** one object in a lua_State, and the names of the fields are upvalues of view_index. */
+enum event_field {
+  F_DATA,
+  F_STREAM,
+  F_POSITION,
+  F_TYPE,
+  F_VERSION,
+  F_TIME,
+  F_TAGS,
+  F_META,
+  F_ID,
+  FIELDS
+};
+
+static const char *const field_names[FIELDS] = {
+    [F_DATA] = "data", [F_STREAM] = "stream",   [F_POSITION] = "position",
+    [F_TYPE] = "type", [F_VERSION] = "version", [F_TIME] = "time",
+    [F_TAGS] = "tags", [F_META] = "meta",       [F_ID] = "id"};
+
+struct event_names {
+  const char *bytes[FIELDS];
+};
+
+#define UPVALUE_METATABLE lua_upvalueindex(1)
+#define UPVALUE_NAMES lua_upvalueindex(2)
+
+/* The view at 1, whatever else a script may call this with. */
 static struct event_view *check_view(lua_State *L) {
-  struct event_view *v = luaL_checkudata(L, 1, EVENT_HANDLE);
+  struct event_view *v = lua_touserdata(L, 1);
+  if (!v || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, UPVALUE_METATABLE))
+    luaL_typeerror(L, 1, EVENT_HANDLE);
+  lua_pop(L, 1);
   if (!v->event) luaL_error(L, "the event is valid only during the call it was passed to");
   return v;
 }
@@ -81,22 +112,40 @@ static void view_data(lua_State *L, struct event_view *v) {
   v->decoded = 1;
 }
 
+static enum event_field find_field(lua_State *L) {
+  const struct event_names *names = lua_touserdata(L, UPVALUE_NAMES);
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  int field = 0;
+  while (field < FIELDS && names->bytes[field] != key) field++;
+  return (enum event_field)field;
+}
+
 static int view_index(lua_State *L) {
   struct event_view *v = check_view(L);
   const rille_event *e = v->event;
-  size_t n;
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &n) : "";
-  if (strcmp(key, "data") == 0) view_data(L, v);
-  else if (strcmp(key, "type") == 0) push_text(L, e->type);
-  else if (strcmp(key, "stream") == 0) push_text(L, e->stream);
-  else if (strcmp(key, "position") == 0) lua_pushinteger(L, (lua_Integer)e->position);
-  else if (strcmp(key, "version") == 0) lua_pushinteger(L, (lua_Integer)e->version);
-  else if (strcmp(key, "time") == 0) push_time(L, e);
-  else if (strcmp(key, "tags") == 0) push_tags(L, e);
-  else if (strcmp(key, "meta") == 0) push_value(L, e->meta, e, "meta");
-  else if (strcmp(key, "id") == 0) push_id(L, e);
-  else return luaL_error(L, "an event has no field '%s'", luaL_tolstring(L, 2, NULL));
-  return 1;
+  switch (find_field(L)) {
+    case F_DATA: view_data(L, v); return 1;
+    case F_TYPE: push_text(L, e->type); return 1;
+    case F_STREAM: push_text(L, e->stream); return 1;
+    case F_POSITION: lua_pushinteger(L, (lua_Integer)e->position); return 1;
+    case F_VERSION: lua_pushinteger(L, (lua_Integer)e->version); return 1;
+    case F_TIME: push_time(L, e); return 1;
+    case F_TAGS: push_tags(L, e); return 1;
+    case F_META: push_value(L, e->meta, e, "meta"); return 1;
+    case F_ID: push_id(L, e); return 1;
+    default: return luaL_error(L, "an event has no field '%s'", luaL_tolstring(L, 2, NULL));
+  }
+}
+
+/* Pushes view_index, with the metatable on top of the stack. */
+static void push_view_index(lua_State *L) {
+  lua_pushvalue(L, -1);
+  struct event_names *names = lua_newuserdatauv(L, sizeof *names, FIELDS);
+  for (int i = 0; i < FIELDS; i++) {
+    names->bytes[i] = lua_pushstring(L, field_names[i]);
+    lua_setiuservalue(L, -2, i + 1); /* so that it stays where it is */
+  }
+  lua_pushcclosure(L, view_index, 2);
 }
 
 static int view_newindex(lua_State *L) {
@@ -120,12 +169,12 @@ struct event_view *event_push_view(lua_State *L) {
 }
 
 void event_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {{"__index", view_index},
-                                     {"__newindex", view_newindex},
-                                     {"__tostring", view_tostring},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"__newindex", view_newindex}, {"__tostring", view_tostring}, {NULL, NULL}};
   luaL_newmetatable(L, EVENT_HANDLE);
   luaL_setfuncs(L, methods, 0);
+  push_view_index(L);
+  lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);

@@ -25,6 +25,7 @@ enum {
 struct folding {
   rille_reader *reader;
   struct event_view *view;
+  struct sandbox *sandbox;
   size_t old;          /* items below this number are types to be upcast */
   size_t types;        /* so many after them have a handler of their own */
   int every;           /* the item after those has one, too */
@@ -128,7 +129,7 @@ static void handle(lua_State *L, void *folding, int handler) {
 static void take_event(lua_State *L, struct folding *f, size_t item) {
   f->view->event = &f->event;
   f->view->decoded = 0;
-  sandbox_seed(L, f->event.position);
+  sandbox_seed(f->sandbox, f->event.position);
   if (item < f->old) upcast_event(L, &f->upcast, &f->event);
   else handle(L, f, (int)(item - f->old) + 1);
 }
@@ -275,6 +276,7 @@ int fold_run(lua_State *L) {
   f.reader = iterator_push(L, 1, &q, &f.error);
   if (!f.reader) return error_push(L, &f.error);
   int iterator = lua_gettop(L);
+  f.sandbox = sandbox_of(L);
   f.view = event_push_view(L); /* kept below the call, which an error empties */
   int view = lua_gettop(L);
   make_room(L, &f);

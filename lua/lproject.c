@@ -192,7 +192,7 @@ static void take_event(lua_State *L, struct run *r) {
     r->at = p;
     if (handler) {
       r->view->decoded = 0; /* what one pass does to the data, the next does not see */
-      sandbox_seed(L, r->event.position);
+      sandbox_seed(r->sandbox, r->event.position);
       if (handler == IS_OLD) apply_old(L, r, p);
       else apply_keys(L, r, handler);
     }
@@ -341,6 +341,7 @@ int project_run(lua_State *L) {
   buffer_push(L);
   r.old = lua_touserdata(L, -1);
   passes_read(L, &r);
+  r.sandbox = sandbox_of(L);
   r.view = event_push_view(L);
   int view = lua_gettop(L);
   lua_pushcfunction(L, sandbox_message);

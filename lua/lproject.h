@@ -37,6 +37,7 @@ struct pass {
 struct run {
   rille_reader *reader;
   struct event_view *view;
+  struct sandbox *sandbox;
   struct pass *passes;
   size_t count;
   uint64_t before;  /* 0: none */

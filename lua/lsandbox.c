@@ -116,15 +116,19 @@ int sandbox_switch(lua_State *L, int inside) {
 
 /* ---- Random numbers ------------------------------------------------------ */
 
-void sandbox_seed(lua_State *L, uint64_t seed) {
+struct sandbox *sandbox_of(lua_State *L) {
   struct sandbox *s = push_sandbox(L);
+  lua_pop(L, 1); /* the registry holds it */
+  return s;
+}
+
+void sandbox_seed(struct sandbox *s, uint64_t seed) {
   s->seed = seed;
   s->seeded = false;
-  lua_pop(L, 1);
 }
 
 static int means_seed(lua_State *L) {
-  sandbox_seed(L, (uint64_t)luaL_checkinteger(L, 1));
+  sandbox_seed(sandbox_of(L), (uint64_t)luaL_checkinteger(L, 1));
   return 0;
 }
 

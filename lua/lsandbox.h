@@ -13,9 +13,11 @@
 ** "=", so that messages speak of a script's files only. */
 INTERNAL void sandbox_open(lua_State *L);
 
-/* What math.random gives until the next call follows from `seed` alone. Costs a
-** look into the registry: the generator is set up when a script asks for it. */
-INTERNAL void sandbox_seed(lua_State *L, uint64_t seed);
+/* What math.random gives until the next call follows from `seed` alone: the generator is
+** set up when a script asks for it. A loop finds the sandbox once. */
+struct sandbox;
+INTERNAL struct sandbox *sandbox_of(lua_State *L);
+INTERNAL void sandbox_seed(struct sandbox *s, uint64_t seed);
 
 /* Script code runs between sandbox_switch(L, 1) and sandbox_switch(L, 0): there
 ** ("x"):format() and its like are the scripts' functions, whatever the host did
