@@ -4,6 +4,7 @@
 ** decided by the reader on the record's head, one view serves all events, and one
 ** protected call serves the whole pass. rille/reducer.lua prepares the call. */
 #include "lrille.h"
+#include "lisolate.h"
 #include "lsandbox.h"
 #include "lvalue.h"
 
@@ -88,6 +89,7 @@ static void handle(lua_State *L, struct folding *f, size_t item) {
   f->view->event = &f->event;
   f->view->decoded = 0;
   sandbox_seed(L, f->event.position);
+  isolate_begin_event(L, f->event.position);
   if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
   if (lua_isnil(L, AT_STATE)) { /* the key was removed: it begins anew */
     lua_pushvalue(L, AT_FRESH);

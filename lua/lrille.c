@@ -4,6 +4,7 @@
 ** host needs no files on disk: each is in package.preload under its name. */
 #include "lrille.h"
 #include "ljson.h"
+#include "lisolate.h"
 #include "lsandbox.h"
 #include "lterminal.h"
 #include "lvalue.h"
@@ -71,6 +72,10 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, fold_run);
   lua_setfield(L, -2, "fold_run");
+  lua_pushcfunction(L, isolate_open);
+  lua_setfield(L, -2, "isolate");
+  lua_pushcfunction(L, isolate_reset_budget);
+  lua_setfield(L, -2, "budget_reset");
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
 }

@@ -36,6 +36,8 @@
 #include <xlocale.h>
 #endif
 
+#include "lguard.h"
+#include "lisolate.h"
 #include "lmetatable.h"
 #include "lorder.h"
 
@@ -222,6 +224,7 @@ static int script_tostring(lua_State *L) {
 static int script_format(lua_State *L) {
   size_t n;
   const char *format = luaL_checklstring(L, 1, &n);
+  isolate_charge(L, n);
   int top = lua_gettop(L), argument = 1;
   for (const char *p = format; p < format + n; p++) {
     if (*p != '%' || *++p == '%') continue;
@@ -282,6 +285,7 @@ int sandbox_message(lua_State *L) {
 ** `inside` tells. */
 static int call_switched(lua_State *L, bool inside, int handler) {
   int was = sandbox_switch(L, inside);
+  if (inside && !was) isolate_enter(L);
   int status = lua_pcall(L, lua_gettop(L) - handler - 1, LUA_MULTRET, handler);
   if (!lua_checkstack(L, SANDBOX_SWITCH_SLOTS)) {
     lua_settop(L, handler);
@@ -394,4 +398,5 @@ void sandbox_open(lua_State *L) {
   push_libraries(L);
   make_sandbox(L);
   replace_functions(L, lua_gettop(L));
+  if (isolate_of(L)) guard_libraries(L, lua_gettop(L));
 }

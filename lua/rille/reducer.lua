@@ -6,13 +6,15 @@
 
 local core = ...
 local rille = require "rille"
+local isolate = require "rille.isolate"
 local sandbox = require "rille.sandbox"
 
 ---@class rille.reducer
 local reducer = {}
 
 local FIELDS = { initial = true, key = true, on = true }
-local OPTIONS = { stream = true, key = true, at = true, version = true, params = true }
+local OPTIONS = { stream = true, key = true, at = true, version = true, params = true,
+                  isolated = true, memory_bytes = true, instructions = true }
 local WILDCARD = "*"
 
 local function fail(message, code, detail) return nil, message, code or "script", detail end
@@ -208,6 +210,10 @@ function reducer.fold(store, name, options)
   options = options or {}
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
+  if options.isolated then
+    local limits, rest = isolate.split(options, 2)
+    return isolate.call(store, limits, "rille.reducer", "fold", store, name, rest)
+  end
   local head, message, code = store:head()
   if not head then return fail(message, code) end
   local definition
