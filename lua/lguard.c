@@ -16,7 +16,7 @@
 #include "lisolate.h"
 #include "lpattern.h"
 
-#define BYTES_A_STEP 16 /* scanned, of a string */
+#define BYTES_A_STEP 8  /* scanned, of a string */
 #define PIECE_BYTES 256 /* of a script's text, between two looks at the budget */
 #define STEPS_A_BYTE 2  /* of a script's text */
 #define STEPS_AN_ERROR 200
@@ -99,9 +99,8 @@ static int guard_insert(lua_State *L) {
 
 static int guard_remove(lua_State *L) {
   lua_Integer n = length_of(L), at = luaL_optinteger(L, 2, n);
-  if (lua_gettop(L) > 1)
-    luaL_argcheck(L, (lua_Unsigned)n + 1u - (lua_Unsigned)at <= (lua_Unsigned)n || at == n, 2,
-                  "position out of bounds");
+  if (at != n)
+    luaL_argcheck(L, (lua_Unsigned)at - 1u <= (lua_Unsigned)n, 2, "position out of bounds");
   lua_geti(L, 1, at);
   if (at < n) isolate_charge(L, (uint64_t)n - (uint64_t)at);
   for (; at < n; at++) {
@@ -116,10 +115,10 @@ static int guard_remove(lua_State *L) {
 /* ---- Errors that must not be caught ---- */
 
 /* A script that was stopped goes on unwinding through its own pcall. One that wasn't
-** pays for what was unwound. */
+** pays for what was unwound, and for the results that are passed on. */
 static void check_caught(lua_State *L, int status) {
   isolate_check(L, status);
-  if (status != LUA_OK) isolate_charge(L, STEPS_AN_ERROR);
+  isolate_charge(L, (status == LUA_OK ? 0 : STEPS_AN_ERROR) + (uint64_t)lua_gettop(L));
 }
 
 static int guard_pcall(lua_State *L) {
@@ -132,11 +131,22 @@ static int guard_pcall(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* The message handler in upvalue 1. The error that stops a script is raised within the
+** count hook, and Lua calls handlers there, with hooks off: the script's must not run. */
+static int call_handler(lua_State *L) {
+  if (isolate_is_stopped(L)) return 1;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return 1;
+}
+
 static int guard_xpcall(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
+  lua_pushcclosure(L, call_handler, 1);
   lua_replace(L, 1); /* handler, handler, ..., function */
   lua_rotate(L, 3, 1);
   lua_remove(L, 2);

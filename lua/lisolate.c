@@ -40,18 +40,24 @@ static const char STOPPED = 0; /* its address is the error value of a stopped sc
 
 /* ---- Memory ---- */
 
-/* Lua collects and asks again when it is refused: only the second refusal counts. */
-static bool refuse(struct isolate *iso) {
-  if (iso->refused) iso->exceeded = iso->exceeded ? iso->exceeded : LIMIT_MEMORY;
-  iso->refused = true;
+/* Lua collects and asks again at once when it is refused, and this may be granted. A
+** refusal was final when anything else happens first: then the limit is exceeded. */
+static void settle_refusal(struct isolate *iso) {
+  if (iso->refused && !iso->exceeded) iso->exceeded = LIMIT_MEMORY;
+}
+
+static bool refuse(struct isolate *iso, size_t more) {
+  settle_refusal(iso);
+  iso->refused = more;
   iso->left -= (int64_t)(iso->used / COLLECTED_A_STEP);
   return true;
 }
 
 static bool is_refused(struct isolate *iso, size_t more) {
-  if (iso->allocations_left == 0) return refuse(iso);
+  if (iso->refused != more) settle_refusal(iso);
+  if (iso->allocations_left == 0) return refuse(iso, more);
   if (iso->allocations_left > 0) iso->allocations_left--;
-  if (more > iso->most - iso->used) return refuse(iso);
+  if (more > iso->most - iso->used) return refuse(iso, more);
   iso->left -= (int64_t)(more / BYTES_A_STEP);
   if (!iso->running || iso->left >= 0 || more <= SPENT_BYTES) return false;
   if (!iso->exceeded) iso->exceeded = LIMIT_INSTRUCTIONS;
@@ -70,11 +76,11 @@ static void *isolate_alloc(void *context, void *block, size_t old, size_t size) 
   void *moved = realloc(block, size);
   if (!moved && size > old) {
     iso->host_full = true;
-    refuse(iso);
+    refuse(iso, size - old);
     return NULL;
   }
   iso->used = iso->used - old + size;
-  if (size > old) iso->refused = false;
+  if (size > old) iso->refused = 0;
   return moved ? moved : block; /* Lua takes it that nothing fails to shrink */
 }
 
@@ -108,6 +114,7 @@ static void stop(lua_State *L, struct isolate *iso) {
 
 static void stop_if_due(lua_State *L, struct isolate *iso) {
   if (!iso->running) return;
+  settle_refusal(iso);
   if (iso->exceeded || iso->left < 0 || watched_expired(&iso->watched)) stop(L, iso);
 }
 
@@ -129,7 +136,12 @@ void isolate_check(lua_State *L, int status) {
   struct isolate *iso = isolate_of(L);
   if (!iso) return;
   if (status == LUA_ERRMEM && !iso->exceeded) iso->exceeded = LIMIT_MEMORY;
-  if (iso->exceeded) stop_if_due(L, iso);
+  stop_if_due(L, iso);
+}
+
+bool isolate_is_stopped(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  return iso && iso->exceeded;
 }
 
 int64_t *isolate_steps(lua_State *L, int64_t *room) {
@@ -151,6 +163,7 @@ void isolate_enter(lua_State *L) {
 void isolate_begin_event(lua_State *L, uint64_t position) {
   struct isolate *iso = isolate_of(L);
   if (!iso) return;
+  settle_refusal(iso);
   if (iso->exceeded) stop_if_due(L, iso);
   iso->position = position;
   begin_budget(iso);
@@ -218,10 +231,10 @@ static void close_isolate(struct isolate *iso) {
     return;
   }
   if (iso->state) lua_close(iso->state);
-  if (iso->watched.ms) watchdog_release();
+  if (iso->watching) watchdog_release();
   buffer_release(&iso->crossing);
   iso->state = NULL;
-  iso->watched.ms = 0;
+  iso->watching = false;
   iso->store_count = 0;
 }
 
@@ -316,6 +329,7 @@ static int run_state(struct isolate *iso) {
   watchdog_end(&iso->watched);
   take_back(iso);
   iso->running = false;
+  settle_refusal(iso);
   if (status == LUA_ERRMEM && !iso->exceeded) iso->exceeded = LIMIT_MEMORY;
   return status;
 }
@@ -418,6 +432,7 @@ int isolate_open(lua_State *L) {
     lua_pushfstring(L, "the thread that watches scripts can't be started: %s", strerror(failed));
     return error_push_message(L, "io");
   }
+  limits.watching = true;
   *iso = limits;
   if (make_state(iso)) return 1;
   bool host_full = iso->host_full;

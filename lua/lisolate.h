@@ -24,9 +24,10 @@ struct borrowed {
 struct isolate {
   lua_State *state; /* S; NULL: closed or dead */
   lua_State *host;  /* that which runs it now */
-  bool running, closing;
+  bool running, closing, watching;
   size_t used, most;       /* bytes */
-  bool refused, host_full; /* the last request was refused; it was the host's memory */
+  size_t refused; /* what was asked for last, if it was refused */
+  bool host_full; /* it was the host that had no more */
   int64_t allocations_left; /* before all fail; < 0: no such limit. For tests. */
   int64_t left, instructions;
   struct watched watched;
@@ -46,6 +47,7 @@ INTERNAL struct isolate *isolate_of(lua_State *L);
 INTERNAL void isolate_charge(lua_State *L, uint64_t steps);
 /* Raises that error if a limit was exceeded, by whatever hid it. */
 INTERNAL void isolate_check(lua_State *L, int status);
+INTERNAL bool isolate_is_stopped(lua_State *L);
 /* The budget itself, for loops that count down; `room` where L is no isolate. When it
 ** is below zero: isolate_charge(L, 0). */
 INTERNAL int64_t *isolate_steps(lua_State *L, int64_t *room);

@@ -361,7 +361,7 @@ int script_next(lua_State *L) {
   for (lua_pushnil(L); lua_next(L, 1);) {
     lua_pop(L, 1);
     struct order_item item = key_item(L, -1, 0);
-    if (++keys % KEYS_FEW == 0) isolate_charge(L, KEYS_FEW);
+    if (++keys % KEYS_FEW == 0) isolate_charge(L, KEYS_FEW * 2);
     if (first.rank != RANK_NONE && !key_before(L, &item, &first)) continue;
     first = item;
     lua_copy(L, -1, 2);

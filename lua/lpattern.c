@@ -21,6 +21,7 @@
 #define DEPTH_MOST 200
 #define CAPTURES_MOST 32
 #define BYTES_A_STEP 16 /* of those that memcmp and its like look at */
+#define STEPS_A_REPLACEMENT 4
 #define ESCAPE '%'
 #define SPECIALS "^$*+?.([%-"
 
@@ -523,6 +524,7 @@ int pattern_gsub(lua_State *L) {
     const char *end = match(&m, s, p + anchored);
     if (end && end != last) {
       done++;
+      spend(&m, STEPS_A_REPLACEMENT);
       changed |= add_replacement(&m, &b, s, end);
       s = last = end;
     } else if (s < m.subject_end) {

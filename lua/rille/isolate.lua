@@ -36,11 +36,10 @@ function isolate.of(store, limits)
   local mine = kept[store] or {}
   kept[store] = mine
   local key = ("%s %s"):format(limits.memory_bytes, limits.instructions)
-  local found, message, code = mine[key], nil, nil
-  if found and not found:is_dead() then return found end
-  found, message, code = core.isolate(store, limits)
-  mine[key] = found
-  return found, message, code
+  if mine[key] and not mine[key]:is_dead() then return mine[key] end
+  local made, message, code = core.isolate(store, limits)
+  mine[key] = made
+  return made, message, code
 end
 
 local function results(ok, ...)
