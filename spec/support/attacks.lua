@@ -59,7 +59,8 @@ add("closures", "budget", [[local t=nil while true do local p=t t=function() ret
 add("an array with one far key", "budget|clean", [[local t = {} for i = 0, 60 do t[1 << i] = i end
   for i = 1, 1e9 do t[i] = i end]])
 add("state without end", "budget", [[for i = 1, 1e9 do state[i] = ("x"):rep(1000) .. i end]])
-add("upper of upper", "budget", [[local s = ("x"):rep(1e6|0) while true do s = (s:upper() .. "y"):lower():reverse() end]])
+add("upper of upper", "budget",
+  [[local s = ("x"):rep(1e6|0) while true do s = (s:upper() .. "y"):lower():reverse() end]])
 add("format", "budget", [[local s = ("x"):rep(1e6|0) while true do s = ("%s%s"):format(s, s) end]])
 add("char and byte", "budget", [[local s = ("x"):rep(1e5|0) while true do local t = { s:byte(1, -1) } end]])
 add("pack", "budget", [[return string.pack("c1000000000", "x")]])
@@ -106,7 +107,7 @@ add("gsub of empty matches", "budget", [[while true do ("a"):rep(1e5|0):gsub("",
 add("a pattern that is too deep", "script", [[return ("a"):rep(1000):find(("a?"):rep(1000))]])
 
 -- Depth
-add("recursion", "script", [[local function f(n) return 1+f(n+1) end return f(1)]])
+add("recursion", "script|budget", [[local function f(n) return 1+f(n+1) end return f(1)]])
 add("recursion through gsub", "script", [[local function f(s) return (s:gsub(".", f)) end return f("x")]])
 add("recursion through sort", "script", [[local function f() table.sort({3,2,1}, function() f() end) end f()]])
 add("recursion through concat", "script",
@@ -156,7 +157,8 @@ end
 script("an initial that loops", "budget",
   "return { initial = function() while true do end end, on = { T = function() end } }")
 script("a table whose pairs loop", "budget",
-  "return setmetatable({}, { __pairs = function() while true do end end,\n__index = function() while true do end end })")
-script("a key that loops", "budget", "return { initial = 0, key = function() while true do end end, on = { T = tostring } }")
+  "local function f() while true do end end return setmetatable({}, { __pairs = f, __index = f })")
+script("a key that loops", "budget",
+  "return { initial = 0, key = function() while true do end end, on = { T = tostring } }")
 
 return attacks
