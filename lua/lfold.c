@@ -198,6 +198,7 @@ int fold_run(lua_State *L) {
   int before = sandbox_switch(L, 1);
   int status = lua_pcall(L, AT_TOP, 1, handler);
   sandbox_switch(L, before);
+  isolate_leave(L);
   f.view->event = NULL;
   iterator_use(L, iterator, 0);
   int results = f.failed ? error_push(L, &f.error) : status ? push_failure(L, &f) : 1;

@@ -18,7 +18,7 @@
 
 #define BYTES_A_STEP 8  /* scanned, of a string */
 #define PIECE_BYTES 256 /* of a script's text, between two looks at the budget */
-#define STEPS_A_BYTE 2  /* of a script's text */
+#define STEPS_A_BYTE 20 /* of a script's text */
 #define STEPS_AN_ERROR 200
 #define TEXTS_MOST 8 /* arguments that are looked at */
 

@@ -28,11 +28,12 @@
 #define MEMORY_BYTES_LEAST ((lua_Integer)(1 * MIB))
 #define INSTRUCTIONS 10000000
 #define WATCHDOG_MS 500
-#define HOOK_INSTRUCTIONS 100 /* between two calls of the hook */
-#define BYTES_A_STEP 16       /* memory that is asked for costs the script this much */
-#define COLLECTED_A_STEP 64   /* so does the collection that Lua tries when refused */
-#define SPENT_BYTES 4096      /* a spent script may still ask for this little */
-#define LOOK_LEVELS 16        /* calls looked through for one that has a line */
+#define OWN_INSTRUCTIONS 100000000 /* for rille's code in S, between calls into scripts */
+#define HOOK_INSTRUCTIONS 100      /* between two calls of the hook */
+#define BYTES_A_STEP 16            /* memory that is asked for costs the script this much */
+#define COLLECTED_A_STEP 64        /* so does the collection that Lua tries when refused */
+#define SPENT_BYTES 4096           /* a spent script may still ask for this little */
+#define LOOK_LEVELS 16             /* calls looked through for one that has a line */
 
 int luaopen_rille(lua_State *L);
 
@@ -115,7 +116,8 @@ static void stop(lua_State *L, struct isolate *iso) {
 static void stop_if_due(lua_State *L, struct isolate *iso) {
   if (!iso->running) return;
   settle_refusal(iso);
-  if (iso->exceeded || iso->left < 0 || watched_expired(&iso->watched)) stop(L, iso);
+  bool late = !iso->suspended && watched_expired(&iso->watched);
+  if (iso->exceeded || iso->left < 0 || late) stop(L, iso);
 }
 
 static void count_hook(lua_State *L, lua_Debug *call) {
@@ -149,15 +151,21 @@ int64_t *isolate_steps(lua_State *L, int64_t *room) {
   return iso ? &iso->left : room;
 }
 
-static void begin_budget(struct isolate *iso) {
+static void begin_budget(struct isolate *iso, int64_t steps) {
   if (iso->exceeded) return;
-  iso->left = iso->instructions;
+  iso->left = iso->granted = steps;
+  iso->suspended = false;
   watched_turn(&iso->watched);
 }
 
 void isolate_enter(lua_State *L) {
   struct isolate *iso = isolate_of(L);
-  if (iso) begin_budget(iso);
+  if (iso) begin_budget(iso, iso->instructions);
+}
+
+void isolate_leave(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  if (iso) begin_budget(iso, OWN_INSTRUCTIONS);
 }
 
 void isolate_begin_event(lua_State *L, uint64_t position) {
@@ -166,13 +174,25 @@ void isolate_begin_event(lua_State *L, uint64_t position) {
   settle_refusal(iso);
   if (iso->exceeded) stop_if_due(L, iso);
   iso->position = position;
-  begin_budget(iso);
+  begin_budget(iso, iso->instructions);
 }
 
 void isolate_budget_reset(lua_State *L) { isolate_begin_event(L, 0); }
 
 int isolate_reset_budget(lua_State *L) {
-  isolate_budget_reset(L);
+  isolate_check(L, LUA_OK);
+  isolate_leave(L);
+  return 0;
+}
+
+int isolate_suspend_budget(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  isolate_check(L, LUA_OK);
+  isolate_leave(L);
+  if (iso) {
+    iso->left = INT64_MAX / 2;
+    iso->suspended = true;
+  }
   return 0;
 }
 
@@ -259,7 +279,7 @@ static int push_exceeded(lua_State *L, const struct isolate *iso) {
     case LIMIT_NONE: lua_pushliteral(L, "the isolate is closed"); break;
     case LIMIT_INSTRUCTIONS:
       lua_pushfstring(L, "%sthe script was stopped: it took more than %I instructions", iso->where,
-                      (LUAI_UACINT)iso->instructions);
+                      (LUAI_UACINT)iso->granted);
       break;
     case LIMIT_MEMORY:
       lua_pushfstring(L, "%sthe script was stopped: it needs more than %I bytes of memory",
@@ -321,7 +341,7 @@ static int run_state(struct isolate *iso) {
   lua_settop(S, 0);
   iso->running = true;
   iso->position = 0;
-  begin_budget(iso);
+  begin_budget(iso, OWN_INSTRUCTIONS);
   lend(iso);
   watchdog_begin(&iso->watched);
   lua_pushcfunction(S, run_function);

@@ -25,11 +25,12 @@ struct isolate {
   lua_State *state; /* S; NULL: closed or dead */
   lua_State *host;  /* that which runs it now */
   bool running, closing, watching;
+  bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
   size_t refused; /* what was asked for last, if it was refused */
   bool host_full; /* it was the host that had no more */
   int64_t allocations_left; /* before all fail; < 0: no such limit. For tests. */
-  int64_t left, instructions;
+  int64_t left, granted, instructions; /* of the budget; at its start; for a script */
   struct watched watched;
   enum isolate_limit exceeded;
   uint64_t position; /* of the event being handled, or 0 */
@@ -58,12 +59,19 @@ INTERNAL void isolate_begin_event(lua_State *L, uint64_t position);
 INTERNAL void isolate_budget_reset(lua_State *L);
 /* The same where nothing may be raised: a stopped script stays so. */
 INTERNAL void isolate_enter(lua_State *L);
+/* A script was left: rille's own code in S has another budget, which the limit that the
+** user gave does not concern. What it calls of a script by metamethods shares it. */
+INTERNAL void isolate_leave(lua_State *L);
 
 /* core.isolate(store or nil, { memory_bytes=, instructions=, ms=, fail_after= })
 **   -> isolate | nil, message, code */
 INTERNAL int isolate_open(lua_State *L);
-/* core.budget_reset() */
+/* core.budget_reset(): for loops of rille's own in S, a new budget for them */
 INTERNAL int isolate_reset_budget(lua_State *L);
+/* core.budget_suspend(): no budget and no deadline until a script is entered or the budget
+** is reset. For work of rille's own over plain data that runs no metamethod: memory still
+** bounds it. */
+INTERNAL int isolate_suspend_budget(lua_State *L);
 
 /* ---- lcrossing.c: values between the two states ---- */
 

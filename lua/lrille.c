@@ -76,6 +76,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "isolate");
   lua_pushcfunction(L, isolate_reset_budget);
   lua_setfield(L, -2, "budget_reset");
+  lua_pushcfunction(L, isolate_suspend_budget);
+  lua_setfield(L, -2, "budget_suspend");
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
 }

@@ -293,6 +293,7 @@ static int call_switched(lua_State *L, bool inside, int handler) {
     status = LUA_ERRRUN;
   }
   sandbox_switch(L, was);
+  if (inside && !was) isolate_leave(L);
   return status;
 }
 

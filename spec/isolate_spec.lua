@@ -79,6 +79,20 @@ describe("what was exceeded", function()
     assert.equal("budget", code)
   end)
 
+  it("is only what the script does", function()
+    local state = assert(fold(handler "state.n = (state.n or 0) + 1", { instructions = 100 }))
+    assert.equal(3, state.n)
+    local _, code = failure(fold(handler "for i = 1, 300 do end", { instructions = 100 }))
+    assert.equal("budget", code)
+    local body = "if event.position == 1 then for i = 1, 2e5 do state[i] = { i } end end"
+    assert.equal(200000, #assert(fold(handler(body))))
+  end)
+
+  it("is not given back by a call of the host's", function()
+    local _, code = failure(fold [[while true do pcall(require, "none") end]])
+    assert.equal("budget", code)
+  end)
+
   it("is time, where nothing else has an end", function()
     local iso = assert(isolate.new(store, { ms = 100, instructions = 1 << 60 }))
     files["x.lua"] = handler "while true do end"

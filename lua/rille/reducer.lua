@@ -231,6 +231,7 @@ function reducer.fold(store, name, options)
   pass.state, pass.fresh = state, make
   local result, version, failure, detail = core.fold_run(store, pass)
   if failure then return nil, version, failure, detail end
+  core.budget_suspend() -- next and encode run no code of the script's
   local refusal = state_fault(result)
   if refusal then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end
   if pass.stream and version == 0 then version = last end
