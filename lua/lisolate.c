@@ -165,7 +165,9 @@ void isolate_enter(lua_State *L) {
 
 void isolate_leave(lua_State *L) {
   struct isolate *iso = isolate_of(L);
-  if (iso) begin_budget(iso, OWN_INSTRUCTIONS);
+  if (!iso || iso->exceeded) return;
+  iso->position = 0;
+  begin_budget(iso, OWN_INSTRUCTIONS);
 }
 
 void isolate_begin_event(lua_State *L, uint64_t position) {
