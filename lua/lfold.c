@@ -4,6 +4,7 @@
 ** decided by the reader on the record's head, one view serves all events, and one
 ** protected call serves the whole pass. rille/reducer.lua prepares the call. */
 #include "lrille.h"
+#include "lisolate.h"
 #include "lsandbox.h"
 #include "lupcast.h"
 #include "lvalue.h"
@@ -130,6 +131,7 @@ static void take_event(lua_State *L, struct folding *f, size_t item) {
   f->view->event = &f->event;
   f->view->decoded = 0;
   sandbox_seed(f->sandbox, f->event.position);
+  isolate_begin_event(L, f->event.position);
   if (item < f->old) upcast_event(L, &f->upcast, &f->event);
   else handle(L, f, (int)(item - f->old) + 1);
 }
@@ -291,6 +293,7 @@ int fold_run(lua_State *L) {
   int before = sandbox_switch(L, 1);
   int status = lua_pcall(L, AT_TOP, 1, handler);
   sandbox_switch(L, before);
+  isolate_leave(L);
   f.view->event = NULL;
   iterator_use(L, iterator, 0);
   int results = f.failed ? error_push(L, &f.error) : status ? push_failure(L, &f) : 1;

@@ -49,12 +49,9 @@ static int encode_state(lua_State *L) {
 }
 
 void means_push(lua_State *L) {
-  static const luaL_Reg means[] = {{"monotonic", monotonic},
-                                   {"now", now},
-                                   {"is_readonly", is_readonly},
-                                   {"last_append", last_append},
-                                   {"absolute", absolute},
-                                   {NULL, NULL}};
+  static const luaL_Reg means[] = {{"monotonic", monotonic},     {"now", now},
+                                   {"is_readonly", is_readonly}, {"last_append", last_append},
+                                   {"absolute", absolute},       {NULL, NULL}};
   luaL_setfuncs(L, means, 0);
   buffer_push(L);
   lua_pushcclosure(L, encode_state, 1);

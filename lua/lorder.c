@@ -19,11 +19,14 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lisolate.h"
 #include "lmetatable.h"
 
 #define KEYS_FEW 64              /* keys sorted on the C stack and kept as upvalues, at most 253 */
 #define SEQUENCES_KEPT 256       /* iterators for sequences up to this length are made once */
 #define SORT_RUN 8               /* items sorted by insertion before they are merged */
+#define TEXT_LONG 64             /* bytes compared for which a script pays a step */
+#define SORT_STEPS 8             /* that a script pays for a value sorted, besides its own */
 #define SORT_MOST (INT_MAX / 64) /* items of one table.sort */
 
 enum order_rank { RANK_BOOLEAN, RANK_NUMBER, RANK_STRING, RANK_NONE };
@@ -85,8 +88,9 @@ static bool number_before(const struct order_item *a, const struct order_item *b
   return a->is_float ? float_compare(n, b->as.integer) < 0 : float_compare(n, a->as.integer) > 0;
 }
 
-static bool text_before(const struct order_item *a, const struct order_item *b) {
+static bool text_before(lua_State *L, const struct order_item *a, const struct order_item *b) {
   size_t n = a->as.text.length < b->as.text.length ? a->as.text.length : b->as.text.length;
+  if (n > TEXT_LONG) isolate_charge(L, n / TEXT_LONG);
   int order = memcmp(a->as.text.bytes, b->as.text.bytes, n);
   return order < 0 || (order == 0 && a->as.text.length < b->as.text.length);
 }
@@ -95,9 +99,8 @@ static bool text_before(const struct order_item *a, const struct order_item *b) 
 typedef bool (*item_order)(lua_State *L, const struct order_item *a, const struct order_item *b);
 
 static bool key_before(lua_State *L, const struct order_item *a, const struct order_item *b) {
-  (void)L;
   if (a->rank != b->rank) return a->rank < b->rank;
-  if (a->rank == RANK_STRING) return text_before(a, b);
+  if (a->rank == RANK_STRING) return text_before(L, a, b);
   return a->rank == RANK_NUMBER ? number_before(a, b) : a->as.integer < b->as.integer;
 }
 
@@ -158,6 +161,7 @@ static bool default_before(lua_State *L, const struct order_item *a, const struc
 }
 
 static bool script_before(lua_State *L, const struct order_item *a, const struct order_item *b) {
+  isolate_charge(L, 1); /* the order may be a C function */
   lua_pushvalue(L, SORT_ORDER);
   lua_rawgeti(L, SORT_VALUES, a->at);
   lua_rawgeti(L, SORT_VALUES, b->at);
@@ -175,6 +179,7 @@ int script_sort(lua_State *L) {
   if (n < 2) return 0;
   luaL_argcheck(L, n <= SORT_MOST, SORT_TABLE, "array too big");
   if (!lua_isnoneornil(L, SORT_ORDER)) luaL_checktype(L, SORT_ORDER, LUA_TFUNCTION);
+  isolate_charge(L, (uint64_t)n * SORT_STEPS);
   lua_settop(L, SORT_ORDER);
   struct order_item *items = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *items, 0);
   lua_createtable(L, (int)n, 0);
@@ -287,6 +292,7 @@ static int sequence_pairs(lua_State *L, lua_Integer n) {
 static int many_pairs(lua_State *L) {
   int n = 0;
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) n++;
+  isolate_charge(L, (uint64_t)n * SORT_STEPS);
   struct order_item *items = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *items, 0);
   lua_createtable(L, n, 0);
   int met = lua_gettop(L), i = 0;
@@ -340,6 +346,7 @@ int script_pairs(lua_State *L) {
     return few_pairs(L);
   }
   lua_Integer n = sequence_length(L);
+  if (n > KEYS_FEW) isolate_charge(L, (uint64_t)n);
   return n < 0 ? few_pairs(L) : sequence_pairs(L, n);
 }
 
@@ -349,10 +356,12 @@ int script_next(lua_State *L) {
   if (lua_gettop(L) > 1) return luaL_error(L, "next(t, key) has no defined order: use pairs(t)");
   if (metatable_push_contents(L, 1)) lua_replace(L, 1);
   struct order_item first = {.rank = RANK_NONE};
+  size_t keys = 0;
   lua_pushnil(L);
   for (lua_pushnil(L); lua_next(L, 1);) {
     lua_pop(L, 1);
     struct order_item item = key_item(L, -1, 0);
+    if (++keys % KEYS_FEW == 0) isolate_charge(L, KEYS_FEW * 2);
     if (first.rank != RANK_NONE && !key_before(L, &item, &first)) continue;
     first = item;
     lua_copy(L, -1, 2);

@@ -9,6 +9,7 @@
 #include "lproject.h"
 
 #include "../core/system.h"
+#include "lisolate.h"
 #include "lsandbox.h"
 #include "lupcast.h"
 #include "lvalue.h"
@@ -193,6 +194,7 @@ static void take_event(lua_State *L, struct run *r) {
     if (handler) {
       r->view->decoded = 0; /* what one pass does to the data, the next does not see */
       sandbox_seed(r->sandbox, r->event.position);
+      isolate_begin_event(L, r->event.position);
       if (handler == IS_OLD) apply_old(L, r, p);
       else apply_keys(L, r, handler);
     }
@@ -266,6 +268,7 @@ static int run_once(lua_State *L, struct run *r, int handler, int view) {
   int before = sandbox_switch(L, 1);
   int status = lua_pcall(L, lua_gettop(L) - top - 1, 0, handler);
   sandbox_switch(L, before);
+  isolate_leave(L);
   r->view->event = NULL;
   return status;
 }

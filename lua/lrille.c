@@ -6,6 +6,7 @@
 #include "lidentity.h"
 #include "ljson.h"
 #include "lkept.h"
+#include "lisolate.h"
 #include "lsandbox.h"
 #include "lterminal.h"
 #include "lvalue.h"
@@ -80,6 +81,12 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "append_internal");
   kept_open(L);
   identity_push(L);
+  lua_pushcfunction(L, isolate_open);
+  lua_setfield(L, -2, "isolate");
+  lua_pushcfunction(L, isolate_reset_budget);
+  lua_setfield(L, -2, "budget_reset");
+  lua_pushcfunction(L, isolate_suspend_budget);
+  lua_setfield(L, -2, "budget_suspend");
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
   means_push(L);

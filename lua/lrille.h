@@ -31,6 +31,7 @@ struct store_handle {
   uint64_t last;                         /* position of its last append; 0: none */
   int users;                             /* calls within which Lua runs and it must not go */
   rille_store *leaving;                  /* closed by such a call, gone after it */
+  int borrowed;                          /* an isolate's: the store is the host's to close */
 };
 
 /* ---- lrille.c ---- */
@@ -75,6 +76,8 @@ INTERNAL struct store_handle *store_check(lua_State *L, int index); /* raises if
 INTERNAL rille_store *store_open_at(lua_State *L, int index);
 /* true, or nil, message, code, detail */
 INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
+/* Pushes a handle for a store that is lent to it (lisolate.h), none yet. */
+INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */
 INTERNAL void store_enter(struct store_handle *s);
 INTERNAL void store_leave(struct store_handle *s);

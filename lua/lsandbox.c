@@ -37,6 +37,8 @@
 #include <xlocale.h>
 #endif
 
+#include "lguard.h"
+#include "lisolate.h"
 #include "lmetatable.h"
 #include "lorder.h"
 
@@ -227,6 +229,7 @@ static int script_tostring(lua_State *L) {
 static int script_format(lua_State *L) {
   size_t n;
   const char *format = luaL_checklstring(L, 1, &n);
+  isolate_charge(L, n);
   int top = lua_gettop(L), argument = 1;
   for (const char *p = format; p < format + n; p++) {
     if (*p != '%' || *++p == '%') continue;
@@ -300,6 +303,7 @@ int sandbox_refuse(lua_State *L, int function, const char *format, ...) {
 ** `inside` tells. */
 static int call_switched(lua_State *L, bool inside, int handler) {
   int was = sandbox_switch(L, inside);
+  if (inside && !was) isolate_enter(L);
   int status = lua_pcall(L, lua_gettop(L) - handler - 1, LUA_MULTRET, handler);
   if (!lua_checkstack(L, SANDBOX_SWITCH_SLOTS)) {
     lua_settop(L, handler);
@@ -307,6 +311,7 @@ static int call_switched(lua_State *L, bool inside, int handler) {
     status = LUA_ERRRUN;
   }
   sandbox_switch(L, was);
+  if (inside && !was) isolate_leave(L);
   return status;
 }
 
@@ -439,4 +444,5 @@ void sandbox_open(lua_State *L) {
   push_libraries(L);
   make_sandbox(L);
   replace_functions(L, lua_gettop(L));
+  if (isolate_of(L)) guard_libraries(L, lua_gettop(L));
 }

@@ -13,7 +13,7 @@ struct store_handle *store_check(lua_State *L, int index) {
 
 /* One function for close, __close and __gc; may be called in any order. */
 static int close_handle(lua_State *L, struct store_handle *s) {
-  rille_store *store = s->store;
+  rille_store *store = s->borrowed ? NULL : s->store;
   s->store = NULL;
   iterator_end_all(s);
   if (s->users) {
@@ -35,6 +35,10 @@ void store_leave(struct store_handle *s) {
 }
 
 static int store_close(lua_State *L) {
+  if (store_check(L, 1)->borrowed) {
+    lua_pushliteral(L, "this store is borrowed: whoever opened it closes it");
+    return error_push_message(L, "refused");
+  }
   int failed = close_handle(L, store_check(L, 1));
   if (failed < 0) {
     lua_pushliteral(L, "the last flush or fold failed: open the store again to see what is there");
@@ -60,6 +64,12 @@ static struct store_handle *push_handle(lua_State *L) {
   struct store_handle *s = lua_newuserdatauv(L, sizeof *s, 1); /* 1: the room of lappend.c */
   *s = (struct store_handle){.clock = LUA_NOREF, .load = LUA_NOREF};
   luaL_setmetatable(L, STORE_HANDLE);
+  return s;
+}
+
+struct store_handle *store_push_borrowed(lua_State *L) {
+  struct store_handle *s = push_handle(L);
+  s->borrowed = 1;
   return s;
 }
 

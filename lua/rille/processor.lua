@@ -23,7 +23,8 @@ Processor.__name = "rille.processor"
 
 local processor = {}
 
-local OPTIONS = { params = true, provide = true, depth = true }
+local OPTIONS = { params = true, provide = true, depth = true, isolated = true, memory_bytes = true,
+                  instructions = true }
 local RUN = { ms = true }
 local NAME_BYTES = 240 -- so that the names of its streams fit
 local DEPTH = 100      -- of events that cause each other
@@ -92,6 +93,9 @@ end
 
 -- The handle ---------------------------------------------------------------------------------------
 
+---For who passes functions anew with each call: an isolate.
+function Processor:provide(functions) self.host = reaction.host(functions or {}) end
+
 function Processor:close()
   self.closed = true
   poll.forget(self.store, self)
@@ -141,6 +145,7 @@ function processor.open(store, name, file, options)
   if #name == 0 or #name > NAME_BYTES then
     return invalid("the processor's name has %d bytes, 1 to %d are possible", #name, NAME_BYTES)
   end
+  if options.isolated then return require "rille.apart".open(store, "processor", name, file, options) end
   local mark, message, code, detail = store:mark(name)
   if not mark then return nil, message, code, detail end
   local host = reaction.host(options.provide or {})

@@ -24,7 +24,7 @@ Projection.__name = "rille.projection"
 local projection = { machine = states.open }
 
 local NAME_BYTES, KEY_BYTES = 255, 255
-local OPTIONS = { params = true, cache = true }
+local OPTIONS = { params = true, cache = true, isolated = true, memory_bytes = true, instructions = true }
 local GET = { consistency = true, after = true, max_lag = true, at = true }
 local EACH = { consistency = true, after = true, max_lag = true, limit = true }
 local UPDATE = { ms = true }
@@ -225,6 +225,7 @@ function projection.open(store, name, file, options)
   if #name == 0 or #name > NAME_BYTES then
     return invalid("the projection's name has %d bytes, 1 to %d are possible", #name, NAME_BYTES)
   end
+  if options.isolated then return require "rille.apart".open(store, "projection", name, file, options) end
   local head, message, code = store:head()
   if not head then return nil, message, code end
   local watcher

@@ -6,6 +6,7 @@
 
 local core = ...
 local rille = require "rille"
+local isolate = require "rille.isolate"
 local ladder = require "rille.ladder"
 local sandbox = require "rille.sandbox"
 local script = require "rille.script"
@@ -14,7 +15,8 @@ local script = require "rille.script"
 local reducer = {}
 
 local FIELDS = { initial = true, key = true, on = true, upcast = true }
-local OPTIONS = { stream = true, key = true, at = true, version = true, params = true }
+local OPTIONS = { stream = true, key = true, at = true, version = true, params = true,
+                  isolated = true, memory_bytes = true, instructions = true }
 local WILDCARD = "*"
 
 local function fail(message, code, detail) return nil, message, code or "script", detail end
@@ -244,6 +246,7 @@ local function climb(store, pass, scope)
     pass.most = steps and steps.spacing
     local state, version, position, done = core.fold_run(store, pass)
     if type(position) == "string" then return nil, version, position, done end -- a failure
+    core.budget_suspend() -- to encode a state runs no code of the script's
     reached = version > 0 and version or reached
     if not done then steps:leave(position, version, state) end
     if done then
@@ -281,6 +284,10 @@ function reducer.fold(store, name, options)
   options = options or {}
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
+  if options.isolated then
+    local limits, rest = isolate.split(options, 2)
+    return isolate.call(store, limits, "rille.reducer", "fold", store, name, rest)
+  end
   local head, message, code = store:head()
   if not head then return fail(message, code) end
   local definition, files

@@ -181,7 +181,7 @@ local function load_neighbour(run, file)
   local text, message = read_text(run, file)
   if not text then return nil, message end
   local chunk, fault = compile(run, file, text)
-  if not chunk then error(fault, 0) end
+  if not chunk then error(named(file, fault), 0) end
   table.insert(run.open, file)
   local ok, value = c.run(chunk)
   table.remove(run.open)
@@ -217,7 +217,7 @@ local function run_script(run, name, params, settle)
   local text, message = read_text(run, name)
   if not text then return nil, message end
   local chunk, fault = compile(run, name, text)
-  if not chunk then return nil, fault end
+  if not chunk then return nil, named(name, fault) end
   run.open = { name }
   local ok, value = c.run(chunk, params)
   run.open = {}

@@ -149,6 +149,7 @@ end
 ---Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
 ---was first; then self.moved.
 local function write(self, more)
+  core.budget_suspend() -- what follows is about plain data, and runs no code of a script's
   local puts, bad = encode_dirty(self)
   if not puts then return false, bad end
   local bytes = record(self)
@@ -349,6 +350,7 @@ end
 
 ---An own copy, or nil.
 local function copy_of(self, key)
+  core.budget_suspend()
   local bytes = encode(self, key)
   if bytes == nil then
     name_culprit(self, key, self.mark)

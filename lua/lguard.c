@@ -1,0 +1,226 @@
+/* lguard.c: library functions that charge a script for the work C does for it.
+**
+** Lua's count hook sees no work of C functions. Those whose work grows with more than
+** the memory they ask for (which the allocator charges) are guarded here in one of two
+** ways: Lua's own function runs in the guard's frame after its arguments have been
+** charged for, or the function is written anew because what it costs shows only while
+** it works. The pattern functions are in lpattern.c.
+**
+** Invariant: no function that a script of an isolate can reach works longer than a
+** constant times what it was charged, plus a constant, plus the memory it was given. */
+#include "lguard.h"
+
+#include <lauxlib.h>
+#include <limits.h>
+
+#include "lisolate.h"
+#include "lpattern.h"
+
+#define BYTES_A_STEP 8  /* scanned, of a string */
+#define PIECE_BYTES 256 /* of a script's text, between two looks at the budget */
+#define STEPS_A_BYTE 20 /* of a script's text */
+#define STEPS_AN_ERROR 200
+#define TEXTS_MOST 8 /* arguments that are looked at */
+
+/* ---- Lua's own functions, charged before ---- */
+
+/* The function that stands in upvalue 1, in this frame, so that what it says of its
+** arguments is said of the script's call. */
+static int call_original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
+
+/* Strings are scanned: formats, digits, UTF-8, packed bytes. */
+static int charge_texts(lua_State *L) {
+  uint64_t bytes = 0;
+  int top = lua_gettop(L) < TEXTS_MOST ? lua_gettop(L) : TEXTS_MOST;
+  for (int i = 1; i <= top; i++)
+    if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
+  isolate_charge(L, bytes / BYTES_A_STEP);
+  return call_original(L);
+}
+
+/* string.rep: of nothing, too. */
+static int charge_rep(lua_State *L) {
+  lua_Integer n = luaL_checkinteger(L, 2);
+  if (n > 0) isolate_charge(L, (uint64_t)n / 4 + 1);
+  return call_original(L);
+}
+
+/* first .. last, of table.concat and unpack; the last is asked for once, here. */
+static void charge_range(lua_State *L, int first, int last) {
+  lua_settop(L, last);
+  if (lua_isnil(L, last)) {
+    lua_pushinteger(L, luaL_len(L, 1));
+    lua_replace(L, last);
+  }
+  lua_Integer from = luaL_optinteger(L, first, 1), to = luaL_checkinteger(L, last);
+  if (from <= to) isolate_charge(L, (uint64_t)to - (uint64_t)from + 1);
+}
+
+static int charge_concat(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  charge_range(L, 3, 4);
+  return call_original(L);
+}
+
+static int charge_unpack(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) charge_range(L, 2, 3);
+  return call_original(L);
+}
+
+static int charge_move(lua_State *L) {
+  lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
+  if (from <= to) isolate_charge(L, (uint64_t)to - (uint64_t)from + 1);
+  return call_original(L);
+}
+
+/* ---- table.insert and remove ---- */
+
+static lua_Integer length_of(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  return luaL_len(L, 1);
+}
+
+static int guard_insert(lua_State *L) {
+  lua_Integer end = (lua_Integer)((lua_Unsigned)length_of(L) + 1), at = end;
+  if (lua_gettop(L) == 3) {
+    at = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, (lua_Unsigned)at - 1u < (lua_Unsigned)end, 2, "position out of bounds");
+    isolate_charge(L, (uint64_t)end - (uint64_t)at);
+    for (lua_Integer i = end; i > at; i--) {
+      lua_geti(L, 1, i - 1);
+      lua_seti(L, 1, i);
+    }
+  } else if (lua_gettop(L) != 2) {
+    return luaL_error(L, "wrong number of arguments to 'insert'");
+  }
+  lua_seti(L, 1, at);
+  return 0;
+}
+
+static int guard_remove(lua_State *L) {
+  lua_Integer n = length_of(L), at = luaL_optinteger(L, 2, n);
+  if (at != n)
+    luaL_argcheck(L, (lua_Unsigned)at - 1u <= (lua_Unsigned)n, 2, "position out of bounds");
+  lua_geti(L, 1, at);
+  if (at < n) isolate_charge(L, (uint64_t)n - (uint64_t)at);
+  for (; at < n; at++) {
+    lua_geti(L, 1, at + 1);
+    lua_seti(L, 1, at);
+  }
+  lua_pushnil(L);
+  lua_seti(L, 1, at);
+  return 1;
+}
+
+/* ---- Errors that must not be caught ---- */
+
+/* A script that was stopped goes on unwinding through its own pcall. One that wasn't
+** pays for what was unwound, and for the results that are passed on. */
+static void check_caught(lua_State *L, int status) {
+  isolate_check(L, status);
+  isolate_charge(L, (status == LUA_OK ? 0 : STEPS_AN_ERROR) + (uint64_t)lua_gettop(L));
+}
+
+static int guard_pcall(lua_State *L) {
+  luaL_checkany(L, 1);
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  check_caught(L, status);
+  luaL_checkstack(L, 1, "too many results");
+  lua_pushboolean(L, status == LUA_OK);
+  lua_insert(L, 1);
+  return lua_gettop(L);
+}
+
+/* The message handler in upvalue 1. The error that stops a script is raised within the
+** count hook, and Lua calls handlers there, with hooks off: the script's must not run. */
+static int call_handler(lua_State *L) {
+  if (isolate_is_stopped(L)) return 1;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return 1;
+}
+
+static int guard_xpcall(lua_State *L) {
+  int n = lua_gettop(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, call_handler, 1);
+  lua_replace(L, 1); /* handler, handler, ..., function */
+  lua_rotate(L, 3, 1);
+  lua_remove(L, 2);
+  int status = lua_pcall(L, n - 2, LUA_MULTRET, 1);
+  check_caught(L, status);
+  lua_pushboolean(L, status == LUA_OK);
+  lua_replace(L, 1);
+  return lua_gettop(L);
+}
+
+/* ---- Compiling ---- */
+
+struct pieces {
+  const char *at, *end;
+};
+
+/* The parser takes long over some texts, and has no hook; but it asks for more. */
+static const char *next_piece(lua_State *L, void *context, size_t *n) {
+  struct pieces *p = context;
+  const char *piece = p->at;
+  *n = (size_t)(p->end - p->at) < PIECE_BYTES ? (size_t)(p->end - p->at) : PIECE_BYTES;
+  p->at += *n;
+  isolate_charge(L, *n * STEPS_A_BYTE);
+  return *n ? piece : NULL;
+}
+
+/* load(text, name, "t" [, environment]): sandbox.lua's; scripts have none. */
+static int guard_load(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  struct pieces pieces = {text, text + n};
+  bool has_environment = !lua_isnone(L, 4);
+  int status = lua_load(L, next_piece, &pieces, luaL_checkstring(L, 2), "t");
+  isolate_check(L, status);
+  if (status != LUA_OK) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  if (has_environment) {
+    lua_pushvalue(L, 4);
+    if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* ---- Putting them in place ---- */
+
+struct guard {
+  const char *library, *name;
+  lua_CFunction function;
+};
+
+static const struct guard GUARDS[] = {
+    {"base", "pcall", guard_pcall},       {"base", "xpcall", guard_xpcall},
+    {"base", "load", guard_load},         {"base", "tonumber", charge_texts},
+    {"string", "rep", charge_rep},        {"string", "pack", charge_texts},
+    {"string", "packsize", charge_texts}, {"string", "unpack", charge_texts},
+    {"string", "byte", charge_texts},     {"string", "find", pattern_find},
+    {"string", "match", pattern_match},   {"string", "gmatch", pattern_gmatch},
+    {"string", "gsub", pattern_gsub},     {"string", "lower", charge_texts},
+    {"string", "upper", charge_texts},    {"string", "reverse", charge_texts},
+    {"table", "concat", charge_concat},   {"table", "insert", guard_insert},
+    {"table", "move", charge_move},       {"table", "remove", guard_remove},
+    {"table", "unpack", charge_unpack},   {"utf8", "codepoint", charge_texts},
+    {"utf8", "codes", charge_texts},      {"utf8", "len", charge_texts},
+    {"utf8", "offset", charge_texts},     {NULL, NULL, NULL}};
+
+void guard_libraries(lua_State *L, int libraries) {
+  for (const struct guard *g = GUARDS; g->name; g++) {
+    lua_getfield(L, libraries, g->library);
+    lua_getfield(L, -1, g->name);
+    lua_pushcclosure(L, g->function, 1);
+    lua_setfield(L, -2, g->name);
+    lua_pop(L, 1);
+  }
+}

@@ -1,0 +1,13 @@
+/* lguard.h: library functions that charge a script for the work C does for it. */
+#ifndef RILLE_LGUARD_H
+#define RILLE_LGUARD_H
+
+#include "../core/base.h"
+
+#include <lua.h>
+
+/* Replaces functions in the tables base, string, table and utf8 that the table at the
+** index has. What they return is what Lua's own would. Only in an isolate. */
+INTERNAL void guard_libraries(lua_State *L, int libraries);
+
+#endif

@@ -1,0 +1,57 @@
+-- isolate.lua: isolates of a store, made when they are needed and kept for the next call.
+--
+-- What runs in one is a function of these scripts, by name: see lisolate.c. One isolate
+-- serves all calls with the same limits on a handle; each load of a script has an
+-- environment of its own. One that was stopped is dead: the next call makes another.
+--
+-- Invariant: `kept` has a store's isolates only as long as somebody else has the store.
+
+local core = ...
+
+---@class rille.isolate.module
+local isolate = { new = core.isolate }
+
+local LIMITS = { "memory_bytes", "instructions" }
+
+local kept = setmetatable({}, { __mode = "k" })
+
+---Splits what limits an isolate from the other options; raises on what is no limit.
+---@return table limits, table rest
+function isolate.split(options, level)
+  local limits, rest = {}, {}
+  for name, value in pairs(options) do rest[name] = value end
+  rest.isolated = nil
+  for _, name in ipairs(LIMITS) do
+    local value = options[name]
+    if value ~= nil and math.type(value) ~= "integer" then
+      error(name .. " must be an integer, not " .. type(value), level + 1)
+    end
+    limits[name], rest[name] = value, nil
+  end
+  return limits, rest
+end
+
+---The isolate for these limits, or nil, message, code.
+function isolate.of(store, limits)
+  local mine = kept[store] or {}
+  kept[store] = mine
+  local key = ("%s %s"):format(limits.memory_bytes, limits.instructions)
+  if mine[key] and not mine[key]:is_dead() then return mine[key] end
+  local made, message, code = core.isolate(store, limits)
+  mine[key] = made
+  return made, message, code
+end
+
+local function results(ok, ...)
+  if ok then return ... end
+  return nil, ...
+end
+
+---Calls a function of a module there: its results, or nil, message, code, detail.
+function isolate.call(store, limits, module, name, ...)
+  local found, message, code = isolate.of(store, limits)
+  if not found then return nil, message, code end
+  return results(found:run(module, name, ...))
+end
+
+return isolate
