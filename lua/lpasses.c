@@ -91,6 +91,8 @@ static void read_pass(lua_State *L, struct pass *p, int table) {
   p->table = table;
   options_integer(L, table, "after", &after);
   options_integer(L, table, "most", &p->most);
+  options_integer(L, table, "share", &p->share);
+  options_integer(L, table, "shares", &p->shares);
   options_boolean(L, table, "check", &p->check);
   p->after = (uint64_t)after;
   lua_getfield(L, table, "definition");

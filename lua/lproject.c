@@ -109,9 +109,37 @@ static void check_key(lua_State *L, const struct pass *p) {
                    KEY_BYTES_MOST);
 }
 
+/* Which of so many shares a key belongs to: that never changes. FNV-1a. */
+static lua_Integer share_of(rille_text key, lua_Integer shares) {
+  uint64_t h = UINT64_C(0xcbf29ce484222325);
+  for (size_t i = 0; i < key.length; i++)
+    h = (h ^ (unsigned char)key.bytes[i]) * UINT64_C(0x100000001b3);
+  return (lua_Integer)((h ^ h >> 32) % (uint64_t)shares) + 1;
+}
+
+/* share_of(key, shares) --> which one */
+int project_share_of(lua_State *L) {
+  rille_text key;
+  key.bytes = luaL_checklstring(L, 1, &key.length);
+  lua_Integer shares = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, shares > 0, 2, "at least 1");
+  lua_pushinteger(L, share_of(key, shares));
+  return 1;
+}
+
+static bool is_mine(const struct pass *p, rille_text key) {
+  return p->shares == 0 || share_of(key, p->shares) == p->share;
+}
+
 /* Applies the event for the key on top of the stack, and pops it. */
 static void apply_key(lua_State *L, struct run *r, struct pass *p, int handler) {
   int key = lua_gettop(L);
+  rille_text name;
+  name.bytes = lua_tolstring(L, key, &name.length);
+  if (!p->by_stream && !is_mine(p, name)) {
+    lua_settop(L, key - 1);
+    return;
+  }
   if (lua_isnil(L, p->base + OF_ONLY) || lua_rawequal(L, key, p->base + OF_ONLY))
     apply(L, r, p, handler, key);
   lua_settop(L, key - 1);
@@ -190,6 +218,7 @@ static void take_event(lua_State *L, struct run *r) {
     struct pass *p = &r->passes[i];
     if (p->failed || r->event.position <= p->after) continue;
     int handler = p->handlers[item];
+    if (handler && p->by_stream && !is_mine(p, r->event.stream)) handler = 0;
     r->at = p;
     if (handler) {
       r->view->decoded = 0; /* what one pass does to the data, the next does not see */
@@ -329,7 +358,7 @@ static int run_all(lua_State *L, struct run *r, int handler, int view) {
 
 /* project_run(store, { passes = { pass ... }, before=, ms= }) --> whether the end was reached
 ** | nil, message, code, detail. A pass:
-**   definition, after, states, dirty, find(key), fresh(key), most=, only=, check=
+**   definition, after, states, dirty, find(key), fresh(key), most=, only=, check=, share=, shares=
 ** `after` is set, and `failure` where a handler failed. What `find` raises is raised. */
 int project_run(lua_State *L) {
   struct run r = {.count = 0};

@@ -31,6 +31,7 @@ struct pass {
   int *handlers; /* by item of the query: which of the handlers; 0: none; or IS_OLD */
   uint64_t after;
   lua_Integer most, put;
+  lua_Integer share, shares; /* it takes the keys of this one of so many; 0: all */
   int failed;
 };
 

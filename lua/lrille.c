@@ -77,6 +77,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "fold_run");
   lua_pushcfunction(L, project_run);
   lua_setfield(L, -2, "project_run");
+  lua_pushcfunction(L, project_share_of);
+  lua_setfield(L, -2, "share_of");
   lua_pushcfunction(L, append_internal);
   lua_setfield(L, -2, "append_internal");
   kept_open(L);

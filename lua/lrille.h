@@ -127,6 +127,7 @@ INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things fo
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */
 INTERNAL int project_run(lua_State *L);             /* the loop of projections */
+INTERNAL int project_share_of(lua_State *L);
 
 INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
 

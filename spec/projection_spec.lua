@@ -396,6 +396,83 @@ describe("a handle of a projection", function()
   end)
 end)
 
+describe("shares of the keys", function()
+  it("have each key in one of them, with the state that it has alone", function()
+    for i = 1, 300 do deposit("k" .. i % 50, i) end
+    local shares, seen = {}, {}
+    for i = 1, 3 do
+      shares[i] = balances("balances", { share = { i, 3 } })
+      assert.equal(0, shares[i]:update())
+      for key, state in shares[i]:each() do
+        assert.is_nil(seen[key])
+        seen[key] = i
+        assert.same(store:fold("account.lua", { stream = key }), state)
+      end
+    end
+    for i = 0, 49 do
+      local key = "k" .. i
+      assert.is_not_nil(seen[key])
+      local message, code = failure(shares[seen[key] % 3 + 1]:get(key))
+      assert.equal("invalid", code)
+      contains(message, "another share")
+    end
+    assert.is_true(assert(store:verify { deep = true }).ok)
+  end)
+
+  it("are those of keys by function, too, and of nothing else", function()
+    files["by.lua"] = [[return { initial = 0, key = function(e) return { e.data.amount % 10, "all" } end,
+      on = { Deposited = function(n) return n + 1 end } }]]
+    for i = 1, 100 do deposit("s", i) end
+    local n = 0
+    for i = 1, 2 do
+      local p = assert(store:projection("by", "by.lua", { share = { i, 2 } }))
+      for key, state in p:each() do
+        n = n + 1
+        assert.equal(key == "all" and 100 or 10, state)
+      end
+    end
+    assert.equal(11, n)
+    local _, code = failure(store:projection("c", "count.lua", { share = { 1, 2 } }))
+    assert.equal("invalid", code)
+    contains(raised(store.projection, store, "c", "account.lua", { share = { 3, 2 } }), "share must be")
+  end)
+end)
+
+describe("several projections", function()
+  it("are carried on together by poll, and say what each says alone", function()
+    files["bad.lua"] = [[return { initial = 0, on = { Deposited = function(n, e)
+      if e.data.amount == 150 then error "no" end return n + 1 end } }]]
+    local a, b = balances("one", { cache = 64 }), balances("two")
+    local count = assert(store:projection("count", "count.lua"))
+    local bad = assert(store:projection("bad", "bad.lua"))
+    for i = 1, 300 do deposit("k" .. i % 97, i) end
+    local message, code = failure(store:poll())
+    assert.equal("script", code)
+    contains(message, "bad.lua")
+    for _, p in ipairs { a, b, count } do assert.equal(300, p:mark()) end
+    assert.equal(149, bad:mark())
+    assert.equal(149, (bad:get(nil, { consistency = "eventual" })))
+    assert.equal(300, (count:get(nil, { consistency = "eventual" })))
+    for i = 0, 96 do
+      local key = "k" .. i
+      assert.same(a:get(key, { consistency = "eventual" }), b:get(key, { consistency = "eventual" }))
+      assert.same(store:fold("account.lua", { stream = key }), (a:get(key)))
+    end
+  end)
+
+  it("keep to a budget together", function()
+    local a, b = balances("one"), balances("two")
+    for i = 1, 300 do deposit("k" .. i % 97, i) end
+    local calls, left = 0
+    repeat
+      left = assert(store:poll(0.01))
+      calls = calls + 1
+    until left == 0 or calls > 5000
+    assert.equal(0, left)
+    assert.same(a:get "k5", b:get "k5")
+  end)
+end)
+
 describe("an update with a budget", function()
   it("applies whole events until the time is up, and at least gets on", function()
     for i = 1, 300 do deposit("k" .. i % 7, 1) end

@@ -44,9 +44,27 @@ local function run_one(round, object, ms)
   if type(code) == "string" then round.fault = round.fault or code end
 end
 
+---Objects of a kind that can go through the log together do.
+local function run_together(list, till, failed)
+  local kinds, order = {}, {}
+  for _, object in ipairs(list) do
+    local together = not failed[object] and object.together
+    if together then
+      if not kinds[together] then order[#order + 1] = together end
+      kinds[together] = kinds[together] or {}
+      table.insert(kinds[together], object)
+    end
+  end
+  for _, together in ipairs(order) do
+    local ms = till and math.max(0, (till - core.monotonic()) * 1000)
+    if #kinds[together] > 1 then together(kinds[together], ms) end
+  end
+end
+
 ---Runs each object once, beginning with number `first`; `till`: when the time is up.
 local function run_round(list, first, till, failed)
   local round, order = { left = 0, failed = failed }, {}
+  run_together(list, till, failed)
   for i = 1, #list do order[i] = list[(first + i - 1) % #list + 1] end
   for _, object in ipairs(order) do
     local ms = till and math.max(0, (till - core.monotonic()) * 1000)

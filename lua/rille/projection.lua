@@ -24,7 +24,7 @@ Projection.__name = "rille.projection"
 local projection = { machine = states.open }
 
 local NAME_BYTES, KEY_BYTES = 255, 255
-local OPTIONS = { params = true, cache = true, isolated = true, memory_bytes = true, instructions = true }
+local OPTIONS = { params = true, cache = true, share = true, isolated = true, memory_bytes = true, instructions = true }
 local GET = { consistency = true, after = true, max_lag = true, at = true }
 local EACH = { consistency = true, after = true, max_lag = true, limit = true }
 local UPDATE = { ms = true }
@@ -62,6 +62,9 @@ local function key_of(self, key)
   end
   if key == nil then return invalid("%s keeps a state for each key: give one", self.script) end
   local text = tostring(key)
+  if self.share and core.share_of(text, self.shares) ~= self.share then
+    return invalid("the key %q is of another share, %d", text, core.share_of(text, self.shares))
+  end
   if #text <= KEY_BYTES then return text end
   return invalid("the key has %d bytes, at most %d are possible", #text, KEY_BYTES)
 end
@@ -185,6 +188,15 @@ end
 ---For store:poll.
 function Projection:run(options) return self:update(options) end
 
+---For store:poll: several of one store read the log together. What goes wrong is met again
+---by the `run` of each.
+function Projection.together(list, ms)
+  local head = list[1].store:head()
+  local kept = {}
+  for i, self in ipairs(list) do kept[i] = self.states end
+  if head then pcall(states.together, kept, head, ms) end
+end
+
 ---Computes all states anew, beside those that are there.
 function Projection:rebuild()
   if closed(self) then return nil, closed(self), "closed" end
@@ -212,10 +224,21 @@ function Projection:__tostring()
   return ("rille projection %s (mark %d)"):format(self.name, self.states.mark)
 end
 
+---A share of the keys, { which, of how many }: its states are kept by a name of their own.
+local function read_share(name, share)
+  if share == nil then return name end
+  local which, many
+  if type(share) == "table" then which, many = share[1], share[2] end
+  if math.type(which) ~= "integer" or math.type(many) ~= "integer" or which < 1 or which > many then
+    error("share must be { which, of how many }, such as { 1, 2 }", 3)
+  end
+  return ("%s %d/%d"):format(name, which, many), which, many
+end
+
 ---@param store rille.store
 ---@param name string
 ---@param file string the reducer
----@param options? { params: table, cache: integer }
+---@param options? { params: table, cache: integer, share: integer[] }
 ---@return rille.projection? projection, string message, string code
 function projection.open(store, name, file, options)
   options = options or {}
@@ -231,11 +254,16 @@ function projection.open(store, name, file, options)
   local watcher
   watcher, message, code = script.open(store, file, { params = options.params, define = reducer.define })
   if not watcher then return nil, message, code end
-  local entered
-  entered, message, code = registry.enter(store, "projection", name, file, options.params)
+  local kept_as, share, shares = read_share(name, options.share)
+  if share and watcher.definition.key == nil then
+    return invalid("%s has no key: it keeps one state, which can't be shared out", file)
+  end
+  local entered = share ~= nil -- a share is known to who opened it only
+  if not entered then entered, message, code = registry.enter(store, "projection", name, file, options.params) end
   if not entered then return nil, message, code end
-  local self = setmetatable({ store = store, name = name, script = file, params = options.params,
-    states = states.open(store, name, watcher, { cache = options.cache }) }, Projection)
+  local self = setmetatable({ store = store, name = kept_as, script = file, params = options.params,
+    share = share, shares = shares, states = states.open(store, kept_as, watcher,
+      { cache = options.cache, share = share, shares = shares }) }, Projection)
   poll.register(store, self)
   return self
 end

@@ -230,7 +230,8 @@ end
 local function pass_of(self, checked)
   return { definition = self.definition, after = self.mark, states = self.young, dirty = self.dirty,
            find = function(key) return find(self, key) end, fresh = self.fresh,
-           most = math.max(1, generation_keys(self) - self.count), check = checked or nil }
+           most = math.max(1, generation_keys(self) - self.count), check = checked or nil,
+           share = self.share, shares = self.shares }
 end
 
 local function run(self, to, ms, checked)
@@ -338,6 +339,48 @@ function State:advance(options)
   refresh(self, options and options.ms)
   local to = options and options.to or self.store:head()
   return guarded(self, advance, to, options and options.ms)
+end
+
+---Takes what a shared run has made of one of its passes. False: it is no use, or there is
+---no room for more; then its own `advance` sees to it.
+local function settle(self, pass, done, to)
+  if pass.failure or self.has_read and (read(self, self.record_key) or false) ~= self.record then
+    restart(self, self.slot, self.kept_mark)
+    self.record_key = nil
+    return false
+  end
+  self.mark = done and to or pass.after
+  return self.count < generation_keys(self) or not self.readonly and turn_over(self)
+end
+
+local function run_together(list, to, ms)
+  local passes = {}
+  for i, self in ipairs(list) do
+    self.has_read, self.moved = false, false
+    passes[i] = pass_of(self)
+  end
+  local done = check(core.project_run(list[1].store, { passes = passes, before = to + 1, ms = ms }))
+  local going_on = {}
+  for i, self in ipairs(list) do
+    if settle(self, passes[i], done, to) then going_on[#going_on + 1] = self end
+  end
+  return done, going_on
+end
+
+---Carries several on by one way through the log, up to a position, as far as that goes
+---smoothly. Whatever is left, failures too, is left to the `advance` of each.
+function states.together(list, to, ms)
+  local behind = {}
+  for _, self in ipairs(list) do
+    refresh(self, ms)
+    look(self)
+    if not self.fault and self.mark < to then behind[#behind + 1] = self end
+  end
+  local done
+  while #behind > 1 and not done do
+    done, behind = run_together(behind, to, ms)
+    if ms then return end
+  end
 end
 
 ---Writes what is in memory only.
@@ -503,12 +546,13 @@ end
 
 ---@param name string of the projection
 ---@param watcher table of rille.script, or { definition =, identity = } that never changes
----@param options? { cache: integer?, save_events: integer? }
+---@param options? { cache: integer?, save_events: integer?, share: integer?, shares: integer? }
 function states.open(store, name, watcher, options)
   options = options or {}
   local self = setmetatable({
     store = store, name = name, watcher = watcher.refresh and watcher or nil,
     current_key = pack_name("C", name), cache_keys = options.cache or GENERATION_KEYS,
+    share = options.share, shares = options.shares,
     save_events = options.save_events or 10000, mean_bytes = 64, readonly = core.is_readonly(store),
   }, State)
   self:use(watcher.definition, watcher.identity)
