@@ -29,10 +29,14 @@ local function open(store, kind, name, script, options, provide)
   return require("rille." .. kind).open(store, name, script, given)
 end
 
+---What an iterator raises is a result here: who raises it names its own caller.
 local function page(handle, options)
   local list = {}
-  for key, state in handle:each(options) do list[#list + 1] = { key, state } end
-  return list
+  local ok, message = pcall(function()
+    for key, state in handle:each(options) do list[#list + 1] = { key, state } end
+  end)
+  if ok then return list end
+  return nil, (tostring(message):gsub("^rille%.apart:%d+: ", "")), "script"
 end
 
 ---Runs a method of the handle of these arguments there.

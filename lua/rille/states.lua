@@ -11,7 +11,7 @@
 --      B name identity -> record    those that are being built
 --      C name          -> identity  the form whose states are the projection's
 --      T slot                       a slot that nobody needs: what is left of it is removed
---      S slot key      -> state
+--      S slot : key    -> state
 --
 -- Memory holds two generations of states. When the younger has grown to its bound, what
 -- was touched is saved, and the elder is dropped: so memory is bounded, and the keys in
@@ -41,6 +41,8 @@ local ERASE_KEYS = 8192           -- removed in one transaction
 local FORMS_KEPT = 3              -- forms of one script whose finished states are kept
 
 local function pack_name(letter, name) return letter .. string.pack("s1", name) end
+
+local function state_key(slot, key) return "S" .. slot .. ":" .. key end
 
 ---A failure of the store's on its way to the outermost call.
 local function raise(message, code, detail) error({ message = message, code = code, detail = detail }, 0) end
@@ -112,7 +114,7 @@ local function find(self, key)
     return state
   end
   self.has_read = true
-  local bytes = read(self, "S" .. self.slot .. key)
+  local bytes = read(self, state_key(self.slot, key))
   if bytes == nil then return nil end
   local value, message = rille.decode(bytes)
   if value == nil then raise(("%s: the kept state of key %q: %s"):format(self.name, key, message), "corrupt") end
@@ -134,7 +136,7 @@ local function encode_dirty(self)
   for key in pairs(self.dirty) do
     local state = encode(self, key)
     if state == nil then return nil, key end
-    puts[#puts + 1] = { "S" .. self.slot .. key, state }
+    puts[#puts + 1] = { state_key(self.slot, key), state }
     bytes = bytes + #key + (state and #state or 0)
   end
   self.mean_bytes = #puts > 0 and bytes / #puts or self.mean_bytes
@@ -423,7 +425,7 @@ local function answer_current(self, key)
   local bytes = read(self, pack_name("V", self.name) .. identity)
   local slot, mark = unpack_record(bytes)
   if not slot then return answer(self, key) end
-  local state = read(self, "S" .. slot .. key)
+  local state = read(self, state_key(slot, key))
   return state and rille.decode(state), mark
 end
 
@@ -450,8 +452,9 @@ end
 ---memory that are newer.
 function State:following(after, changed)
   return guarded(self, function()
-    local prefix = "S" .. (changed.slot or self.slot)
-    local key = after and prefix .. after or prefix
+    local slot = changed.slot or self.slot
+    local prefix = state_key(slot, "")
+    local key = after and prefix .. after or "S" .. slot -- behind which the empty key is
     while true do
       local bytes, code
       self.has_read = true
@@ -534,8 +537,7 @@ function states.recorded(store, name)
   local bytes = identity and check(core.kept_get(store, pack_name("V", name) .. identity))
   if not bytes then return nil end
   local slot, mark = unpack_record(bytes)
-  local prefix = "S" .. slot
-  local key = prefix
+  local prefix, key = state_key(slot, ""), "S" .. slot
   return { identity = identity, mark = mark, each = function()
     local state, code
     key, state, code = core.kept_next(store, key, prefix)
