@@ -2598,6 +2598,10 @@ static const struct {
      "      :format(type(consistency) == \"string\" and (\"%q\"):format(consistency) or type(consistency)), 3)\n"
      "  end\n"
      "  check_integer(options, \"max_lag\")\n"
+     "  if known == GET then\n"
+     "    check_integer(options, \"at\")\n"
+     "    check_integer(options, \"after\")\n"
+     "  end\n"
      "  return options\n"
      "end\n"
      "\n"
@@ -2633,7 +2637,6 @@ static const struct {
      "  if consistency == \"strong\" or lags then return { to = head } end\n"
      "  if consistency == \"session\" then\n"
      "    local after = options.after or core.last_append(self.store)\n"
-     "    if math.type(after) ~= \"integer\" or after < 0 then error(\"after must be a position\", 3) end\n"
      "    if after <= head then return { to = after } end\n"
      "    return invalid(\"after = %d is beyond the head, which is %d\", after, head)\n"
      "  end\n"
@@ -2820,7 +2823,7 @@ static const struct {
      "core.methods.projection = projection.open\n"
      "\n"
      "return projection\n"
-     , 11223},
+     , 11225},
     {"rille.reaction",
      "-- reaction.lua: a processor's script: what it must look like, and one reaction of it.\n"
      "--\n"

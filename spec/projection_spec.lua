@@ -231,6 +231,8 @@ describe("how fresh a state is", function()
     contains(raised(p.get, p, "a", { consistency = "strng" }), "\"strong\", \"session\"")
     contains(raised(p.get, p, "a", { consistensy = "strong" }), "did you mean 'consistency'")
     contains(raised(p.get, p, {}), "a key is a string or an integer")
+    contains(raised(function() p:get("a", { at = -1 }) end), "projection_spec.lua")
+    contains(raised(function() p:get("a", { after = "1" }) end), "after must be an integer")
   end)
 end)
 

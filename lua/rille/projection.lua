@@ -49,6 +49,10 @@ local function reading(options, known)
       :format(type(consistency) == "string" and ("%q"):format(consistency) or type(consistency)), 3)
   end
   check_integer(options, "max_lag")
+  if known == GET then
+    check_integer(options, "at")
+    check_integer(options, "after")
+  end
   return options
 end
 
@@ -84,7 +88,6 @@ local function how(self, options)
   if consistency == "strong" or lags then return { to = head } end
   if consistency == "session" then
     local after = options.after or core.last_append(self.store)
-    if math.type(after) ~= "integer" or after < 0 then error("after must be a position", 3) end
     if after <= head then return { to = after } end
     return invalid("after = %d is beyond the head, which is %d", after, head)
   end
