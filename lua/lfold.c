@@ -39,7 +39,8 @@ struct folding {
   uint64_t version;      /* of the last event that counted */
   uint64_t position;     /* of the last event that was handled */
   lua_Integer most, handled;
-  int done; /* there is nothing left */
+  int touched; /* an event has reached the state */
+  int done;    /* there is nothing left */
   int failed;
   rille_error error;
 };
@@ -109,7 +110,8 @@ static void check_state(lua_State *L, struct folding *f, int handler) {
 static void handle(lua_State *L, void *folding, int handler) {
   struct folding *f = folding;
   if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
-  if (lua_isnil(L, AT_STATE)) { /* the key was removed: it begins anew */
+  f->touched = 1;
+  if (lua_isnil(L, AT_STATE)) { /* it begins, or begins anew, where the key was removed */
     lua_pushvalue(L, AT_FRESH);
     lua_pushvalue(L, AT_KEY);
     lua_call(L, 1, 1);
@@ -252,7 +254,7 @@ static void push_parts(lua_State *L) {
 **   `stream` is read as readers of it see it, `within` whatever was truncated since; after
 **   `most` events that were handled it stops
 **   -> state, version of the last event, position of the last that was handled, whether
-**   that was all | nil, message, code, detail */
+**   that was all, whether any of them reached the state | nil, message, code, detail */
 int fold_run(lua_State *L) {
   struct folding f = {.at = UINT64_MAX, .last_version = UINT64_MAX};
   rille_query q = {.size = sizeof q};
@@ -301,7 +303,8 @@ int fold_run(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)f.version);
     lua_pushinteger(L, (lua_Integer)f.position);
     lua_pushboolean(L, f.done);
-    results = 4;
+    lua_pushboolean(L, f.touched);
+    results = 5;
   }
   lua_pushcfunction(L, iterator_close);
   lua_pushvalue(L, iterator);

@@ -239,19 +239,21 @@ local function begin(store, pass, scope)
 end
 
 ---Runs a pass from rung to rung. The version is that of the last event, if one was read.
+---@return any state, integer version, nil, boolean touched  | nil, message, code, detail
 local function climb(store, pass, scope)
-  local reached = scope and begin(store, pass, scope) or 0
+  local rung = scope and begin(store, pass, scope)
+  local reached, touched = rung or 0, rung ~= nil
   local steps = scope and ladder.climb(store, scope)
   while true do
     pass.most = steps and steps.spacing
-    local state, version, position, done = core.fold_run(store, pass)
+    local state, version, position, done, was_touched = core.fold_run(store, pass)
     if type(position) == "string" then return nil, version, position, done end -- a failure
     core.budget_suspend() -- to encode a state runs no code of the script's
-    reached = version > 0 and version or reached
+    reached, touched = version > 0 and version or reached, touched or was_touched
     if not done then steps:leave(position, version, state) end
     if done then
       if steps then steps:save() end
-      return state, reached
+      return state, reached, nil, touched
     end
     pass.state, pass.after = state, pass.stream and version or position
   end
@@ -267,9 +269,13 @@ local function run(store, definition, pass, scope)
     if not made then return nil, ("%s: initial failed: %s"):format(name, tostring(state)), "script" end
     local bytes, refusal = core.encode_state(state)
     if not bytes then return fail(("%s: initial can't be kept: %s"):format(name, refusal)) end
-    pass.state, pass.after, pass.check = state, nil, attempt == 2
+    pass.state, pass.after, pass.check = nil, nil, attempt == 2
     local result, version, code, detail = climb(store, pass, attempt == 1 and scope or nil)
     if code then return nil, version, code, detail end
+    if not detail then
+      if pass.only_touched then state = nil end
+      return state, version
+    end
     if result ~= nil then bytes, refusal = core.encode_state(result) end
     if bytes then return result, version end
     if attempt == 2 then return fail(("%s: the state can't be kept: %s"):format(name, refusal)) end
@@ -279,8 +285,9 @@ end
 ---@param store rille.store
 ---@param name string the script
 ---@param options? { stream: string, key: string|integer, at: integer, version: integer, params: table }
+---@param only_touched? boolean nil for a state that no event has reached, not the first one
 ---@return any state, integer position, integer? version  | nil, message, code, detail
-function reducer.fold(store, name, options)
+function reducer.fold(store, name, options, only_touched)
   options = options or {}
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
@@ -300,13 +307,13 @@ function reducer.fold(store, name, options)
   position, last, code = set_bounds(store, pass, options)
   if not position then return fail(last, code) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
-  pass.upcast = definition.upcast
+  pass.upcast, pass.only_touched = definition.upcast, only_touched
   local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
   if failure then return nil, version, failure, detail end
   if pass.stream and version == 0 then version = last end
   return result, position, last and version
 end
 
-core.methods.fold = reducer.fold
+function core.methods.fold(store, name, options) return reducer.fold(store, name, options) end
 
 return reducer
