@@ -125,7 +125,7 @@ function Projection:past(key, at)
   local state, position, code, detail = reducer.fold(self.store, self.script, {
     stream = by_stream and key or nil, key = not by_stream and key or nil, at = at, params = self.params,
   }, true)
-  if state == nil and code then return nil, position, code, detail end
+  if state == nil and type(position) == "string" then return nil, position, code, detail end
   if state == nil then return nil end
   return state, position
 end

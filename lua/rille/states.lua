@@ -23,7 +23,8 @@
 -- M3  Any other state in memory is the kept one: no event since its mark has touched it.
 -- So what another saves, up to a mark that is at most ours, changes nothing here; a later
 -- one empties memory, which goes on from there.
--- M4  What was read of a slot counts only if the record was the same before and after.
+-- M4  What was read of a slot counts only if the record, looked at after it, is one that
+--     memory fits: of the same slot, with a mark that is at most ours.
 
 local core = ...
 local rille = require "rille"
@@ -87,18 +88,38 @@ local function look(self)
   self.record_key, self.record, self.kept_mark = key, bytes or false, mark or 0
 end
 
----Calls body(self) on memory that fits what is kept (M4). Whatever another does, one of the
----two gets on: a record changes only by a save.
+---What was kept beyond our mark, by another, came in between.
+local MOVED = {}
+
+---Whether the record is one that memory fits, still; if not, what was read of the slot since
+---`look` may be of a later moment (M4).
+local function fits(self)
+  local bytes = read(self, self.record_key) or false
+  if bytes == self.record then return true end
+  local slot, mark = unpack_record(bytes or nil)
+  if slot ~= self.slot or mark > self.mark then return false end
+  self.record, self.kept_mark = bytes, mark
+  return true
+end
+
+---Memory that may be ahead of its mark is of no use.
+local function forget(self)
+  restart(self, self.slot, self.kept_mark)
+  self.record_key = nil
+end
+
+---Calls body(self) on memory that fits what is kept. It is called again where another was
+---ahead: from that one's mark, so the way gets shorter with each call.
 local function steadily(self, body, ...)
   for _ = 1, TRIES do
     look(self)
-    self.has_read, self.moved = false, false
-    local results = table.pack(body(self, ...))
-    if not self.moved and (not self.has_read or (read(self, self.record_key) or false) == self.record) then
-      return table.unpack(results, 1, results.n)
-    end
-    restart(self, self.slot, self.kept_mark)
-    self.record_key = nil
+    self.moved = false
+    local results = table.pack(pcall(body, self, ...))
+    local ok, failure = results[1], results[2]
+    if ok and not self.moved then return table.unpack(results, 2, results.n) end
+    if not ok and failure == self.told then error(failure, 0) end
+    forget(self)
+    if not ok and failure ~= MOVED then error(failure, 0) end
   end
   raise(("%s: other processes change its states all the time"):format(self.name), "busy")
 end
@@ -113,8 +134,8 @@ local function find(self, key)
     self.elder[key] = nil
     return state
   end
-  self.has_read = true
   local bytes = read(self, state_key(self.slot, key))
+  if not fits(self) then error(MOVED, 0) end
   if bytes == nil then return nil end
   local value, message = rille.decode(bytes)
   if value == nil then raise(("%s: the kept state of key %q: %s"):format(self.name, key, message), "corrupt") end
@@ -157,10 +178,11 @@ local function write(self, more)
   local bytes = record(self)
   puts[#puts + 1] = { self.record_key, bytes }
   for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
-  local written = check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark))
-  if not written then
-    self.moved = true
-    return false
+  while not check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark)) do
+    if not fits(self) then
+      self.moved = true
+      return false
+    end
   end
   self.record, self.kept_mark, self.dirty = bytes, self.mark, {}
   return true
@@ -305,8 +327,11 @@ local function guarded(self, body, ...)
   return outcome(pcall(steadily, self, body, ...))
 end
 
+---Memory is whole: it is at the event before.
 local function raise_fault(self)
-  if self.fault then raise(self.fault.message, self.fault.code, self.fault.detail) end
+  if not self.fault then return end
+  self.told = { message = self.fault.message, code = self.fault.code, detail = self.fault.detail }
+  error(self.told, 0)
 end
 
 ---Takes up a changed script. Its states begin elsewhere, with their own mark.
@@ -346,9 +371,8 @@ end
 ---Takes what a shared run has made of one of its passes. False: it is no use, or there is
 ---no room for more; then its own `advance` sees to it.
 local function settle(self, pass, done, to)
-  if pass.failure or self.has_read and (read(self, self.record_key) or false) ~= self.record then
-    restart(self, self.slot, self.kept_mark)
-    self.record_key = nil
+  if pass.failure then
+    forget(self)
     return false
   end
   self.mark = done and to or pass.after
@@ -358,10 +382,14 @@ end
 local function run_together(list, to, ms)
   local passes = {}
   for i, self in ipairs(list) do
-    self.has_read, self.moved = false, false
+    self.moved = false
     passes[i] = pass_of(self)
   end
-  local done = check(core.project_run(list[1].store, { passes = passes, before = to + 1, ms = ms }))
+  local ok, done = pcall(core.project_run, list[1].store, { passes = passes, before = to + 1, ms = ms })
+  if not ok or done == nil then
+    for _, self in ipairs(list) do forget(self) end
+    return true, {}
+  end
   local going_on = {}
   for i, self in ipairs(list) do
     if settle(self, passes[i], done, to) then going_on[#going_on + 1] = self end
@@ -421,11 +449,12 @@ end
 local function answer_current(self, key)
   local identity = read(self, self.current_key)
   if self.live or not identity or identity == self.identity then return answer(self, key) end
-  self.has_read = true
-  local bytes = read(self, pack_name("V", self.name) .. identity)
+  local record_key = pack_name("V", self.name) .. identity
+  local bytes = read(self, record_key)
   local slot, mark = unpack_record(bytes)
   if not slot then return answer(self, key) end
   local state = read(self, state_key(slot, key))
+  if read(self, record_key) ~= bytes then error(MOVED, 0) end
   return state and rille.decode(state), mark
 end
 
@@ -457,9 +486,9 @@ function State:following(after, changed)
     local key = after and prefix .. after or "S" .. slot -- behind which the empty key is
     while true do
       local bytes, code
-      self.has_read = true
       key, bytes, code = core.kept_next(self.store, key, prefix)
       check(key, bytes, code)
+      if not changed.slot and not fits(self) then error(MOVED, 0) end
       local name = key and key:sub(#prefix + 1)
       local first = changed:first(after)
       if first and (not name or first <= name) then
