@@ -28,10 +28,14 @@ end
 local BATCH, STREAMS = 1000, 10000
 local EVENTS = options.quick and 200000 or 1000000
 local APPENDS = 20
+local PAST_FOLDS = 300
 local dir = options.dir .. "/lua"
 
 local REDUCERS = {
   field = [[return { initial = { balance = 0 }, on = {
+    Deposited = function(state, event) state.balance = state.balance + event.data.amount end,
+    Withdrawn = function(state, event) state.balance = state.balance - event.data.amount end } }]],
+  balance = [[return { initial = { balance = 0 }, key = "stream", on = {
     Deposited = function(state, event) state.balance = state.balance + event.data.amount end,
     Withdrawn = function(state, event) state.balance = state.balance - event.data.amount end } }]],
   rare = [[return { initial = { n = 0 }, on = { Closed = function(state) state.n = state.n + 1 end } }]],
@@ -85,10 +89,44 @@ local function append_turn(store)
   return APPENDS * BATCH / (now() - start)
 end
 
-local function fold_turn(store, name)
+-- Parameters that nobody had before: so there is no rung of the ladder to begin at.
+local turns = 0
+local function new_params()
+  turns = turns + 1
+  return { turn = turns }
+end
+
+local function fold_turn(store, name, isolated)
   local start = now()
-  local state = assert(store:fold(dir .. "/" .. name .. ".lua"))
-  return store:head() / (now() - start), state
+  assert(store:fold(dir .. "/" .. name .. ".lua", { params = new_params(), isolated = isolated }))
+  return store:head() / (now() - start)
+end
+
+-- One fold to the end leaves the rungs; then positions at random. The median of their times, as
+-- a rate.
+local function past_turn(store)
+  local params, times = new_params(), {}
+  local file = dir .. "/field.lua"
+  assert(store:fold(file, { params = params }))
+  for i = 1, PAST_FOLDS do
+    local at = 1 + next_random(EVENTS)
+    local start = os.clock()
+    assert(store:fold(file, { params = params, at = at }))
+    times[i] = os.clock() - start
+  end
+  return 1 / median(times)
+end
+
+-- Programs that rebuild a projection, each its share of the keys, at the same time.
+local function rebuild_turn(workers)
+  local params, commands = new_params(), {}
+  for i = 1, workers do
+    commands[i] = ("RILLE_BUILD='%s' lua5.4 bench/worker.lua '%s/filled.rille' '%s/balance.lua' %d %d %d &")
+      :format(build, dir, dir, params.turn, i, workers)
+  end
+  local start = now()
+  run(table.concat(commands, " ") .. " wait")
+  return EVENTS / (now() - start)
 end
 
 -- What a fold is measured against: the same handlers in a bare loop, which makes the same
@@ -139,7 +177,8 @@ local function report(name, unit, figures, target, peers, peer)
   local verdict = ""
   if target then
     verdict = ("   target %s: %s"):format(
-      ratio and ("%g x"):format(target) or ("%.1f M/s"):format(target / 1e6),
+      ratio and ("%g x"):format(target) or target < 1e6 and ("%g k/s"):format(target / 1e3)
+        or ("%.1f M/s"):format(target / 1e6),
       row.met and "met" or ("short by %.0f %%"):format(100 * (1 - reached / target)))
   end
   print(("%-44s %9.0f k/s%s%s"):format(name, row.median / 1e3,
@@ -160,6 +199,7 @@ assert(filled:close())
 local store = assert(rille.open(dir .. "/filled.rille"))
 
 local appends, peers, field, bare, rare, iterate = {}, {}, {}, {}, {}, {}
+local isolated, past, one, two = {}, {}, {}, {}
 for round = 1, options.rounds do
   appends[round] = append_turn(store)
   peers[#peers + 1] = sqlite_turn()
@@ -167,6 +207,10 @@ for round = 1, options.rounds do
   bare[round] = bare_turn()
   rare[round] = fold_turn(store, "rare")
   iterate[round] = iterate_turn(store)
+  isolated[round] = fold_turn(store, "field", true)
+  past[round] = past_turn(store)
+  one[round] = rebuild_turn(1)
+  two[round] = rebuild_turn(2)
 end
 if not options.json then
   print(("\nFrom Lua: medians of %d rounds, 60 bytes of data an event, a store of %d events"):format(
@@ -176,6 +220,10 @@ report("append of 1000 tables, durable", "events/s", appends, 4, peers, "SQLite 
 report("fold, a reducer that touches one field", "events/s", field, 1, bare, "a bare Lua loop")
 report("fold, a type of one event in 1000: passed by", "events/s", rare, 10e6)
 report("iterate, a plain table an event", "events/s", iterate)
+report("fold in an isolate", "events/s", isolated, 0.3, field, "the same, trusted")
+report("a state at a random position, of the median", "folds/s", past, 1e3)
+report("a projection rebuilt by one program", "events/s", one)
+report("... by two, each with half of the keys", "events/s", two, 1.7, one, "one")
 assert(store:close())
 assert(clock_store:close())
 run(("rm -rf '%s' '%s/peer'"):format(dir, options.dir))
