@@ -4544,7 +4544,7 @@ static const struct {
      "local State = {}\n"
      "State.__index = State\n"
      "\n"
-     "local GENERATION_KEYS = 65536     -- states in one of the two generations\n"
+     "local GENERATION_KEYS = 16384     -- states in one of the two generations\n"
      "local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded\n"
      "local TRIES = 100                 -- so often may another's save come between two looks\n"
      "local ERASE_KEYS = 8192           -- removed in one transaction\n"

@@ -35,7 +35,7 @@ local states = {}
 local State = {}
 State.__index = State
 
-local GENERATION_KEYS = 65536     -- states in one of the two generations
+local GENERATION_KEYS = 16384     -- states in one of the two generations
 local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded
 local TRIES = 100                 -- so often may another's save come between two looks
 local ERASE_KEYS = 8192           -- removed in one transaction
