@@ -4572,8 +4572,8 @@ static const struct {
      "\n"
      "local function record(self) return string.pack(\"<c8 i8\", self.slot, self.mark) end\n"
      "\n"
-     "---Nobody else makes the same.\n"
-     "local function new_slot() return string.pack(\"<i8\", math.random(0)) end\n"
+     "---Nobody else makes the same, whatever the seed of math.random.\n"
+     "local function new_slot() return core.entropy() end\n"
      "\n"
      "---Memory is emptied, and goes on from a mark.\n"
      "local function restart(self, slot, mark)\n"
@@ -5100,7 +5100,7 @@ static const struct {
      "end\n"
      "\n"
      "return states\n"
-     , 22893},
+     , 22907},
     {"rille.tail",
      "-- tail.lua: `rille tail`: the last events, and with -f every one that comes.\n"
      "--\n"

@@ -63,8 +63,8 @@ end
 
 local function record(self) return string.pack("<c8 i8", self.slot, self.mark) end
 
----Nobody else makes the same.
-local function new_slot() return string.pack("<i8", math.random(0)) end
+---Nobody else makes the same, whatever the seed of math.random.
+local function new_slot() return core.entropy() end
 
 ---Memory is emptied, and goes on from a mark.
 local function restart(self, slot, mark)
