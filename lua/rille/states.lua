@@ -462,7 +462,7 @@ end
 ---@return any state, integer? position
 function State:get(key, how)
   refresh(self)
-  if how.memory and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end
+  if how.memory and self.live and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end
   return guarded(self, function()
     if how.to and self.mark < how.to then advance(self, how.to) end
     if how.current then return answer_current(self, key) end
@@ -553,6 +553,7 @@ function State:use(definition, identity)
   self.live_key = pack_name("V", self.name) .. identity
   self.build_key = pack_name("B", self.name) .. identity
   self.fault, self.rebuilding, self.is_published, self.record_key = nil, false, false, nil
+  self.live = false
   self.fresh = states.first_state(definition)
   restart(self, new_slot(), 0)
 end
