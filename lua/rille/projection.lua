@@ -142,7 +142,9 @@ function Projection:each(options)
     local done, why = self.states:advance { to = means.to }
     if done == nil then error(why, 2) end
   end
-  local changed, key = self.states:changed(means.current), options.after and tostring(options.after)
+  local changed, why = self.states:changed(means.current)
+  if not changed then error(why, 2) end
+  local key = options.after and tostring(options.after)
   local left = options.limit or math.maxinteger
   return function()
     if left <= 0 then return nil end

@@ -421,14 +421,17 @@ function State:save()
   end)
 end
 
+---Raises which event made a key's state one that can't be kept.
+local function refuse_state(self, key)
+  name_culprit(self, key, self.mark)
+  raise_fault(self)
+end
+
 ---An own copy, or nil.
 local function copy_of(self, key)
   core.budget_suspend()
   local bytes = encode(self, key)
-  if bytes == nil then
-    name_culprit(self, key, self.mark)
-    raise_fault(self)
-  end
+  if bytes == nil then refuse_state(self, key) end
   if bytes then return (rille.decode(bytes)) end
 end
 
@@ -515,15 +518,18 @@ end
 
 ---@param current boolean whether finished states are wanted, though others are being built
 function State:changed(current)
-  local slot = current and current_slot(self)
-  local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
-  if slot then return changed end
-  for key in pairs(self.dirty) do
-    changed.keys[#changed.keys + 1] = key
-    changed.states[key] = encode(self, key)
-  end
-  table.sort(changed.keys)
-  return changed
+  return guarded(self, function()
+    local slot = current and current_slot(self)
+    local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
+    if slot then return changed end
+    for key in pairs(self.dirty) do
+      local bytes = encode(self, key)
+      if bytes == nil then refuse_state(self, key) end
+      changed.keys[#changed.keys + 1], changed.states[key] = key, bytes
+    end
+    table.sort(changed.keys)
+    return changed
+  end)
 end
 
 ---Begins anew beside the states that are there, which are read until all is done.
