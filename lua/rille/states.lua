@@ -39,6 +39,7 @@ local GENERATION_KEYS = 16384     -- states in one of the two generations
 local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded
 local TRIES = 100                 -- so often may another's save come between two looks
 local ERASE_KEYS = 8192           -- removed in one transaction
+local PASSES_MOST = 64            -- of one way through the log, as in lproject.h
 local FORMS_KEPT = 3              -- forms of one script whose finished states are kept
 
 local function pack_name(letter, name) return letter .. string.pack("s1", name) end
@@ -397,19 +398,26 @@ local function run_together(list, to, ms)
   return done, going_on
 end
 
+local function carry_together(list, to, ms)
+  local done
+  while #list > 1 and not done do
+    done, list = run_together(list, to, ms)
+    if ms then return end
+  end
+end
+
 ---Carries several on by one way through the log, up to a position, as far as that goes
 ---smoothly. Whatever is left, failures too, is left to the `advance` of each.
 function states.together(list, to, ms)
-  local behind = {}
+  local till, behind = ms and core.monotonic() + ms / 1000, {}
   for _, self in ipairs(list) do
     refresh(self, ms)
     look(self)
     if not self.fault and self.mark < to then behind[#behind + 1] = self end
   end
-  local done
-  while #behind > 1 and not done do
-    done, behind = run_together(behind, to, ms)
-    if ms then return end
+  for first = 1, #behind, PASSES_MOST do
+    local some = table.move(behind, first, math.min(first + PASSES_MOST - 1, #behind), 1, {})
+    carry_together(some, to, till and math.max(0, (till - core.monotonic()) * 1000))
   end
 end
 
