@@ -11,7 +11,7 @@ describe("poll with a budget", function()
     local list = {}
     for i = 1, 65 do list[i] = assert(store:projection("p" .. i, "p.lua")) end
     stores.fill(store, "s", 300)
-    local calls, left = 0, nil
+    local calls, left = 0
     repeat
       left, calls = assert(store:poll(0)), calls + 1
     until left == 0 or calls == 1000
