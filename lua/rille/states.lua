@@ -393,7 +393,9 @@ local function run_together(list, to, ms)
   end
   local going_on = {}
   for i, self in ipairs(list) do
-    if settle(self, passes[i], done, to) then going_on[#going_on + 1] = self end
+    local settled, has_room = pcall(settle, self, passes[i], done, to)
+    if not settled then forget(self) end
+    if settled and has_room then going_on[#going_on + 1] = self end
   end
   return done, going_on
 end
