@@ -37,6 +37,7 @@ State.__index = State
 
 local GENERATION_KEYS = 16384     -- states in one of the two generations
 local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded
+local WRITE_BYTES = 128 << 20     -- more than that is not written at once, if it can be helped
 local TRIES = 100                 -- so often may another's save come between two looks
 local ERASE_KEYS = 8192           -- removed in one transaction
 local PASSES_MOST = 64            -- of one way through the log, as in lproject.h
@@ -89,7 +90,7 @@ local function look(self)
   self.record_key, self.record, self.kept_mark = key, bytes or false, mark or 0
 end
 
----What was kept beyond our mark, by another, came in between.
+---What was kept beyond our mark, by another, came in between; or memory has too much.
 local MOVED = {}
 
 ---Whether the record is one that memory fits, still; if not, what was read of the slot since
@@ -151,8 +152,8 @@ local function encode(self, key)
   return core.encode_state(state)
 end
 
----Everything dirty as what core.kept_write takes; nil and the key of a state that can't be
----written.
+---Everything dirty as what core.kept_write takes, and its bytes; nil and the key of a state
+---that can't be written.
 local function encode_dirty(self)
   local puts, bytes = {}, 0
   for key in pairs(self.dirty) do
@@ -163,19 +164,22 @@ local function encode_dirty(self)
   end
   self.mean_bytes = #puts > 0 and bytes / #puts or self.mean_bytes
   table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
-  return puts
+  return puts, bytes
 end
 
 local function generation_keys(self)
-  return math.max(64, math.min(self.cache_keys, GENERATION_BYTES // math.max(1, math.ceil(self.mean_bytes))))
+  local most = math.max(64, self.cache_keys)
+  return math.max(1, math.min(most, GENERATION_BYTES // math.max(1, math.ceil(self.mean_bytes))))
 end
 
 ---Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
----was first; then self.moved.
+---was first; then self.moved. Too much for one write is made again, with less in memory.
 local function write(self, more)
   core.budget_suspend() -- what follows is about plain data, and runs no code of a script's
-  local puts, bad = encode_dirty(self)
-  if not puts then return false, bad end
+  local room = generation_keys(self)
+  local puts, of_it = encode_dirty(self) -- its bytes, or the bad key
+  if not puts then return false, of_it end
+  if of_it > WRITE_BYTES and generation_keys(self) < room then error(MOVED, 0) end
   local bytes = record(self)
   puts[#puts + 1] = { self.record_key, bytes }
   for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
@@ -393,7 +397,9 @@ local function run_together(list, to, ms)
   end
   local going_on = {}
   for i, self in ipairs(list) do
-    if settle(self, passes[i], done, to) then going_on[#going_on + 1] = self end
+    local settled, has_room = pcall(settle, self, passes[i], done, to)
+    if not settled then forget(self) end
+    if settled and has_room then going_on[#going_on + 1] = self end
   end
   return done, going_on
 end
