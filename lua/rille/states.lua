@@ -193,9 +193,12 @@ local function write(self, more)
   return true
 end
 
----Makes room: the young generation becomes the elder.
+---Makes room: the young generation becomes the elder. False as of `write`.
 local function turn_over(self)
-  if next(self.dirty) and not write(self) then return false end
+  if next(self.dirty) then
+    local written, bad = write(self)
+    if not written then return false, bad end
+  end
   self.elder, self.young, self.count = self.young, {}, 0
   return true
 end
