@@ -258,11 +258,14 @@ end
 
 -- Carrying on ------------------------------------------------------------------------------
 
+---Whether room is to be made; who can't save keeps all in memory.
+local function is_full(self) return not self.readonly and self.count >= generation_keys(self) end
+
 ---A run through the log of all of `list`, from the mark of each; C does it.
 local function pass_of(self, checked)
   return { definition = self.definition, after = self.mark, states = self.young, dirty = self.dirty,
            find = function(key) return find(self, key) end, fresh = self.fresh,
-           most = math.max(1, generation_keys(self) - self.count), check = checked or nil,
+           most = not self.readonly and math.max(1, generation_keys(self) - self.count) or nil, check = checked or nil,
            share = self.share, shares = self.shares }
 end
 
@@ -281,7 +284,7 @@ local function stop_before(self, failure)
   while last and self.mark < last - 1 do
     local _, again = run(self, last - 1)
     if again then raise(again.message, again.code, again.detail) end
-    if self.count >= generation_keys(self) and not turn_over(self) then return end
+    if is_full(self) and not turn_over(self) then return end
   end
 end
 
@@ -291,7 +294,7 @@ local function name_culprit(self, key, to)
   repeat
     local done, failure = run(self, to, nil, true)
     if failure then return stop_before(self, failure) end
-    if not done and self.count >= generation_keys(self) and not turn_over(self) then return end
+    if not done and is_full(self) and not turn_over(self) then return end
   until done
   raise(("%s: the state of key %q can't be kept"):format(self.name, key), "script")
 end
@@ -303,7 +306,7 @@ local function carry_on(self, to, ms)
     local left = till and math.max(0, (till - core.monotonic()) * 1000)
     local _, failure = run(self, to, left)
     if failure then stop_before(self, failure) end
-    if self.count >= generation_keys(self) and not self.readonly then
+    if is_full(self) then
       local turned, bad = turn_over(self)
       if not turned and bad then name_culprit(self, bad, to) end
     end
@@ -384,7 +387,7 @@ local function settle(self, pass, done, to)
     return false
   end
   self.mark = done and to or pass.after
-  return self.count < generation_keys(self) or not self.readonly and turn_over(self)
+  return not is_full(self) or turn_over(self)
 end
 
 local function run_together(list, to, ms)
