@@ -108,7 +108,7 @@ function Projection:get(key, options)
   if closed(self) then return nil, closed(self), "closed" end
   local name, message, code = key_of(self, key)
   if not name then return nil, message, code end
-  if options.at then return self:past(key, options.at) end
+  if options.at then return self:past(key ~= nil and name or nil, options.at) end
   local means
   means, message, code = how(self, options)
   if not means then return nil, message, code end
@@ -142,6 +142,7 @@ function Projection:each(options)
     local done, why = self.states:advance { to = means.to }
     if done == nil then error(why, 2) end
   end
+  if closed(self) then error(closed(self), 2) end -- by a finalizer, meanwhile
   local changed, why = self.states:changed(means.current)
   if not changed then error(why, 2) end
   local key = options.after and tostring(options.after)
@@ -183,11 +184,11 @@ function Projection:update(options)
   if closed(self) then return nil, closed(self), "closed" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
-  local done, detail
-  done, message, code, detail = self.states:advance { to = head, ms = options.ms }
-  if done and not options.ms then done, message, code, detail = self.states:save() end
+  local kept, done, detail = self.states, nil, nil
+  done, message, code, detail = kept:advance { to = head, ms = options.ms }
+  if done and not options.ms then done, message, code, detail = kept:save() end
   if done == nil then return nil, message, code, detail end
-  return math.max(0, head - self.states.mark)
+  return math.max(0, head - kept.mark)
 end
 
 ---For store:poll.
@@ -240,6 +241,11 @@ local function read_share(name, share)
   return ("%s %d/%d"):format(name, which, many), which, many
 end
 
+local function check_cache(cache)
+  if cache == nil or math.type(cache) == "integer" and cache > 0 then return end
+  error("cache must be an integer of at least 1: a number of states", 3)
+end
+
 ---@param store rille.store
 ---@param name string
 ---@param file string the reducer
@@ -250,8 +256,10 @@ function projection.open(store, name, file, options)
   if type(name) ~= "string" then error("projection needs a name", 2) end
   if type(file) ~= "string" then error("projection needs the name of a reducer script", 2) end
   check_options(options, OPTIONS, 2)
-  if #name == 0 or #name > NAME_BYTES then
-    return invalid("the projection's name has %d bytes, 1 to %d are possible", #name, NAME_BYTES)
+  check_cache(options.cache)
+  local kept_as, share, shares = read_share(name, options.share)
+  if #name == 0 or #kept_as > NAME_BYTES then
+    return invalid("the projection's name has %d bytes, 1 to %d are possible", #kept_as, NAME_BYTES)
   end
   if options.isolated then return require "rille.apart".open(store, "projection", name, file, options) end
   local head, message, code = store:head()
@@ -259,7 +267,6 @@ function projection.open(store, name, file, options)
   local watcher
   watcher, message, code = script.open(store, file, { params = options.params, define = reducer.define })
   if not watcher then return nil, message, code end
-  local kept_as, share, shares = read_share(name, options.share)
   if share and watcher.definition.key == nil then
     return invalid("%s has no key: it keeps one state, which can't be shared out", file)
   end

@@ -110,13 +110,31 @@ local function forget(self)
   self.record_key = nil
 end
 
+---A finalizer, whom Lua calls in the midst of everything, must not go on from memory that
+---is ahead of its mark.
+local function refuse_while_running(self)
+  if not self.running then return end
+  raise(("%s: its states are being carried on: a finalizer can't use them meanwhile"):format(self.name), "busy")
+end
+
+local function on_memory_that_fits(self, body, ...)
+  look(self)
+  self.moved = false
+  return body(self, ...)
+end
+
+local function at_rest(self, ...)
+  self.running = false
+  return ...
+end
+
 ---Calls body(self) on memory that fits what is kept. It is called again where another was
 ---ahead: from that one's mark, so the way gets shorter with each call.
 local function steadily(self, body, ...)
+  refuse_while_running(self)
   for _ = 1, TRIES do
-    look(self)
-    self.moved = false
-    local results = table.pack(pcall(body, self, ...))
+    self.running = true
+    local results = table.pack(at_rest(self, pcall(on_memory_that_fits, self, body, ...)))
     local ok, failure = results[1], results[2]
     if ok and not self.moved then return table.unpack(results, 2, results.n) end
     if not ok and failure == self.told then error(failure, 0) end
@@ -193,9 +211,12 @@ local function write(self, more)
   return true
 end
 
----Makes room: the young generation becomes the elder.
+---Makes room: the young generation becomes the elder. False as of `write`.
 local function turn_over(self)
-  if next(self.dirty) and not write(self) then return false end
+  if next(self.dirty) then
+    local written, bad = write(self)
+    if not written then return false, bad end
+  end
   self.elder, self.young, self.count = self.young, {}, 0
   return true
 end
@@ -255,11 +276,14 @@ end
 
 -- Carrying on ------------------------------------------------------------------------------
 
+---Whether room is to be made; who can't save keeps all in memory.
+local function is_full(self) return not self.readonly and self.count >= generation_keys(self) end
+
 ---A run through the log of all of `list`, from the mark of each; C does it.
 local function pass_of(self, checked)
   return { definition = self.definition, after = self.mark, states = self.young, dirty = self.dirty,
            find = function(key) return find(self, key) end, fresh = self.fresh,
-           most = math.max(1, generation_keys(self) - self.count), check = checked or nil,
+           most = not self.readonly and math.max(1, generation_keys(self) - self.count) or nil, check = checked or nil,
            share = self.share, shares = self.shares }
 end
 
@@ -278,7 +302,7 @@ local function stop_before(self, failure)
   while last and self.mark < last - 1 do
     local _, again = run(self, last - 1)
     if again then raise(again.message, again.code, again.detail) end
-    if self.count >= generation_keys(self) and not turn_over(self) then return end
+    if is_full(self) and not turn_over(self) then return end
   end
 end
 
@@ -288,7 +312,7 @@ local function name_culprit(self, key, to)
   repeat
     local done, failure = run(self, to, nil, true)
     if failure then return stop_before(self, failure) end
-    if not done and self.count >= generation_keys(self) and not turn_over(self) then return end
+    if not done and is_full(self) and not turn_over(self) then return end
   until done
   raise(("%s: the state of key %q can't be kept"):format(self.name, key), "script")
 end
@@ -300,7 +324,7 @@ local function carry_on(self, to, ms)
     local left = till and math.max(0, (till - core.monotonic()) * 1000)
     local _, failure = run(self, to, left)
     if failure then stop_before(self, failure) end
-    if self.count >= generation_keys(self) and not self.readonly then
+    if is_full(self) then
       local turned, bad = turn_over(self)
       if not turned and bad then name_culprit(self, bad, to) end
     end
@@ -342,7 +366,7 @@ end
 ---Takes up a changed script. Its states begin elsewhere, with their own mark.
 local function refresh(self, ms)
   local watcher = self.watcher
-  if not watcher then return end
+  if not watcher or self.running then return end
   watcher:refresh(ms)
   if watcher.identity == self.identity then
     self.definition = watcher.definition
@@ -381,7 +405,7 @@ local function settle(self, pass, done, to)
     return false
   end
   self.mark = done and to or pass.after
-  return self.count < generation_keys(self) or not self.readonly and turn_over(self)
+  return not is_full(self) or turn_over(self)
 end
 
 local function run_together(list, to, ms)
@@ -404,12 +428,22 @@ local function run_together(list, to, ms)
   return done, going_on
 end
 
+local function set_running(list, running)
+  for _, self in ipairs(list) do self.running = running end
+end
+
 local function carry_together(list, to, ms)
-  local done
+  local all, done = list, nil
+  set_running(all, true)
   while #list > 1 and not done do
-    done, list = run_together(list, to, ms)
-    if ms then return end
+    local ok
+    ok, done, list = pcall(run_together, list, to, ms)
+    if not ok then
+      for _, self in ipairs(all) do forget(self) end
+    end
+    if not ok or ms then break end
   end
+  set_running(all, false)
 end
 
 ---Carries several on by one way through the log, up to a position, as far as that goes
@@ -418,6 +452,7 @@ function states.together(list, to, ms)
   local till, behind = ms and core.monotonic() + ms / 1000, {}
   for _, self in ipairs(list) do
     refresh(self, ms)
+    refuse_while_running(self)
     look(self)
     if not self.fault and self.mark < to then behind[#behind + 1] = self end
   end
@@ -479,7 +514,7 @@ end
 ---@return any state, integer? position
 function State:get(key, how)
   refresh(self)
-  if how.memory and self.live and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end
+  if how.memory and self.live and not self.running and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end
   return guarded(self, function()
     if how.to and self.mark < how.to then advance(self, how.to) end
     if how.current then return answer_current(self, key) end
@@ -549,8 +584,9 @@ end
 ---Begins anew beside the states that are there, which are read until all is done.
 function State:rebuild()
   refresh(self)
-  self.rebuilding, self.fault, self.is_published, self.record_key = true, nil, false, nil
   local dropped, message, code, detail = guarded(self, function()
+    self.rebuilding, self.fault, self.is_published, self.record_key = true, nil, false, nil
+    look(self)
     if not self.record then return true end
     return check(core.kept_write(self.store,
       { { self.build_key, false }, { "T" .. self.slot, "" } }, self.build_key, self.record))
