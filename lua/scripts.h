@@ -2733,7 +2733,8 @@ static const struct {
      "  if closed(self) then return nil, closed(self), \"closed\" end\n"
      "  local head, message, code = self.store:head()\n"
      "  if not head then return nil, message, code end\n"
-     "  local kept, done, detail = self.states, nil, nil\n"
+     "  local kept = self.states\n"
+     "  local done, detail\n"
      "  done, message, code, detail = kept:advance { to = head, ms = options.ms }\n"
      "  if done and not options.ms then done, message, code, detail = kept:save() end\n"
      "  if done == nil then return nil, message, code, detail end\n"
@@ -2832,7 +2833,7 @@ static const struct {
      "core.methods.projection = projection.open\n"
      "\n"
      "return projection\n"
-     , 11645},
+     , 11642},
     {"rille.reaction",
      "-- reaction.lua: a processor's script: what it must look like, and one reaction of it.\n"
      "--\n"
@@ -5032,7 +5033,9 @@ static const struct {
      "---@return any state, integer? position\n"
      "function State:get(key, how)\n"
      "  refresh(self)\n"
-     "  if how.memory and self.live and not self.running and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end\n"
+     "  if how.memory and self.live and not self.running and self.young[key] ~= nil then\n"
+     "    return outcome(pcall(answer, self, key))\n"
+     "  end\n"
      "  return guarded(self, function()\n"
      "    if how.to and self.mark < how.to then advance(self, how.to) end\n"
      "    if how.current then return answer_current(self, key) end\n"
@@ -5166,7 +5169,7 @@ static const struct {
      "end\n"
      "\n"
      "return states\n"
-     , 25152},
+     , 25158},
     {"rille.tail",
      "-- tail.lua: `rille tail`: the last events, and with -f every one that comes.\n"
      "--\n"

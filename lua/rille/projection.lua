@@ -184,7 +184,8 @@ function Projection:update(options)
   if closed(self) then return nil, closed(self), "closed" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
-  local kept, done, detail = self.states, nil, nil
+  local kept = self.states
+  local done, detail
   done, message, code, detail = kept:advance { to = head, ms = options.ms }
   if done and not options.ms then done, message, code, detail = kept:save() end
   if done == nil then return nil, message, code, detail end

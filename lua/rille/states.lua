@@ -514,7 +514,9 @@ end
 ---@return any state, integer? position
 function State:get(key, how)
   refresh(self)
-  if how.memory and self.live and not self.running and self.young[key] ~= nil then return outcome(pcall(answer, self, key)) end
+  if how.memory and self.live and not self.running and self.young[key] ~= nil then
+    return outcome(pcall(answer, self, key))
+  end
   return guarded(self, function()
     if how.to and self.mark < how.to then advance(self, how.to) end
     if how.current then return answer_current(self, key) end
