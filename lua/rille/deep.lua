@@ -16,6 +16,8 @@ local states = require "rille.states"
 
 local deep = {}
 
+local TRIES = 100 -- so often may states be written while they are copied
+
 local function problem(position, message, ...)
   return { invariant = "state", address = 0, position = position, message = message:format(...) }
 end
@@ -47,12 +49,27 @@ local function explain(store, name, entry, key, mark)
     .. "rebuild the projection", name, key, mark)
 end
 
+---What is kept of a projection, all of it of one mark, though others may write meanwhile.
+---@return { identity: string, mark: integer, states: { [1]: string, [2]: string }[] }?
+local function copy_kept(store, name)
+  for _ = 1, TRIES do
+    local kept = states.recorded(store, name)
+    if not kept then return nil end
+    kept.states = {}
+    for key, bytes in kept.each do kept.states[#kept.states + 1] = { key, bytes } end
+    local again = states.recorded(store, name)
+    if again and again.stamp == kept.stamp then return kept end
+  end
+  error({ message = "others write its states all the time" }, 0)
+end
+
 ---Compares all states of one projection. Returns its first problem.
 local function compare(store, name, entry, kept, definition)
   local replay = past.replay(store, definition)
   replay:to(kept.mark)
   local seen = {}
-  for key, bytes in kept.each do
+  for _, state_of in ipairs(kept.states) do
+    local key, bytes = state_of[1], state_of[2]
     seen[key] = true
     local state = replay:get(key)
     if state == nil or rille.encode(state) ~= bytes then return explain(store, name, entry, key, kept.mark) end
@@ -62,13 +79,17 @@ local function compare(store, name, entry, kept, definition)
   end
 end
 
-local function check_one(store, name, entry)
-  local kept = states.recorded(store, name)
+local function find_problem(store, name, entry)
+  local kept = copy_kept(store, name)
   if not kept then return nil end
   local watcher, message = load(store, entry)
-  if not watcher then return problem(0, "projection %q can't be computed again: %s", name, message) end
+  if not watcher then error({ message = message }, 0) end
   if watcher.identity ~= kept.identity then return nil end -- an edited script: they are being made anew
-  local ok, found = pcall(compare, store, name, entry, kept, watcher.definition)
+  return compare(store, name, entry, kept, watcher.definition)
+end
+
+local function check_one(store, name, entry)
+  local ok, found = pcall(find_problem, store, name, entry)
   if ok then return found end
   local why = type(found) == "table" and found.message or tostring(found)
   return problem(0, "projection %q can't be computed again: %s", name, why)

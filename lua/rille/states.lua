@@ -619,14 +619,15 @@ end
 states.first_state = reducer.fresh
 
 ---The states of a projection as they are kept.
----@return { identity: string, mark: integer, each: fun(): string?, string? }?  each: key, bytes
+---@return { identity: string, mark: integer, stamp: string, each: fun(): string?, string? }?
+---  stamp: another one once they are written again; each: key, bytes
 function states.recorded(store, name)
   local identity = check(core.kept_get(store, pack_name("C", name)))
   local bytes = identity and check(core.kept_get(store, pack_name("V", name) .. identity))
   if not bytes then return nil end
   local slot, mark = unpack_record(bytes)
   local prefix, key = state_key(slot, ""), "S" .. slot
-  return { identity = identity, mark = mark, each = function()
+  return { identity = identity, mark = mark, stamp = identity .. bytes, each = function()
     local state, code
     key, state, code = core.kept_next(store, key, prefix)
     check(key, state, code)
