@@ -192,8 +192,13 @@ function Projection:update(options)
   return math.max(0, head - kept.mark)
 end
 
----For store:poll.
-function Projection:run(options) return self:update(options) end
+---For store:poll, which wants to know why a changed script is not taken up, too.
+function Projection:run(options)
+  local kept = self.states
+  local left, message, code, detail = self:update(options)
+  if left == nil then return nil, message, code, detail end
+  return left, nil, kept.watcher and kept.watcher.fault
+end
 
 ---For store:poll: several of one store read the log together. What goes wrong is met again
 ---by the `run` of each.
