@@ -90,7 +90,9 @@ function retrying.retry(self, position)
     tries = was and 0 or tries + 1
     if tries > TRIES then raise("others retry the same events all the time", "busy") end
     done = done + (was and 1 or 0)
-    entry = was and self.parking:first(entry.key) or not was and find_parked(self, position)
+    if was or done > 0 then entry = self.parking:first(entry.key)
+    else entry = find_parked(self, position)
+    end
   until not entry
   return done, entry and select(2, self.parking:first(entry.key)) or 0
 end
