@@ -18,7 +18,8 @@ local WAIT_S = 3600      -- for what comes; a signal ends it
 return function(commands, open, params_of)
   local function succeed(value, message) return value ~= nil and value or screen.fail(message) end
 
-  ---Runs to the head, slice by slice, and tells how far it is.
+  ---Runs to the head, slice by slice, and tells how far it is. The seconds until it has
+  ---something to do by itself, or nil.
   local function run(worker)
     local progress = screen.progress()
     repeat
@@ -26,15 +27,19 @@ return function(commands, open, params_of)
       progress.show(function() return ("%s to go"):format(screen.count(left, "event")) end)
     until left == 0
     progress.clear()
-    succeed(worker:run {})
+    local left, due = worker:run {}
+    succeed(left, due)
+    return due
   end
 
   ---... and on, with whatever comes.
   local function follow(store, worker)
     core.terminal.end_quietly()
     while true do
-      run(worker)
-      succeed(store:wait(store:head() + 1, WAIT_S))
+      local head = store:head()
+      local due = run(worker)
+      local came, message = store:wait(head + 1, math.min(due or WAIT_S, WAIT_S))
+      if came == nil then screen.fail(message) end
     end
   end
 
@@ -110,6 +115,9 @@ return function(commands, open, params_of)
     local head = store:head()
     for _, at in ipairs { options.from, options.to } do
       if at > head then screen.fail(("position %d is beyond the head, which is %d"):format(at, head)) end
+    end
+    if options.from > options.to then
+      screen.fail(("position %d comes after position %d: give the earlier one first"):format(options.from, options.to))
     end
     local definition = definition_of(store, options.name)
     for key, before, after in past.diff(store, definition, options.from, options.to, options.key) do
