@@ -37,8 +37,10 @@ local function outcome(self, ok, ...)
   self.running = false
   if ok then return ... end
   local failure = ...
-  if type(failure) ~= "table" then error(failure, 0) end
-  return nil, failure.message, failure.code, failure.detail
+  if type(failure) == "table" then return nil, failure.message, failure.code, failure.detail end
+  local head, message, code = self.store:head()
+  if not head then return nil, message, code end -- a handler has closed the store: iterators raise that
+  error(failure, 0)
 end
 
 ---Calls a body that may append; failures become results.

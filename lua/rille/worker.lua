@@ -22,6 +22,7 @@ local GROUP_EVENTS = 256     -- reactions in one append
 local GROUP_EMITS = 512      -- events in one append, and those of one reaction
 local IDLE_POSITIONS = 4096  -- passed without a reaction before a bounded run moves the mark
 local FRESH_DELAY_S = 1      -- a delay that ends a chain: time has passed
+local TEXT_BYTES = 64 << 10  -- of a message or a traceback in the entry of a parked event
 local RETRY_FIRST_S, RETRY_MOST_S = 1, 300
 
 local raise, check, fail_at = effects.raise, effects.check, effects.fail_at
@@ -118,9 +119,15 @@ end
 
 local function hex(bytes) return (bytes:gsub(".", function(b) return ("%02x"):format(b:byte()) end)) end
 
+---The script decides how long its errors are; an entry has to have room for them.
+local function cut(text)
+  if not text or #text <= TEXT_BYTES then return text end
+  return ("%s... (%d bytes)"):format(text:sub(1, TEXT_BYTES), #text)
+end
+
 function worker.entry_of(self, event, key, failure)
-  return { position = event.position, type = event.type, key = key, message = failure.message,
-           traceback = failure.traceback, attempts = failure.attempts, behind = failure.behind,
+  return { position = event.position, type = event.type, key = key, message = cut(failure.message),
+           traceback = cut(failure.traceback), attempts = failure.attempts, behind = failure.behind,
            script = hex(self.watcher.identity) }
 end
 
