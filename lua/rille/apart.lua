@@ -95,7 +95,8 @@ end
 
 local function close(self)
   if self.closed then return true end
-  if self.kind == "projection" and not tostring(self.store):find "closed" then pass_on(self, "close") end
+  local _, _, reason = self.store:head()
+  if self.kind == "projection" and reason ~= "closed" then pass_on(self, "close") end
   self.closed = true
   poll.forget(self.store, self)
   return true

@@ -55,20 +55,12 @@ local function load_script(store, name, params)
   return nil, ("%s: a decider needs decide = function(command, ctx), not %s"):format(name, type(decide))
 end
 
-local function read_file(name)
-  local file = io.open(name, "rb")
-  if not file then return nil end
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
 ---The name of a script that a decider names: of the one beside it, if there is one;
 ---else as store:fold takes it.
 local function locate(run, name)
   local folder = run.name:match "^.*[/\\]"
   if not folder or name:find "^[/\\]" or name:find "^%a:" then return name end
-  local found, text = pcall(core.loader(run.store) or read_file, folder .. name)
+  local found, text = pcall(core.loader(run.store) or sandbox.read_file, folder .. name)
   return found and type(text) == "string" and folder .. name or name
 end
 

@@ -21,7 +21,7 @@ local Projection = {}
 Projection.__index = Projection
 Projection.__name = "rille.projection"
 
-local projection = { machine = states.open }
+local projection = {}
 
 local NAME_BYTES, KEY_BYTES = 255, 255
 local OPTIONS = { params = true, cache = true, share = true, isolated = true, memory_bytes = true, instructions = true }
@@ -223,7 +223,8 @@ function Projection:close()
   if not kept then return true end
   self.states = nil
   poll.forget(self.store, self)
-  if tostring(self.store):find "closed" then return true end
+  local _, _, reason = self.store:head()
+  if reason == "closed" then return true end
   local saved, message, code, detail = kept:save()
   if saved == nil then return nil, message, code, detail end
   return true

@@ -8,6 +8,7 @@ local core = ...
 local rille = require "rille"
 local isolate = require "rille.isolate"
 local ladder = require "rille.ladder"
+local options_of = require "rille.options"
 local sandbox = require "rille.sandbox"
 local script = require "rille.script"
 
@@ -20,16 +21,6 @@ local OPTIONS = { stream = true, key = true, at = true, version = true, params =
 local WILDCARD = "*"
 
 local function fail(message, code, detail) return nil, message, code or "script", detail end
-
----The name among `known` that is at most two letters from `word`.
-local function unknown(what, word, known)
-  for name in pairs(known) do
-    if name:sub(1, 3) == tostring(word):sub(1, 3) then
-      return ("unknown %s '%s' (did you mean '%s'?)"):format(what, tostring(word), name)
-    end
-  end
-  return ("unknown %s '%s'"):format(what, tostring(word))
-end
 
 ---What is wrong with a reducer's upcast, or nil.
 local function upcast_fault(upcast)
@@ -48,7 +39,7 @@ end
 ---What is wrong with a script's table, or nil.
 local function fault(definition)
   for field in pairs(definition) do
-    if not FIELDS[field] then return unknown("field of a reducer", field, FIELDS) end
+    if not FIELDS[field] then return options_of.unknown("field of a reducer", field, FIELDS) end
   end
   if type(definition.on) ~= "table" then return "a reducer needs on = { Type = function }" end
   if definition.initial == nil then return "a reducer needs initial = a value, or function(key)" end
@@ -200,10 +191,7 @@ local function check_number(options, name)
 end
 
 local function check_options(options)
-  if type(options) ~= "table" then error("options must be a table", 3) end
-  for name in pairs(options) do
-    if not OPTIONS[name] then error(unknown("option", name, OPTIONS), 3) end
-  end
+  options_of.check(options, OPTIONS, 3)
   check_number(options, "at")
   check_number(options, "version")
   if options.stream ~= nil and type(options.stream) ~= "string" then

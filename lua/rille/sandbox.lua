@@ -131,7 +131,8 @@ end
 
 -- Loading ---------------------------------------------------------------------
 
-local function read_file(name)
+---The text of a file, or nil and why.
+function sandbox.read_file(name)
   local file, message = io.open(name, "rb")
   if not file then return nil, message end
   local text
@@ -236,7 +237,7 @@ end
 ---@return { name: string, text: string }[] files those that were read, the script first; also on failure
 function sandbox.load(name, options)
   options = options or {}
-  local run = { read = options.read or read_file, files = {}, loaded = {}, open = {} }
+  local run = { read = options.read or sandbox.read_file, files = {}, loaded = {}, open = {} }
   local ok, params = pcall(copy_param, options.params, "params", options.rille, {})
   if not ok then return nil, named(name, params), run.files end
   local settle

@@ -41,15 +41,6 @@ local OPTIONS = { params = true, define = true }
 
 -- Reading ---------------------------------------------------------------------
 
-local function read_whole(name)
-  local file, message = io.open(name, "rb")
-  if not file then return nil, message end
-  local text
-  text, message = file:read "a"
-  file:close()
-  return text, message
-end
-
 ---Waits until the file has rested, as far as the attempt's patience goes.
 ---@return string|false|nil stamp false: there is no such file; nil: it has not rested
 local function settled_stamp(attempt, name)
@@ -74,7 +65,7 @@ local function read_file(attempt, name)
       attempt.unsettled = name
       return nil, "it is still being written"
     end
-    text, message = read_whole(name)
+    text, message = sandbox.read_file(name)
   until stamp == (core.file_stamp(name) or false)
   attempt.seen[name] = stamp
   return text, message

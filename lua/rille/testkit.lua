@@ -9,6 +9,7 @@
 -- returns the case.
 
 local rille = require "rille"
+local sandbox = require "rille.sandbox"
 local difference = require "rille.difference"
 local options_of = require "rille.options"
 local rehearsal = require "rille.rehearsal"
@@ -24,18 +25,10 @@ local SCRIPT_FIELDS = { text = true, name = true, files = true }
 
 -- Cases ---------------------------------------------------------------------------------
 
-local function read_file(name)
-  local file, message = io.open(name, "rb")
-  if not file then return nil, message end
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
 ---A script is a file's path, or { text =, name =, files = { [name] = text } }.
 ---@return string name, function load
 local function script_of(script, level)
-  if type(script) == "string" then return script, read_file end
+  if type(script) == "string" then return script, sandbox.read_file end
   if type(script) ~= "table" or type(script.text) ~= "string" then
     error("a script is a file's path, or { text = \"...\" }", level + 1)
   end
@@ -49,7 +42,7 @@ local function script_of(script, level)
   texts[name] = script.text
   return name, function(file)
     if texts[file] then return texts[file] end
-    return read_file(file)
+    return sandbox.read_file(file)
   end
 end
 
