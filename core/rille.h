@@ -81,6 +81,8 @@ extern "C" {
 #define RILLE_APPEND_BYTES ((size_t)64 << 20)    /* one append, names, data and meta */
 #define RILLE_SEGMENT_BYTES ((uint64_t)256 << 20)/* default size at which a log file is succeeded */
 #define RILLE_SEGMENT_BYTES_LEAST ((uint64_t)64 << 10)
+#define RILLE_TRANSACTION_BYTES 120              /* the id of a transaction, with a NUL */
+#define RILLE_PEERS 64                           /* where homes of transactions may be */
 
 /* ---- Results ------------------------------------------------------------- */
 
@@ -131,6 +133,9 @@ typedef struct rille_error {
   char stream[256];       /* RILLE_CONFLICT of an expectation: the stream, of these bytes
                           ** and a NUL; RILLE_DUPLICATE: the stream concerned */
   size_t stream_length;
+  char transaction[RILLE_TRANSACTION_BYTES]; /* RILLE_LOCKED: who holds it ... */
+  char coordinator[256];  /* ... the name of its coordinator ... */
+  int64_t age_us;         /* ... and for how long */
   char message[768];      /* what, where, and what to do; one line */
 } rille_error;
 
@@ -166,6 +171,8 @@ typedef struct rille_options {
   int no_background;         /* no thread: appends, polls and closing flush and fold */
   int64_t sync_interval_ms;  /* RILLE_SYNC_INTERVAL_MS; at least 1 */
   int rebuild;               /* make the index anew; RILLE_BUSY beside others that may write */
+  const char *const *peers;  /* folders of stores where homes of transactions may be */
+  size_t peer_count;         /* at most RILLE_PEERS */
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
@@ -229,6 +236,7 @@ typedef struct rille_append {
                              ** condition. Of the query only items and `after` count */
   rille_mark_move mark;
   int internal;              /* for rille's own scripts: names may begin with "$" */
+  int64_t wait_ms;           /* how long to wait for locks of transactions; RILLE_FOREVER */
 } rille_append;
 
 typedef struct rille_appended {
@@ -482,4 +490,6 @@ RILLE_API int rille_store_backup(rille_store *store, const char *folder, rille_e
 #ifdef __cplusplus
 }
 #endif
+
+#include "rille_transaction.h"
 #endif
