@@ -19,6 +19,15 @@
 #define EVENT_HANDLE "rille.event"
 #define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
 
+/* User values of a store's handle. */
+enum {
+  STORE_ROOM = 1,    /* of lappend.c */
+  STORE_PATH,        /* as a string, absolute */
+  STORE_ON_INDOUBT,  /* options of rille.open */
+  STORE_INDOUBT_AGE,
+  STORE_VALUES = STORE_INDOUBT_AGE
+};
+
 struct iterator;
 
 /* A store as Lua holds it. */
@@ -108,6 +117,23 @@ INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
 
+/* What is to be appended, as read from Lua. It lives as long as what reading left on the
+** stack, and the tables that it was read from. */
+struct work {
+  rille_append append;
+  rille_query unless; /* that `append` points to, if there is one */
+};
+/* Reads the table of the second form of store:append at `index`. False with a message pushed
+** where a value can't be. */
+INTERNAL int work_read(lua_State *L, int index, const struct store_handle *handle,
+                       struct work *work);
+/* { stream = version }, as filled in */
+INTERNAL void work_push_versions(lua_State *L, const rille_append *append);
+/* nil, message, code, detail */
+INTERNAL int work_push_failure(lua_State *L, const rille_append *append, const rille_error *e);
+/* check(store, ...), with arguments of store:append --> true | nil, message, "invalid" */
+INTERNAL int append_check(lua_State *L);
+
 INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */
 INTERNAL void event_push(lua_State *L, const rille_event *event);
@@ -123,6 +149,7 @@ INTERNAL struct event_view *event_push_view(lua_State *L);
 ** stack holds the rest. */
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
+INTERNAL void transaction_push(lua_State *L);       /* ltransaction.c: a table of functions */
 INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */
