@@ -58,6 +58,17 @@ static int absolute(lua_State *L) {
   return 1;
 }
 
+/* place(function) --> "file:line: " where it begins; nil where it is C's */
+static int place(lua_State *L) {
+  lua_Debug f;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_getinfo(L, ">S", &f);
+  if (*f.what == 'C') return 0;
+  lua_pushfstring(L, "%s:%d: ", f.short_src, f.linedefined > 0 ? f.linedefined : 1);
+  return 1;
+}
+
 /* encode_state(state) --> bytes | nil, message, "script" */
 static int encode_state(lua_State *L) {
   struct buffer *b = lua_touserdata(L, lua_upvalueindex(1));
@@ -87,6 +98,7 @@ void means_push(lua_State *L) {
                                    {"store_place", store_place},
                                    {"is_store", is_store},
                                    {"absolute", absolute},
+                                   {"place", place},
                                    {NULL, NULL}};
   luaL_setfuncs(L, means, 0);
   buffer_push(L);
