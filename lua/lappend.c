@@ -204,7 +204,7 @@ static int read_expect(struct appending *a, int index, int64_t *expect) {
 /* A query of which only items and positions count. It and what query_check left of
 ** it stay on the stack. */
 static void read_unless(struct appending *a, int index) {
-  static const char *const without[] = {"before", "limit", "reverse", "explain"};
+  static const char *const without[] = {"before", "limit", "reverse", "explain", "consistency"};
   lua_State *L = a->L;
   get_raw(L, index, "unless");
   if (lua_isnil(L, -1)) return;

@@ -85,6 +85,8 @@ INTERNAL struct store_handle *store_check(lua_State *L, int index); /* raises if
 INTERNAL rille_store *store_open_at(lua_State *L, int index);
 /* true, or nil, message, code, detail */
 INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
+/* Strong reads begin with it: see rille_store_strong. */
+INTERNAL int store_strong(const struct store_handle *s, rille_error *e);
 /* Pushes a handle for a store that is lent to it (lisolate.h), none yet. */
 INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */

@@ -216,6 +216,11 @@ int store_push_done(lua_State *L, int result, const rille_error *e) {
   return 1;
 }
 
+/* Who only reads settles nothing, and shows what is there. */
+int store_strong(const struct store_handle *s, rille_error *e) {
+  return s->readonly ? 0 : rille_store_strong(s->store, e);
+}
+
 /* The string at index; numbers are none. */
 static rille_text check_text(lua_State *L, int index) {
   rille_text text;
@@ -224,9 +229,16 @@ static rille_text check_text(lua_State *L, int index) {
   return text;
 }
 
+/* A number says what is there: it is no answer that home is out of reach. */
+static void strengthen(lua_State *L) {
+  rille_error e;
+  store_strong(store_check(L, 1), &e);
+}
+
 static int push_position(lua_State *L, uint64_t (*ask)(rille_store *)) {
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
+  strengthen(L);
   lua_pushinteger(L, (lua_Integer)ask(store));
   return 1;
 }
@@ -243,6 +255,7 @@ static int push_number_of(lua_State *L, int (*ask)(rille_store *store, rille_tex
   rille_text name = check_text(L, 2);
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
+  strengthen(L);
   if (ask(store, name, &number, &e) < 0) return error_push(L, &e);
   lua_pushinteger(L, (lua_Integer)number);
   return 1;

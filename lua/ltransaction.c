@@ -370,7 +370,7 @@ static int resolve(lua_State *L) {
 static int strong(lua_State *L) {
   rille_error e;
   rille_store *store = store_open_at(L, 1);
-  return store ? store_push_done(L, rille_store_strong(store, &e), &e) : RESULTS_CLOSED;
+  return store ? store_push_done(L, store_strong(store_check(L, 1), &e), &e) : RESULTS_CLOSED;
 }
 
 void transaction_push(lua_State *L) {

@@ -41,7 +41,7 @@ end
 
 local function check_numbers(options)
   local timeout, attempts = options.timeout, options.attempts
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout > 0)) then
+  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout or timeout <= 0) then
     error("timeout must be a number of seconds greater than 0", 4)
   end
   if attempts ~= nil and (math.type(attempts) ~= "integer" or attempts < 1) then
@@ -75,14 +75,14 @@ end
 ---@param options? { id: string, policy: string, params: table, timeout: number }
 ---@return rille.transaction? tx, string message, string code, table result of then, where it is a duplicate
 function Coordinator:begin(options)
-  local given, message, code, detail = read_options(self, options or {}, BEGIN)
+  local given, message, code = read_options(self, options or {}, BEGIN)
   if not given then return nil, message, code end
   if closed(self) then return nil, closed(self), "closed" end
   self:advance()
   local result
-  result, message, code, detail = before(self, given.client)
+  result, message, code = before(self, given.client)
   if result then return nil, ("%q is committed already"):format(given.client), "duplicate", result end
-  if code then return nil, message, code, detail end
+  if code then return nil, message, code end
   return transaction.new(self, given)
 end
 
@@ -126,9 +126,9 @@ function Coordinator:transact(options, body)
     if closed(self) then return nil, closed(self), "closed" end
     self:advance()
     local result
-    result, message, code, detail = before(self, given.client)
+    result, message, code = before(self, given.client)
     if result then return result end
-    if code then return nil, message, code, detail end
+    if code then return nil, message, code end
     result, message, code, detail = try(self, given, body)
     if result then return result end
     local again = code == "aborted" and detail.again and attempt < given.attempts

@@ -186,6 +186,7 @@ end
 
 function DO.abort(tx, p, number)
   local done = tell(tx, p, "abort")
+  if not done and p.branch then table.insert(tx.coordinator.aborting, p.branch) end
   tx.steps:finished(number, done == true)
 end
 

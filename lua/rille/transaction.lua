@@ -35,6 +35,13 @@ function transaction.uuid_of(store)
   return stats.uuid
 end
 
+---An open handle of a store, if this program has one.
+function transaction.handle_of(uuid, path)
+  for store, known in pairs(uuids) do
+    if known == uuid and core.store_place(store) == path and store:head() then return store end
+  end
+end
+
 ---A store's name for people: its folder's, without ".rille".
 function transaction.name_of(path) return (path:gsub("/+$", ""):match "[^/]+$" or "store"):gsub("%.rille$", "") end
 
