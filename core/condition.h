@@ -16,9 +16,9 @@
 
 struct condition {
   const rille_append *append;
-  struct query query;      /* of `unless` */
-  struct log_end walked;   /* up to here `found` is right */
-  uint64_t found;          /* an event that `unless` forbids; 0: none */
+  struct query query;    /* of `unless` */
+  struct log_end walked; /* up to here `found` is right */
+  uint64_t found;        /* an event that `unless` forbids; 0: none */
 };
 
 INTERNAL int condition_init(struct condition *c, struct log *log, const rille_append *append,

@@ -6,7 +6,7 @@
 #include "store.h"
 
 struct rille_instance {
-  struct claim claim;   /* first: it is in the store's list of claims */
+  struct claim claim; /* first: it is in the store's list of claims */
   struct memory memory;
   struct shared *shared;
   struct epoch epoch;

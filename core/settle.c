@@ -242,7 +242,7 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   for (bool settled = false;; settled = false) {
     rille_error why = {0};
     uint32_t sequence = h->shared->forked ? 0 : atomic_load(&c->words->sequence);
-    int result = store_append(h, append, done, &why);
+    int result = store_append_once(h, append, done, &why);
     if (e && result != 0) *e = why;
     if (result != RILLE_LOCKED) return result;
     settled = settle_holder(h, &why);
@@ -254,8 +254,9 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
 
 int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
   rille_error why = {0};
-  int result = store_cut(h, stream, before, &why);
-  if (result == RILLE_LOCKED && settle_holder(h, &why)) result = store_cut(h, stream, before, &why);
+  int result = store_cut_once(h, stream, before, &why);
+  if (result == RILLE_LOCKED && settle_holder(h, &why))
+    result = store_cut_once(h, stream, before, &why);
   if (e && result != 0) *e = why;
   return result;
 }

@@ -387,7 +387,8 @@ static int answer(rille_store *h, int failed, uint64_t end, rille_error *e) {
   return unsure;
 }
 
-int store_append(rille_store *h, const rille_append *append, rille_appended *done, rille_error *e) {
+int store_append_once(rille_store *h, const rille_append *append, rille_appended *done,
+                      rille_error *e) {
   rille_appended ignored;
   uint64_t end;
   rille_append known = {0};
@@ -409,7 +410,7 @@ int store_append(rille_store *h, const rille_append *append, rille_appended *don
   return answer(h, failed, end, e);
 }
 
-int store_cut(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+int store_cut_once(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
   uint64_t end;
   int failed = store_usable(h, e);
   if (failed) return failed;

@@ -34,7 +34,7 @@ struct shared {
 struct rille_store {
   struct shared *shared;
   struct memory memory;
-  int sync;                    /* enum rille_sync, of this handle */
+  int sync; /* enum rille_sync, of this handle */
   int64_t sync_interval_us;
 };
 
@@ -45,9 +45,10 @@ INTERNAL int store_open(const char *path, const rille_options *options, rille_st
 ** NULL: there is none. */
 INTERNAL rille_store *store_of_uuid(rille_text uuid, size_t number);
 /* Appends as rille_store_append does, but never waits for a lock. */
-INTERNAL int store_append(rille_store *store, const rille_append *append, rille_appended *done,
-                          rille_error *error);
-INTERNAL int store_cut(rille_store *store, rille_text stream, uint64_t before, rille_error *error);
+INTERNAL int store_append_once(rille_store *store, const rille_append *append, rille_appended *done,
+                               rille_error *error);
+INTERNAL int store_cut_once(rille_store *store, rille_text stream, uint64_t before,
+                            rille_error *error);
 INTERNAL void shared_add_claim(struct shared *shared, struct claim *claim);
 INTERNAL void shared_remove_claim(struct shared *shared, struct claim *claim);
 INTERNAL void shared_hold(struct shared *shared);
