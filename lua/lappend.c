@@ -463,7 +463,7 @@ static int append(lua_State *L, int internal) {
   return results;
 }
 
-int store_append(lua_State *L) { return append(L, 0); }
+int append_events(lua_State *L) { return append(L, 0); }
 
 int append_internal(lua_State *L) { return append(L, 1); }
 

@@ -167,7 +167,7 @@ static int wants_strong(lua_State *L, int options) {
 static int start(lua_State *L, int options, const rille_query *q) {
   rille_error e;
   struct store_handle *s = store_check(L, 1);
-  if (wants_strong(L, options) && s->store && store_strong(s, &e) < 0) {
+  if (wants_strong(L, options) && s->store && store_strong(s, q, &e) < 0) {
     lua_pushstring(L, e.message);
     return lua_error(L);
   }

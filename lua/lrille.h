@@ -86,7 +86,7 @@ INTERNAL rille_store *store_open_at(lua_State *L, int index);
 /* true, or nil, message, code, detail */
 INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
 /* Strong reads begin with it: see rille_store_strong. */
-INTERNAL int store_strong(const struct store_handle *s, rille_error *e);
+INTERNAL int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e);
 /* Pushes a handle for a store that is lent to it (lisolate.h), none yet. */
 INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */
@@ -113,7 +113,7 @@ INTERNAL int iterator_close(lua_State *L);
 /* While an iterator is busy, closing it or its store leaves the reader alive. */
 INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
-INTERNAL int store_append(lua_State *L);            /* store:append */
+INTERNAL int append_events(lua_State *L);            /* store:append */
 /* The option `clock`, in microseconds; 0 where there is none. Raises what it raises. */
 INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */

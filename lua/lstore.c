@@ -217,8 +217,8 @@ int store_push_done(lua_State *L, int result, const rille_error *e) {
 }
 
 /* Who only reads settles nothing, and shows what is there. */
-int store_strong(const struct store_handle *s, rille_error *e) {
-  return s->readonly ? 0 : rille_store_strong(s->store, e);
+int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e) {
+  return s->readonly ? 0 : rille_store_strong(s->store, q, e);
 }
 
 /* The string at index; numbers are none. */
@@ -232,7 +232,7 @@ static rille_text check_text(lua_State *L, int index) {
 /* A number says what is there: it is no answer that home is out of reach. */
 static void strengthen(lua_State *L) {
   rille_error e;
-  store_strong(store_check(L, 1), &e);
+  store_strong(store_check(L, 1), NULL, &e);
 }
 
 static int push_position(lua_State *L, uint64_t (*ask)(rille_store *)) {
@@ -325,7 +325,7 @@ static int store_loader(lua_State *L) {
 }
 
 void store_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {{"append", store_append},
+  static const luaL_Reg methods[] = {{"append", append_events},
                                      {"read", store_read},
                                      {"all", store_all},
                                      {"version", store_version},

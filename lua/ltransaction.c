@@ -167,18 +167,20 @@ static const rille_text *read_members(lua_State *L, int index, size_t *count) {
   return members;
 }
 
-/* decide(home, work, { id=, client=, outcome=, detail=, members= })
+/* decide(home, work, { id=, client=, home_end=, outcome=, detail=, members= })
 **   --> { outcome=, first=, last=, end=, before=, versions= } */
 static int decide(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
   rille_decide d = {.size = sizeof d};
   struct work work;
   rille_decided decided = {0};
+  lua_Integer home_end;
   rille_error e;
   lua_settop(L, 3);
   options_text(L, 3, "id", &d.id);
   options_text(L, 3, "client", &d.client);
   options_text(L, 3, "detail", &d.detail);
+  if (options_integer(L, 3, "home_end", &home_end)) d.home_end = (uint64_t)home_end;
   lua_getfield(L, 3, "outcome");
   d.outcome = outcome_check(L, 4);
   lua_getfield(L, 3, "members");
@@ -311,6 +313,7 @@ static void push_doubt(lua_State *L, const rille_doubt *d) {
   if (d->deadline_us) set_seconds(L, "deadline", d->deadline_us);
   set_flag(L, "contradicted", d->contradicted);
   set_flag(L, "restored", d->restored);
+  set_flag(L, "by_hand", d->by_hand);
   set_integer(L, "end", d->end);
 }
 
@@ -366,11 +369,15 @@ static int resolve(lua_State *L) {
   return store_push_done(L, rille_store_resolve(store, id, word, reason, &e), &e);
 }
 
-/* strong(store) --> true */
+/* strong(store, query or nil) --> true */
 static int strong(lua_State *L) {
+  rille_query q = {.size = sizeof q};
   rille_error e;
-  rille_store *store = store_open_at(L, 1);
-  return store ? store_push_done(L, store_strong(store_check(L, 1), &e), &e) : RESULTS_CLOSED;
+  struct store_handle *s = store_check(L, 1);
+  lua_settop(L, 2);
+  query_check(L, 2, 0, &q);
+  if (!s->store) return error_push_closed(L, "store");
+  return store_push_done(L, store_strong(s, &q, &e), &e);
 }
 
 void transaction_push(lua_State *L) {

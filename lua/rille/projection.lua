@@ -10,6 +10,7 @@
 -- The states themselves, how they are kept and carried on, are in states.lua.
 
 local core = ...
+local past = require "rille.past"
 local poll = require "rille.poll"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
@@ -83,7 +84,8 @@ end
 local function how(self, options)
   local consistency = options.consistency or "strong"
   if consistency == "strong" or consistency == "session" then
-    local strong, why, reason = core.transaction.strong(self.store)
+    local definition = self.states.definition
+    local strong, why, reason = core.transaction.strong(self.store, { types = past.types_of(definition) })
     if not strong then return nil, why, reason end
   end
   local head, message, code = self.store:head()

@@ -283,8 +283,8 @@ function reducer.fold(store, name, options, only_touched)
     local limits, rest = isolate.split(options, 2)
     return isolate.call(store, limits, "rille.reducer", "fold", store, name, rest)
   end
-  local strong, message, code, detail = core.transaction.strong(store)
-  if not strong then return nil, message, code, detail end
+  local head, message, code = store:head()
+  if not head then return fail(message, code) end
   local definition, files
   definition, message, files = reducer.load(name, core.loader(store), options.params)
   if not definition then return fail(message) end
@@ -295,9 +295,8 @@ function reducer.fold(store, name, options, only_touched)
   position, last, code = set_bounds(store, pass, options)
   if not position then return fail(last, code) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
-  pass.upcast, pass.only_touched = definition.upcast, only_touched
-  local result, version, failure
-  result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
+  pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
+  local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
   if failure then return nil, version, failure, detail end
   if pass.stream and version == 0 then version = last end
   return result, position, last and version
