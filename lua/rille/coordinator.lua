@@ -118,7 +118,8 @@ end
 function Coordinator:transact(options, body)
   if type(options) == "function" and body == nil then options, body = {}, options end
   if type(body) ~= "function" then error("transact needs a function, not " .. type(body), 2) end
-  local given, message, code, detail = read_options(self, options or {}, TRANSACT)
+  local given, message, code = read_options(self, options or {}, TRANSACT)
+  local detail
   if not given then return nil, message, code end
   local attempt = 0
   repeat
@@ -192,7 +193,7 @@ end
 
 ---Keeps a transaction that is answered until its members' commits are durable.
 function Coordinator:watch(tx)
-  if not drive.finish(tx) then table.insert(self.watching, tx) end
+  if tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
 end
 
 ---Goes on with those; `force` waits for the disks.
