@@ -51,6 +51,7 @@ build = {
         "core/scan.c",
         "core/segment.c",
         "core/sha256.c",
+        "core/steps.c",
         "core/store.c",
         "core/sum.c",
         "core/system.c",

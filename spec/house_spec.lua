@@ -45,6 +45,7 @@ local ORDER = {
   { "input", uses = "error frame" },
   { "condition", uses = "error log note query reader" },
   { "append", uses = "error checksum condition input log note" },
+  { "steps", uses = "error buffer" },
   { "store", uses = "error log reader system" },
   { "kept", uses = "error store" },
   { "verify", uses = "error note store" },
