@@ -347,7 +347,7 @@ static void a_clients_id_commits_once(void) {
 }
 
 static void a_copy_of_home_knows_nothing_for_good(void) {
-  char command[900], copy[300];
+  char command[1000], copy[300];
   rille_begun t;
   rille_told told = {.room = NULL};
   begin_test();
