@@ -1,11 +1,14 @@
 -- locks.lua: is the rule of locks (K2) enough, and is each part of it needed? Every order in
 -- which everything can happen is tried, for all pairs of transactions over two stores.
 --
--- There are two stores, A and B, with one stream each. A transaction checks or writes (or both)
--- the stream of each store: one store is its home, at the other it prepares. Against it stands a
--- second transaction, a plain append, or a strong read. What has been done must be as if one had
--- come after the other (an order that no store's log contradicts), and who began after another
--- was told "done" must come after it: strict serializability.
+-- There are two stores, A and B. A transaction checks or writes something (or both) at each: one
+-- store is its home, at the other it prepares. Against it stands a second transaction, a plain
+-- append, or a strong read. What has been done must be as if one had come after the other (an
+-- order that no store's log contradicts), and who began after another was told "done" must come
+-- after it: strict serializability.
+--
+-- What is checked and written is one stream; or, in `queries`, one of two streams is written and
+-- what is checked is a query that events of both match, because they share a tag.
 --
 -- Steps, each in one critical section of one store's writer lock, as in the code:
 --   rille_store_prepare  at the other store: what it checks is checked here, and locks from here on
@@ -15,8 +18,9 @@
 -- `lua5.4 spec/model/locks.lua` prints the table that spec/locks_spec.lua checks.
 local locks = {}
 
----A rule: who comes and does the first to a stream of which somebody prepared does the second is
----refused. K2 is the last; no pair is left but { "checks", "checks" }.
+---A rule: who comes and does the first to that to which somebody prepared does the second is
+---refused. K2 is the last; no pair is left but { "checks", "checks" }. (`whatever_stream`: as if all
+---writes were of one stream; to show that this is not needed.)
 locks.rules = {
   { name = "no locks" },
   { name = "what T checks", { "writes", "checks" } },
@@ -24,12 +28,24 @@ locks.rules = {
   { name = "K2", { "writes", "checks" }, { "checks", "writes" }, { "writes", "writes" } },
 }
 
-local MODES = { { checks = true }, { writes = true }, { checks = true, writes = true } }
+-- What one does at a store: checks everything, writes a stream.
+locks.streams = { { checks = true }, { writes = "s" }, { checks = true, writes = "s" } }
+locks.queries = { { checks = true }, { writes = "s" }, { writes = "t" }, { checks = true, writes = "s" },
+  { checks = true, writes = "t" } }
+
 local STORES = { "A", "B" }
+
+---Whether the first's doing `a` and the second's doing `b` is about the same thing: a check is about
+---all streams, two writes are where they are of one stream.
+local function meets(first, a, second, b)
+  local one, other = first[a], second[b]
+  return one and other and (one == true or other == true or one == other)
+end
 
 local function conflicts(rule, new, held)
   for _, pair in ipairs(rule) do
-    if new[pair[1]] and held[pair[2]] then return true end
+    local met = rule.whatever_stream and new[pair[1]] and held[pair[2]]
+    if met or meets(new, pair[1], held, pair[2]) then return true end
   end
   return false
 end
@@ -61,7 +77,7 @@ local function copy(state)
 end
 
 local function shown(entry)
-  return entry.name .. (entry.checks and "c" or "") .. (entry.writes and "w" or "")
+  return entry.name .. (entry.checks and "c" or "") .. (entry.writes or "")
 end
 
 ---One text for one state.
@@ -177,7 +193,8 @@ local function is_strict(state)
     for i, a in ipairs(state.log[store]) do
       for j = i + 1, #state.log[store] do
         local b = state.log[store][j]
-        if a.name ~= b.name and (a.writes and (b.checks or b.writes) or a.checks and b.writes) then
+        if a.name ~= b.name and (meets(a, "writes", b, "checks") or meets(a, "checks", b, "writes")
+          or meets(a, "writes", b, "writes")) then
           before[a.name .. "<" .. b.name] = true
         end
       end
@@ -234,22 +251,22 @@ local function transaction(home, at_home, at_other)
   return { home = home, other = other, uses = { [home] = at_home, [other] = at_other } }
 end
 
----All pairs under a rule.
+---All pairs under a rule, of those that do what `modes` has: locks.streams, locks.queries.
 ---@return table { ends = states in which all is over, wrong = those of them that are not strictly
 ---serializable, example = one of these, as text }
-function locks.check(rule)
+function locks.check(rule, modes)
   local found = { ends = 0, wrong = 0 }
-  for _, at_home in ipairs(MODES) do
-    for _, at_other in ipairs(MODES) do
+  for _, at_home in ipairs(modes) do
+    for _, at_other in ipairs(modes) do
       local first = transaction("A", at_home, at_other)
       for _, home in ipairs(STORES) do
-        for _, its_home in ipairs(MODES) do
-          for _, its_other in ipairs(MODES) do
+        for _, its_home in ipairs(modes) do
+          for _, its_other in ipairs(modes) do
             try_all(rule, { T1 = first, T2 = transaction(home, its_home, its_other) }, true, found)
           end
         end
       end
-      for _, mode in ipairs(MODES) do
+      for _, mode in ipairs(modes) do
         try_all(rule, { T1 = first, X = { store = "B", uses = { B = mode } } }, true, found)
       end
     end
@@ -259,7 +276,7 @@ end
 
 ---A strong read (K5) that meets a transaction, under K2.
 function locks.check_read(settles)
-  local writes = { writes = true }
+  local writes = { writes = "s" }
   local works = { T1 = transaction("A", writes, writes),
     G = { store = "B", read = true, uses = { B = { checks = true } } } }
   return try_all(locks.rules[#locks.rules], works, settles, { ends = 0, wrong = 0 })
@@ -271,7 +288,8 @@ end
 
 if arg and arg[0] and arg[0]:find "locks%.lua$" then
   print(("%-32s %5s %26s  %s"):format("locks", "ends", "not strictly serializable", "for example"))
-  for _, rule in ipairs(locks.rules) do print_line(rule.name, locks.check(rule)) end
+  for _, rule in ipairs(locks.rules) do print_line(rule.name, locks.check(rule, locks.streams)) end
+  for _, rule in ipairs(locks.rules) do print_line("queries: " .. rule.name, locks.check(rule, locks.queries)) end
   print_line("strong read, as it finds it", locks.check_read(false))
   print_line("strong read that settles", locks.check_read(true))
 end
