@@ -198,11 +198,16 @@ local function member_fault(tx, names)
   end
 end
 
+---A message with a place in front, where it names none.
+local function placed(message, place)
+  return message:find "^[^\n]*:%d+: " and message or place .. message
+end
+
 ---What the answer of a script comes to.
 local function believe(self, tx, answer)
   local word, value = answer.word, answer.value
   if answer.error then
-    return "abort", answer.error:find "^[^\n]*:%d+:" and answer.error or answer.place .. answer.error
+    return "abort", placed(answer.error, answer.place)
   end
   if not word then return "abort", answer.place .. value end
   if word == "wait" then return word end
@@ -219,8 +224,8 @@ local function ask_script(self, tx)
     if answer == "not enough memory" then error(answer, 0) end
     answer, message = nil, answer
   end
-  if not answer then return "abort", ("policy '%s': %s"):format(self.name, message) end
-  self.identity = answer.identity
+  if not answer then return "abort", placed(message, self.place) end
+  self.identity, self.place = answer.identity, answer.place
   return believe(self, tx, answer)
 end
 
@@ -244,7 +249,7 @@ local function open_script(store, name, params, limits)
   local answer
   answer, message, code = serve(self)
   if answer then
-    self.identity = answer.identity
+    self.identity, self.place = answer.identity, answer.place
     return self
   end
   if code == "script" and not name:find "[./\\]" then message = ("%s; %s"):format(rules.unknown(name), message) end
