@@ -204,11 +204,9 @@ local function placed(message, place)
 end
 
 ---What the answer of a script comes to.
-local function believe(self, tx, answer)
+local function believe(tx, answer)
   local word, value = answer.word, answer.value
-  if answer.error then
-    return "abort", placed(answer.error, answer.place)
-  end
+  if answer.error then return "abort", placed(answer.error, answer.place) end
   if not word then return "abort", answer.place .. value end
   if word == "wait" then return word end
   if word == "abort" then return word, value end
@@ -219,14 +217,14 @@ end
 
 ---Asks a script; what it can't answer for is an "abort".
 local function ask_script(self, tx)
-  local ok, answer, message = pcall(serve, self, tx)
+  local ok, answer, message, code = pcall(serve, self, tx)
   if not ok then
     if answer == "not enough memory" then error(answer, 0) end
     answer, message = nil, answer
   end
-  if not answer then return "abort", placed(message, self.place) end
+  if not answer then return "abort", code == "budget" and placed(message, self.place) or message end
   self.identity, self.place = answer.identity, answer.place
-  return believe(self, tx, answer)
+  return believe(tx, answer)
 end
 
 ---What the policy says of a transaction as it stands. Never raises for what a script does.
