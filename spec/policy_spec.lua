@@ -443,3 +443,51 @@ describe("a script aborts with its line that", function()
     assert.same({ "commit" }, { p:ask(tx "arr bo-") })
   end)
 end)
+
+describe("the policies in examples/", function()
+  local own
+
+  before_each(function() own = stores.new() end)
+  after_each(function() own:close() end)
+
+  local function example(name, params)
+    local p = assert(policy.open(own, "examples/policies/" .. name .. ".lua", { params = params }))
+    return function(...) return p:ask(tx(...)) end
+  end
+
+  it("voters.lua: a majority of voters, over all that is held", function()
+    local said = example "voters"
+    assert.equal("commit", (said ""))
+    assert.equal("commit", (said "ary"))
+    assert.equal("wait", (said "ar- bvy"))
+    assert.equal("wait", (said "ary bvy cv- dv-"))
+    assert.equal("commit", (said "ary bvy cvy dv-"))
+    assert.equal("commit", (said "ary bvy cvn dvy"))
+    assert.same({ "abort", "only 1 of 3 voters said yes" }, { said "ary bvy cvn dvn" })
+    assert.same({ "abort", "a can't: locked" }, { said "arn bvy" })
+    assert.equal("wait", (said "ary bo- cvy"))
+    assert.equal("commit", (said "ary bon cvy"))
+  end)
+
+  it("patience.lua: all for a while, then enough", function()
+    local said = example("patience", { need = 1, patience = 0.5 })
+    assert.equal("wait", (said("ary boy co-", 1)))
+    assert.same({ "commit", { "a", "b" } }, { said("ary boy co-", 2.5) })
+    assert.same({ "commit", { "a", "b", "c" } }, { said("ary boy cor", 0) })
+    assert.equal("wait", (said("ary bo- co-", 2.5)))
+    assert.equal("wait", (said("ar- boy", 5)))
+    assert.same({ "abort", "only 0 of 1 optional ones" }, { said "ary bon" })
+    assert.same({ "abort", "a said no" }, { said "arn boy" })
+    assert.same({ "commit", { "a" } }, { example "patience"("ary bo-", 3) })
+  end)
+
+  it("named.lua: the first that is able", function()
+    local said = example("named", { order = { "c", "b" } })
+    assert.equal("wait", (said "ary boy co-"))
+    assert.same({ "commit", { "a", "c" } }, { said "ary boy coy" })
+    assert.same({ "commit", { "a", "b" } }, { said "ary boy con" })
+    assert.same({ "abort", "none of c, b is able" }, { said "ary bon con" })
+    assert.equal("wait", (said "ar- boy coy"))
+    contains(failure(policy.open(own, "examples/policies/named.lua")), "named.lua:")
+  end)
+end)
