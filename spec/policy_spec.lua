@@ -151,17 +151,17 @@ describe("a rule", function()
     assert.equal("'b' said no: locked (it is required)", reason)
     word, reason = ask("majority", nil, "avy bvn cvn dvy")
     assert.equal("abort", word)
-    assert.equal("policy 'majority' needs more than half of 4, and has 2: 'b' said no: locked; 'c' said no: locked",
+    assert.equal("it needs more than half of 4, and has 2: 'b' said no: locked; 'c' said no: locked",
       reason)
     word, reason = ask("quorum", { need = 3 }, "avy bv- cvn", 5)
     assert.equal("abort", word)
-    assert.equal("policy 'quorum' needs 3 of 3, and has 1: 'c' said no: locked; 'b' has not answered", reason)
+    assert.equal("it needs 3 of 3, and has 1: 'c' said no: locked; 'b' has not answered", reason)
     _, reason = ask("unanimous", nil, "avn bvn cvn dvn evn")
     contains(reason, "'c' said no: locked; and 2 more")
     _, reason = ask("weighted", nil, "avn bvy", 0, { 2, 1 })
     contains(reason, "more than half of the weight, 3, and has 1: 'a' said no")
     _, reason = ask("weighted", { need = 9 }, "avy", 0, { 2 })
-    assert.equal("policy 'weighted' needs a weight of 9 of 2, and has 2", reason)
+    assert.equal("it needs a weight of 9 of 2, and has 2", reason)
     local long = tx "arn"
     long.participants[1].reason = ("x"):rep(1e6)
     _, reason = assert(policy.open(store, "required")):ask(long)
@@ -189,7 +189,7 @@ describe("a rule", function()
     local function opening(name, params)
       return raised(policy.open, store, name, { params = params })
     end
-    contains(opening "quorum", "policy 'quorum' needs params = { need = n }")
+    contains(opening "quorum", "it needs params = { need = n }")
     for _, need in ipairs { 0, -1, 1.5, "2", 0 / 0 } do contains(opening("quorum", { need = need }), "an integer") end
     for _, need in ipairs { 0, -1, math.huge, "2", 0 / 0 } do
       contains(opening("weighted", { need = need }), "a number above 0")
