@@ -207,9 +207,11 @@ local function ask(p, again, elapsed, list)
   return word
 end
 
----A transaction as its coordinator asks: after each vote, and at the timeout.
+---A transaction as its coordinator asks: once all were told to prepare, after each vote, and
+---at the timeout.
 local function drive(p, again)
   local list = participants()
+  for _ = 1, random(0, #list) do vote(list) end
   local word = ask(p, again, 0, list)
   for i = 1, chance(2) and #list or random(0, #list) do
     if word ~= "wait" then return word end
