@@ -149,6 +149,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.projection");
   require(L, "rille.processor");
   require(L, "rille.deep");
+  require(L, "rille.modules");
   return 1;
 }
 
