@@ -36,12 +36,10 @@ local function begin(participant, session, enlist, gid)
   local self = setmetatable({ participant = participant, session = session, id = enlist.id, gid = gid,
     name = enlist.name, deadline = enlist.deadline, state = "working" }, Branch)
   local begun, message, code, detail = session:ask("BEGIN", self.deadline)
-  if begun then begun, message, code, detail = session:ask(WHO, self.deadline) end
   if not begun then
     session:close()
     return nil, message, code, detail
   end
-  self.began = begun.rows[1].began
   self.identity = { gid = gid, database = session.database, system = session.system, timeline = session.timeline }
   return self
 end
@@ -67,13 +65,15 @@ function Branch:leave(state)
   self.session, self.state = nil, state
 end
 
----Still in the transaction that it began?
+---Still in the transaction that it began? Asked for the first time behind the first statement,
+---before which there was nothing to end: until a query, its isolation may be set.
 function Branch:look()
   local result, message, code, detail = self.session:ask(WHO, self.deadline)
   if not result then return nil, message, code, detail end
   local row = result.rows[1]
   local xid = row.xid ~= rille.null and row.xid or nil
-  if row.began ~= self.began or self.xid and xid ~= self.xid then
+  self.began = self.began or row.began
+  if self.session:state() ~= "open" or row.began ~= self.began or self.xid and xid ~= self.xid then
     return nil, self.participant.place .. ": the statement has ended the transaction, and what came before it "
       .. "may be committed", "invalid"
   end

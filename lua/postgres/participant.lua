@@ -15,7 +15,8 @@ local options = require "rille.options"
 ---@class rille.postgres.participant
 ---@field kind "postgres"
 ---@field place string for people, without passwords
-local Participant = { kind = "postgres" }
+---@field now fun(): number seconds of the clock that deadlines are of (CLOCK_MONOTONIC)
+local Participant = { kind = "postgres", now = libpq.now }
 Participant.__index = Participant
 
 local IDLE_MOST = 4  -- sessions kept
@@ -65,7 +66,7 @@ end
 
 -- The participant -------------------------------------------------------------------------
 
----A branch of a transaction, by its id and the branch's number. Its deadline is of libpq.now.
+---A branch of a transaction, by its id and the branch's number. Its deadline is of `now`.
 ---@param enlist { id: string, number: integer, deadline: number, name: string?, work: any }
 ---@return rille.postgres.branch?, string? message, string? code, table? detail
 function Participant:enlist(enlist)

@@ -7,7 +7,8 @@ local process = require "spec.support.process"
 
 local postgres = {}
 
-local PLACES = { "/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql*", "/usr/local/opt/postgresql*" }
+local PLACES = { "/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql*",
+  "/usr/local/opt/postgresql*" }
 
 local function line(command)
   local output, status = process.run(command)
@@ -36,6 +37,16 @@ function postgres.lacks()
   return nil
 end
 
+---Repeats until it is true, for what the server does in its own time.
+function postgres.eventually(f)
+  for _ = 1, 500 do
+    local result = f()
+    if result then return result end
+    process.run "sleep 0.02"
+  end
+  error("it did not come about", 2)
+end
+
 local function as_server(command)
   if not is_root then return command end
   return ("cd / && runuser -u %s -- sh -c '%s'"):format(user, command:gsub("'", "'\\''"))
@@ -51,15 +62,19 @@ end
 local Server = {}
 Server.__index = Server
 
--- $1 the folder, $2 how to become its user
-local KEEPER = [[cat >/dev/null; pid=$(head -1 '%s/data/postmaster.pid' 2>/dev/null); ]] ..
-  [[[ -z "$pid" ] || kill -QUIT "$pid"; sleep 0.2; rm -rf '%s']]
+-- The server's end is waited for, because it writes into its folder until then.
+local KEEPER = [[unset LD_PRELOAD; cat >/dev/null; pid=$(head -1 '%s/data/postmaster.pid' 2>/dev/null)
+  if [ -n "$pid" ]; then
+    kill -QUIT "$pid" 2>/dev/null
+    for i in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
+  fi
+  rm -rf '%s']]
 
 ---A new server, running, with settings such as "max_prepared_transactions=20".
 function postgres.new(...)
   local folder = assert(line "mktemp -d /tmp/rille-pg-XXXXXX")
   local self = setmetatable({ folder = folder, data = folder .. "/data" }, Server)
-  self.keeper = assert(io.popen("unset LD_PRELOAD; " .. KEEPER:format(folder, folder), "w"))
+  self.keeper = assert(io.popen(KEEPER:format(folder, folder), "w"))
   if is_root then process.run(("chown %s '%s'"):format(user, folder)) end
   run("%s/initdb -N -A trust -U rille -D %s --no-locale -E UTF8", programs, self.data)
   self:start(...)
