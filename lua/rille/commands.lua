@@ -154,13 +154,13 @@ local STAT_GROUPS = {
 
 local function date(time) return os.date("%Y-%m-%d %H:%M:%S", time // 1 | 0) end
 
-local function seconds(time) return ("%.6g s"):format(time) end
+local function duration(time) return ("%.6g s"):format(time) end
 
 ---How a value is shown to people, where not as it is.
 local STAT_TEXT = {
   created = date, last_time = date, log_bytes = screen.bytes, unfolded_bytes = screen.bytes,
-  index_bytes = screen.bytes, oldest = seconds, prepare_time = seconds, decision_time = seconds,
-  commit_time = seconds, force_time = seconds,
+  index_bytes = screen.bytes, oldest = duration, prepare_time = duration, decision_time = duration,
+  commit_time = duration, force_time = duration,
   failed = function(failed)
     return failed and screen.styled("bad", "yes: a flush has failed, close it everywhere") or "no"
   end,
