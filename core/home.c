@@ -215,6 +215,29 @@ static int check_undecided(struct log *l, const rille_decide *d, rille_decided *
   return RILLE_REMARK;
 }
 
+/* Streams that are only checked are brought into the overlay: once the frame is written, to tell
+** their versions must not fail. */
+static int know_streams(struct log *l, const rille_append *work, rille_error *e) {
+  struct overlay_entry *entry;
+  int failed = 0;
+  for (size_t i = 0; work && work->versions && i < work->part_count && !failed; i++)
+    failed = log_entry(l, CHAIN_STREAM, work->parts[i].stream, &entry, e);
+  return failed;
+}
+
+static void fill_versions(struct log *l, const rille_append *work) {
+  for (size_t i = 0; work && work->versions && i < work->part_count; i++)
+    work->versions[i] = overlay_find(&l->fresh, CHAIN_STREAM, work->parts[i].stream)->count;
+}
+
+/* D6: where the disk failed the frame may be in the file, and may come back whole. A full disk
+** leaves no whole frame (segment.c), and whatever fails before it is written leaves nothing. */
+static int tell_unknown(int failed, rille_error *e) {
+  if (failed != RILLE_IO) return failed;
+  if (e) e->code = RILLE_UNKNOWN;
+  return RILLE_UNKNOWN;
+}
+
 static int decide_locked(struct log *l, struct condition *c, const rille_decide *d,
                          rille_decided *done, bool *again, rille_error *e) {
   rille_appended before;
@@ -227,26 +250,18 @@ static int decide_locked(struct log *l, struct condition *c, const rille_decide 
                      "the ids of home's events were used before, at position "
                      "%llu",
                      (unsigned long long)before.first);
+  if (!result && !*again) result = know_streams(l, d->work, e);
   if (result || *again) return result;
   uint64_t next = l->seen.next_position;
-  result = write_decision(l, d, e);
+  result = tell_unknown(write_decision(l, d, e), e);
   if (result) return result;
+  fill_versions(l, d->work);
   done->outcome = d->outcome;
   done->end = l->seen.address;
   if (l->seen.next_position == next) return 0;
   done->first = next;
   done->last = l->seen.next_position - 1;
   return 0;
-}
-
-static int fill_versions(struct log *l, const rille_append *work, rille_error *e) {
-  struct chain_head head;
-  int failed = 0;
-  for (size_t i = 0; work && work->versions && i < work->part_count && !failed; i++) {
-    failed = log_find_head(l, CHAIN_STREAM, work->parts[i].stream, &head, e);
-    work->versions[i] = head.count;
-  }
-  return failed;
 }
 
 static int check_decide(struct log *l, const rille_decide *d, rille_error *e) {
@@ -278,7 +293,6 @@ int log_decide(struct log *l, const rille_decide *d, rille_decided *done, rille_
     if (!failed) failed = log_enter_append(l, e);
     if (failed) break;
     failed = decide_locked(l, &c, d, done, &again, e);
-    if (!failed && !again) failed = fill_versions(l, d->work, e);
     log_leave_append(l);
   }
   condition_release(&c);

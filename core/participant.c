@@ -171,8 +171,9 @@ static int tell_frame(struct log *l, uint64_t address, rille_finished *done, ril
 }
 
 /* What an operator did is compared with what home says. */
-static int compare(struct log *l, const struct pending_entry *entry, int outcome, rille_error *e) {
-  struct fact fact = {.kind = FACT_ENDED, .name = pending_name(entry)};
+static int compare(struct log *l, rille_text id, const struct pending_entry *entry, int outcome,
+                   rille_error *e) {
+  struct fact fact = {.kind = FACT_ENDED, .name = id}; /* the entry's own goes with the entry */
   int by_hand = (int)entry->value;
   if (entry->kind == PENDING_BY_HAND && by_hand == outcome)
     return write_note(l, &fact, FRAME_RESOLVE, e);
@@ -189,7 +190,7 @@ static int compare(struct log *l, const struct pending_entry *entry, int outcome
   return error_set(e, outcome == RILLE_OUTCOME_COMMITTED ? RILLE_ABORTED : RILLE_CONFLICT,
                    "transaction %.*s was resolved here by hand, and home has decided otherwise: "
                    "the stores disagree; see `rille tx show`, and append what is missing",
-                   (int)fact.name.length, fact.name.bytes);
+                   (int)id.length, id.bytes);
 }
 
 /* What there is to do for a transaction that is not prepared any more. */
@@ -199,7 +200,7 @@ static int finish_known(struct log *l, rille_text id, int outcome, rille_finishe
   unsigned was;
   const struct pending_entry *entry = pending_find(&l->pending, id);
   int failed = find_outcome(l, id, &frame, &was, e);
-  if (!failed && entry) failed = compare(l, entry, outcome, e);
+  if (!failed && entry) failed = compare(l, id, entry, outcome, e);
   if (failed) return failed;
   if (was == (unsigned)outcome) {
     failed = tell_frame(l, frame, done, e);

@@ -241,7 +241,7 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   struct control *c = &h->shared->control;
   for (bool settled = false;; settled = false) {
     rille_error why = {0};
-    uint32_t sequence = h->shared->forked ? 0 : atomic_load(&c->words->sequence);
+    uint32_t sequence = h->shared->forked || !c->words ? 0 : atomic_load(&c->words->sequence);
     int result = store_append_once(h, append, done, &why);
     if (e && result != 0) *e = why;
     if (result != RILLE_LOCKED) return result;
