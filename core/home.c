@@ -71,6 +71,8 @@ static int judge_epoch(struct log *l, const struct transaction_id *t, uint64_t h
   if (!failed) failed = epoch_word(l, EPOCH_RESTORED, &restored, e);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed || epoch == 0) return failed;
+  const struct pending_entry *open = pending_find(&l->pending, t->nonce);
+  if (open && open->value != t->epoch) return 0; /* an id that nobody was given */
   if (restored > epoch || home_end > l->seen.address) return 0;
   if (closed && frame_of(closed) < max_u64(home_end, watermark)) return 0;
   o->outcome = closed ? RILLE_OUTCOME_ABORTED : RILLE_OUTCOME_UNDECIDED;
@@ -241,7 +243,9 @@ static int tell_unknown(int failed, rille_error *e) {
 static int decide_locked(struct log *l, struct condition *c, const rille_decide *d,
                          rille_decided *done, bool *again, rille_error *e) {
   rille_appended before;
-  bool conditions = d->work && d->outcome == RILLE_OUTCOME_COMMITTED;
+  bool commits = d->outcome == RILLE_OUTCOME_COMMITTED, conditions = d->work && commits;
+  rille_decide aborts = *d;
+  if (!commits) aborts.client = (rille_text){0}; /* what else its client does is not decided */
   int result = check_undecided(l, d, done, e);
   if (!result) result = log_succeed(l, e);
   if (!result && conditions) result = condition_check(c, l, &before, again, e);
@@ -253,7 +257,7 @@ static int decide_locked(struct log *l, struct condition *c, const rille_decide 
   if (!result && !*again) result = know_streams(l, d->work, e);
   if (result || *again) return result;
   uint64_t next = l->seen.next_position;
-  result = tell_unknown(write_decision(l, d, e), e);
+  result = tell_unknown(write_decision(l, commits ? d : &aborts, e), e);
   if (result) return result;
   fill_versions(l, d->work);
   done->outcome = d->outcome;

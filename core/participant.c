@@ -9,6 +9,8 @@
 #include "input.h"
 #include "recall.h"
 
+#define OWED_FLUSH_US 1000000
+
 static int refuse_readonly(const struct log *l, rille_error *e) {
   return l->options.readonly ? error_set(e, RILLE_READONLY, "the store is open for reading only")
                              : 0;
@@ -241,8 +243,11 @@ static int finish(struct log *l, rille_text id, int outcome, rille_finished *don
   return failed;
 }
 
+/* The background thread makes it durable soon, if nobody else flushes before. */
 int log_commit(struct log *l, rille_text id, rille_finished *done, rille_error *e) {
-  return finish(l, id, RILLE_OUTCOME_COMMITTED, done, e);
+  int result = finish(l, id, RILLE_OUTCOME_COMMITTED, done, e);
+  if (result == 0) log_want_flush(l, OWED_FLUSH_US);
+  return result;
 }
 
 int log_abort(struct log *l, rille_text id, rille_finished *done, rille_error *e) {

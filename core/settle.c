@@ -33,8 +33,10 @@ int settle_at_home(rille_store *home, rille_text id, uint64_t home_end, bool loo
   if (can && dead) failed = close_dead(home, id, e);
   else if (can && late) failed = log_fence(l, id, (rille_text){0}, home_end, o, e);
   if (!failed && can && (dead || late)) failed = log_outcome(l, id, home_end, o, e);
-  if (!failed && o->outcome == RILLE_OUTCOME_COMMITTED) failed = log_flush(l, o->end, e); /* D6 */
-  return failed;
+  if (failed || o->outcome != RILLE_OUTCOME_COMMITTED) return failed;
+  if (!l->options.readonly) return log_flush(l, o->end, e); /* D6 */
+  if (o->end > log_durable(l).address) *o = (struct outcome){.outcome = RILLE_OUTCOME_UNDECIDED};
+  return 0;
 }
 
 /* ---- Asking the home of one ---- */
@@ -267,8 +269,9 @@ int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
 
 /* ---- Strong reads (K5) ---- */
 
-/* Whether a prepared transaction would add to what is read. */
+/* Whether a prepared transaction would add to what is read; a mark is read with everything. */
 static bool adds(const struct promise *p, rille_text stream, const struct query *q) {
+  if (p->work.mark.name.length && !stream.length && !q->count) return true;
   for (size_t i = 0; i < p->work.part_count; i++) {
     const rille_part *part = &p->work.parts[i];
     if (part->event_count && stream.length && text_equal(part->stream, stream)) return true;
