@@ -44,18 +44,27 @@ static int check_new(struct log *l, rille_text id, rille_error *e) {
                    id.bytes);
 }
 
+static int count_part(struct log *l, struct overlay *streams, const rille_part *part,
+                      uint64_t *version, rille_error *e) {
+  struct chain_head head;
+  struct overlay_entry *entry = overlay_find(streams, CHAIN_STREAM, part->stream);
+  int failed = entry ? 0 : log_find_head(l, CHAIN_STREAM, part->stream, &head, e);
+  if (failed) return failed;
+  if (!entry) entry = overlay_add(streams, CHAIN_STREAM, part->stream, &head);
+  if (!entry) return error_memory(e);
+  *version = entry->count += part->event_count;
+  return 0;
+}
+
 /* What each part's stream will be at: nobody else writes to it until then. */
 static int fix_versions(struct log *l, const rille_append *work, rille_error *e) {
-  struct chain_head head;
-  for (size_t i = 0; i < work->part_count && work->versions; i++) {
-    int failed = log_find_head(l, CHAIN_STREAM, work->parts[i].stream, &head, e);
-    if (failed) return failed;
-    work->versions[i] = head.count;
-    for (size_t j = 0; j <= i; j++)
-      if (text_equal(work->parts[j].stream, work->parts[i].stream))
-        work->versions[i] += work->parts[j].event_count;
-  }
-  return 0;
+  struct overlay streams;
+  int failed = 0;
+  overlay_init(&streams, &l->memory, l->identity.salt);
+  for (size_t i = 0; i < work->part_count && work->versions && !failed; i++)
+    failed = count_part(l, &streams, &work->parts[i], &work->versions[i], e);
+  overlay_release(&streams);
+  return failed;
 }
 
 static int write_promise(struct log *l, const struct promise *p, bool checks_only, rille_error *e) {
