@@ -6,7 +6,7 @@
 ** only what has come since is looked at, and if that is much, all is done again.
 **
 ** Order of verdicts: duplicate, locked (locks.h), conflict of a version, of the mark, of
-** `unless`. *
+** `unless`. */
 #ifndef RILLE_CONDITION_H
 #define RILLE_CONDITION_H
 
