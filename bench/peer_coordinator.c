@@ -30,8 +30,10 @@ static const char *lua(void) {
 }
 
 _Noreturn static void become_lua(const char *path, int in, int out) {
+  char number[32];
   if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0) _exit(EXIT_FAILURE);
-  execlp(lua(), lua(), SCRIPT, path, (char *)NULL);
+  snprintf(number, sizeof number, "%ld", (long)getpid());
+  execlp(lua(), lua(), SCRIPT, path, number, (char *)NULL);
   _exit(EXIT_FAILURE);
 }
 

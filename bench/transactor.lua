@@ -1,5 +1,5 @@
 -- transactor.lua: makes transactions over two stores, for peer_coordinator.c.
---   transactor.lua FOLDER
+--   transactor.lua FOLDER NUMBER-OF-THIS-PROCESS
 -- Reads lines: "transact N" makes N, "flushes 0" and "bytes 0" ask for what both stores
 -- count. Each is answered by a line. Without a folder it says whether it is able to.
 local build = os.getenv "RILLE_BUILD" or "build"
@@ -21,9 +21,8 @@ local other = assert(rille.open(folder .. "/other.rille"))
 local coordinator = assert(rille.coordinator(home, { name = "bench" }))
 
 -- Streams of this process alone.
-local mine = home:stats().uuid:sub(1, 2) .. ("%06x"):format(tonumber(tostring(coordinator):match "0x(%x+)", 16) & 0xffffff)
 local names, versions = {}, {}
-for i = 1, STREAMS do names[i], versions[i] = ("%s-%07d"):format(mine, i), 0 end
+for i = 1, STREAMS do names[i], versions[i] = ("account-%05d%03d"):format(arg[2] % 100000, i), 0 end
 
 local turn = 0
 local function transact()
