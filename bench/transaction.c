@@ -17,7 +17,8 @@
 
 #define STREAMS_EACH BATCH_EVENTS
 #define SEED 19
-#define CALL_EVENTS 20           /* two a transaction; between two looks at the clock */
+#define CALL_TRANSACTIONS 10     /* between two looks at the clock */
+#define SIDES 2                  /* stores, of which each gets an event of a transaction */
 #define RECORDED_BYTES 1050      /* of a transaction of rille's, where that does not run */
 
 enum { RATE, FLUSHES };
@@ -35,15 +36,24 @@ struct several {
   const struct entrant *entrants;
 };
 
-static void transact_for_a_while(const struct several *s, void *handle, struct workload *w,
-                                 struct found *f) {
+/* What the two stores get, by turns: a workload each, so that versions are of that store. */
+static void next_events(struct workload sides[SIDES], struct input *events) {
+  struct input own[CALL_TRANSACTIONS];
+  for (size_t side = 0; side < SIDES; side++) {
+    workload_next(&sides[side], own, CALL_TRANSACTIONS);
+    for (size_t i = 0; i < CALL_TRANSACTIONS; i++) events[SIDES * i + side] = own[i];
+  }
+}
+
+static void transact_for_a_while(const struct several *s, void *handle,
+                                 struct workload sides[SIDES], struct found *f) {
   const struct peer *peer = s->entrant->contender->peer;
   uint64_t all = (uint64_t)(s->entrant->settings->turn_s * NS_PER_S), begin = clock_ns();
-  struct input events[CALL_EVENTS];
+  struct input events[SIDES * CALL_TRANSACTIONS];
   while (f->took_ns < all) {
-    workload_next(w, events, CALL_EVENTS);
-    peer->append(handle, events, CALL_EVENTS);
-    f->transactions += CALL_EVENTS / 2;
+    next_events(sides, events);
+    peer->append(handle, events, SIDES * CALL_TRANSACTIONS);
+    f->transactions += CALL_TRANSACTIONS;
     f->took_ns = clock_ns() - begin;
   }
 }
@@ -60,13 +70,15 @@ static void run_member(struct crew *crew, unsigned number, void *context) {
   struct found *f = &s->found[number];
   const struct peer *peer = s->entrant->contender->peer;
   void *handle = open_member(s);
-  struct workload w;
-  workload_init(&w, STREAMS_EACH, 0, SEED + number);
-  w.first = number * STREAMS_EACH;
+  struct workload sides[SIDES];
+  for (unsigned side = 0; side < SIDES; side++) {
+    workload_init(&sides[side], STREAMS_EACH, 0, SEED + number);
+    sides[side].first = number * STREAMS_EACH;
+  }
   crew_meet(crew);
   uint64_t flushes = peer->flushes ? peer->flushes(handle) : 0;
   uint64_t bytes = peer->log_bytes ? peer->log_bytes(handle) : 0;
-  transact_for_a_while(s, handle, &w, f);
+  transact_for_a_while(s, handle, sides, f);
   crew_meet(crew);
   f->flushes = peer->flushes ? peer->flushes(handle) - flushes : 0;
   f->log_bytes = peer->log_bytes ? peer->log_bytes(handle) - bytes : 0;
