@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "error.h"
+#include "locks.h"
 #include "note.h"
 #include "reader.h"
 
@@ -276,6 +277,7 @@ int condition_check(struct condition *c, struct log *l, rille_appended *done, bo
                     rille_error *e) {
   *again = false;
   int result = check_ids(c->append, l, done, e);
+  if (!result && l->pending.prepared) result = locks_check(&l->pending, c->append, log_now(l), e);
   if (!result) result = check_versions(c->append, l, e);
   if (!result) result = check_mark(&c->append->mark, l, e);
   if (!result) result = check_unless(c, l, again, e);

@@ -5,7 +5,7 @@
 ** back for `unless`, is done before that, as of an end that is remembered; within it
 ** only what has come since is looked at, and if that is much, all is done again.
 **
-** Order of verdicts: duplicate, conflict of a version, of the mark, of `unless`. */
+** Order of verdicts: duplicate, locked (locks.h), conflict of a version, of the mark, of `unless`. */
 #ifndef RILLE_CONDITION_H
 #define RILLE_CONDITION_H
 
@@ -16,9 +16,9 @@
 
 struct condition {
   const rille_append *append;
-  struct query query;      /* of `unless` */
-  struct log_end walked;   /* up to here `found` is right */
-  uint64_t found;          /* an event that `unless` forbids; 0: none */
+  struct query query;    /* of `unless` */
+  struct log_end walked; /* up to here `found` is right */
+  uint64_t found;        /* an event that `unless` forbids; 0: none */
 };
 
 INTERNAL int condition_init(struct condition *c, struct log *log, const rille_append *append,

@@ -65,10 +65,17 @@ static void make_words_anew(struct control *c) {
   atomic_store(&w->error, 0);
   atomic_store(&w->writing, 0);
   atomic_store(&w->owed, 0);
+  atomic_store(&w->weighty, 0);
+  atomic_store(&w->prepared, 0);
   atomic_store(&w->flushing, 0);
   atomic_store(&w->appends, 0);
   atomic_store(&w->folds, 0);
   atomic_store(&w->flushes, 0);
+  struct step_words *const steps[] = {&w->prepares, &w->decisions, &w->commits, &w->forces};
+  for (size_t i = 0; i < 4; i++) {
+    atomic_store(&steps[i]->count, 0);
+    atomic_store(&steps[i]->time_us, 0);
+  }
 }
 
 void control_ready(struct control *c) {
@@ -184,6 +191,20 @@ void control_free(struct control *c, enum control_byte byte) {
 }
 
 /* ---- Ends ---- */
+
+bool control_claim_epoch(struct control *c, uint64_t epoch, int *fd) {
+  char path[SYSTEM_PATH_BYTES];
+  if (!system_join(path, sizeof path, c->folder, "store")) return false;
+  if (system_open(path, SYSTEM_WRITE, fd) != 0) return false;
+  if (system_lock(*fd, CONTROL_EPOCHS + epoch, SYSTEM_EXCLUSIVE, false) == 0) return true;
+  system_close(*fd);
+  *fd = -1;
+  return false;
+}
+
+bool control_epoch_lives(struct control *c, uint64_t epoch) {
+  return system_is_locked(c->fd, CONTROL_EPOCHS + epoch);
+}
 
 void shared_end_set(struct shared_end *s, const struct log_end *end) {
   uint64_t turn = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;

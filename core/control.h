@@ -26,6 +26,9 @@
 **                and finds it set can't tell what the kernel has told the dead, and
 **                writes [durable, written) again before it flushes (R4)
 **    owed        for transactions: end of the last commit frame not yet flushed
+**    prepared    transactions that are prepared here. Set under WRITER
+**    weighty     end of the last frame whose loss anybody would mind: not of one that only
+**                takes or frees a lock on what was read. Set under WRITER
 **    error       errno of a flush that failed: final. Set before FLUSHER is freed
 **    segment     first address of the last log file. Set under WRITER
 **    sequence    goes up, and wakes who sleeps on it, when an end has moved
@@ -46,7 +49,8 @@ enum control_byte {
   CONTROL_PRESENCE,
   CONTROL_WRITER,
   CONTROL_FLUSHER,
-  CONTROL_FOLDER
+  CONTROL_FOLDER,
+  CONTROL_EPOCHS /* this and all that follow: one for each coordinator that lives (home.h) */
 };
 
 /* An end of the log that is set by one and read by all. There is no lock for who
@@ -66,10 +70,15 @@ struct control_words {
   _Atomic uint32_t error;
   _Alignas(64) struct shared_end written;
   _Atomic uint64_t writing, segment, owed;
+  _Atomic uint64_t weighty;        /* end of the last frame that is more than a lock */
+  _Atomic uint64_t prepared;       /* transactions that hold locks */
   _Atomic uint64_t appends, folds; /* how many there were */
   _Alignas(64) struct shared_end durable;
   _Atomic uint64_t flushing, flushes;
   _Alignas(64) _Atomic uint32_t sequence;
+  struct step_words {
+    _Atomic uint64_t count, time_us;
+  } prepares, decisions, commits, forces; /* see rille_stats */
 };
 
 struct control {
@@ -103,6 +112,10 @@ INTERNAL uint64_t control_generation(struct control *control);
 ** ever, as `wait` says). */
 INTERNAL bool control_take(struct control *control, enum control_byte byte, bool wait);
 INTERNAL void control_free(struct control *control, enum control_byte byte);
+/* The lock of a coordinator, which goes with *fd; it is held by that alone, so that also who
+** shares this process can look whether it lives. */
+INTERNAL bool control_claim_epoch(struct control *control, uint64_t epoch, int *fd);
+INTERNAL bool control_epoch_lives(struct control *control, uint64_t epoch);
 
 INTERNAL void shared_end_set(struct shared_end *shared, const struct log_end *end);
 INTERNAL struct log_end shared_end_get(const struct shared_end *shared);

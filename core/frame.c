@@ -89,8 +89,7 @@ const char *frame_kind_name(uint16_t kind) {
 }
 
 bool frame_is_known(const struct frame *f) {
-  return f->format == FRAME_FORMAT &&
-         (f->kind == FRAME_EVENTS || f->kind == FRAME_STREAM || f->kind == FRAME_MARK);
+  return f->format == FRAME_FORMAT && f->kind >= FRAME_EVENTS && f->kind <= FRAME_MARK;
 }
 
 uint32_t frame_content_add(uint32_t content, uint32_t head_checksum) {
@@ -102,19 +101,26 @@ uint32_t frame_content_add(uint32_t content, uint32_t head_checksum) {
 /* ---- Facts ---- */
 
 void fact_put(uint8_t *b, const struct fact *f) {
-  memset(b, 0, fact_bytes(f->name));
+  uint8_t *payload = b + FACT_FIXED_BYTES + align8(f->name.length);
+  memset(b, 0, FACT_FIXED_BYTES + align8(f->name.length));
   b[0] = (uint8_t)f->kind;
   b[1] = (uint8_t)f->name.length;
+  put32(b + 4, (uint32_t)f->payload.length);
   put64(b + 8, f->value);
   memcpy(b + FACT_FIXED_BYTES, f->name.bytes, f->name.length);
+  if (f->payload.length == 0) return;
+  memcpy(payload, f->payload.bytes, f->payload.length);
+  memset(payload + f->payload.length, 0, align8(f->payload.length) - f->payload.length);
 }
 
 size_t fact_get(const uint8_t *b, size_t n, struct fact *f) {
-  if (n < FACT_FIXED_BYTES || (b[0] != FACT_MARK && b[0] != FACT_CUT)) return 0;
+  if (n < FACT_FIXED_BYTES || b[0] < FACT_MARK || b[0] >= FACT_KINDS_END) return 0;
+  const char *name = (const char *)b + FACT_FIXED_BYTES;
   f->kind = (enum fact_kind)b[0];
-  f->name = (rille_text){(const char *)b + FACT_FIXED_BYTES, b[1]};
+  f->name = (rille_text){name, b[1]};
   f->value = get64(b + 8);
-  return fact_bytes(f->name) <= n && f->name.length ? fact_bytes(f->name) : 0;
+  f->payload = (rille_text){name + align8(b[1]), get32(b + 4)};
+  return fact_bytes(f) <= n && f->name.length ? fact_bytes(f) : 0;
 }
 
 /* ---- Reading records ---- */

@@ -114,20 +114,41 @@ INTERNAL uint32_t frame_content_add(uint32_t content, uint32_t head_checksum);
 
 /* ---- Facts: what a frame says beside its records, in the prefix ----
 **
-**    0 kind   1 length of the name   2 zeros   8 value   16 name, zeros to a multiple of 8 */
+**    0 kind   1 length of the name   2 zeros   4 length of the payload   8 value
+**   16 name, zeros to a multiple of 8, payload, zeros to a multiple of 8
+**
+** T is the id of a transaction. */
 
+#define FACT_KINDS(X)                                                                     \
+  X(MARK, 1)      /* a mark has moved to this position */                                 \
+  X(CUT, 2)       /* a stream is truncated: its first version that is left */             \
+  X(PROMISED, 3)  /* T is prepared here: payload of promise.h */                          \
+  X(COMMITTED, 4) /* T is done here; value: its prepare frame */                          \
+  X(ABORTED, 5)   /* T is dropped here, and will never be prepared again */               \
+  X(DECIDED, 6)   /* at home: T's outcome (value, enum rille_outcome); decision.h */      \
+  X(ENDED, 7)     /* T is over here: nothing more is to be done for it */                 \
+  X(EPOCH, 8)     /* at home: an instance with this nonce begins; value: its number */    \
+  X(CLOSED, 9)    /* at home: it has ended; what it did not decide before is aborted */   \
+  X(RESTORED, 10) /* the store is a copy, and what precedes is the original's */          \
+  X(WATERMARK, 11) /* at home: decisions below this address may be forgotten */           \
+  X(BY_HAND, 12)  /* T's outcome here (value) was decided by an operator: the reason */   \
+  X(CONTRADICTED, 13) /* ... and home has decided otherwise (value) */
 enum fact_kind {
-  FACT_MARK = 1, /* a mark has moved to this position */
-  FACT_CUT = 2   /* a stream is truncated: its first version that is left */
+#define FACT_KIND_ENUM(constant, number) FACT_##constant = number,
+  FACT_KINDS(FACT_KIND_ENUM)
+#undef FACT_KIND_ENUM
+  FACT_KINDS_END
 };
 struct fact {
   enum fact_kind kind;
   rille_text name;
   uint64_t value;
+  rille_text payload;
 };
 #define FACT_FIXED_BYTES 16u
-static inline size_t fact_bytes(rille_text name) {
-  return FACT_FIXED_BYTES + (size_t)align8(name.length);
+static inline size_t fact_bytes(const struct fact *fact) {
+  return FACT_FIXED_BYTES + (size_t)align8(fact->name.length) +
+         (size_t)align8(fact->payload.length);
 }
 INTERNAL void fact_put(uint8_t *bytes, const struct fact *fact);
 /* Reads the first of n bytes' facts and returns how many bytes it takes; 0: there is

@@ -25,7 +25,8 @@ struct index {
 };
 
 static const char *const head_tables[HEAD_KINDS] = {"streams", "types", "tags",
-                                                    "ids",     "marks", "cuts"};
+                                                    "ids",     "marks", "cuts",
+                                                    "pending", "outcomes", "clients", "epochs"};
 
 static int lmdb_error(rille_error *e, int code, const char *what) {
   if (code == MDB_READERS_FULL)
@@ -445,6 +446,12 @@ int index_walk_heads(struct index *x, index_each_head each, void *context, rille
   return result;
 }
 
+int index_walk_words(struct index *x, enum word_kind kind, index_each_head each, void *context,
+                     rille_error *e) {
+  struct walk w = {.head = each, .kind = kind, .context = context, .error = e};
+  return walk_table(x, x->heads[kind], &w);
+}
+
 int index_walk_places(struct index *x, index_each_place each, void *context, rille_error *e) {
   return walk_table(x, x->places, &(struct walk){.place = each, .context = context, .error = e});
 }
@@ -487,6 +494,11 @@ int index_copy(struct index *x, const char *to, rille_error *e) {
 
 static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) {
   uint8_t b[ENTRY_HEAD_BYTES_MOST + ENTRY_SEAL_BYTES];
+  MDB_val key = val_of(h->name);
+  if (h->kind == WORD_PENDING && h->tower[0] == 0) {
+    int code = mdb_del(txn, x->heads[h->kind], &key, NULL);
+    return code == MDB_NOTFOUND ? 0 : code;
+  }
   size_t n = h->kind < CHAIN_KINDS ? entry_write_head(b, h->count, h->touched, h->tower)
                                    : entry_write_word(b, h->tower[0]);
   return put_sealed(txn, x->heads[h->kind], h->name, b, n);

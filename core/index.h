@@ -25,7 +25,7 @@
 #include "frame.h"
 #include "overlay.h"
 
-#define INDEX_FORMAT 4
+#define INDEX_FORMAT 5
 #define INDEX_CHUNK_HEADS 8192u            /* heads a commit, at most */
 #ifndef INDEX_MAP_BYTES /* a test has smaller ones */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
@@ -85,6 +85,9 @@ typedef int (*index_each_head)(void *context, unsigned kind, rille_text name,
                                const struct chain_head *head);
 INTERNAL int index_walk_heads(struct index *index, index_each_head each, void *context,
                               rille_error *error);
+/* The same of one kind. */
+INTERNAL int index_walk_words(struct index *index, enum word_kind kind, index_each_head each,
+                              void *context, rille_error *error);
 typedef int (*index_each_place)(void *context, const struct place *place);
 INTERNAL int index_walk_places(struct index *index, index_each_place each, void *context,
                                rille_error *error);

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "note.h"
+#include "recall.h"
 
 /* ---- Failing ---- */
 
@@ -55,6 +56,7 @@ static void restart(struct log *l, const struct log_end *a) {
   overlay_restart(&l->fresh, a->address);
   l->seen = *a;
   l->place_cell = UINT64_MAX;
+  l->pending_loaded = false;
 }
 
 /* For a reader: somebody may have begun to write, or another first opener may have
@@ -158,6 +160,71 @@ int log_note_place(struct log *l, struct place place, rille_error *e) {
   return 0;
 }
 
+int log_note_facts(struct log *l, const uint8_t *prefix, size_t n, uint64_t frame, int64_t time_us,
+                   rille_error *e) {
+  struct fact fact;
+  int failed = note_facts(&l->fresh, prefix, n, frame, e);
+  for (size_t at = 0, used; !failed && (used = fact_get(prefix + at, n - at, &fact)) != 0;
+       at += used)
+    failed = pending_note(&l->pending, &fact, frame, time_us, e);
+  return failed;
+}
+
+/* ---- What is not over, from the index ---- */
+
+struct loading {
+  struct log *log;
+  struct pack found; /* names and addresses */
+};
+
+static int find_pending(void *context, unsigned kind, rille_text name,
+                        const struct chain_head *head) {
+  struct loading *g = context;
+  (void)kind;
+  pack_text(&g->found, name);
+  pack_u64(&g->found, head->tower[0]);
+  return 0;
+}
+
+static int load_entry(struct log *l, rille_text name, uint64_t address, rille_error *e) {
+  struct recalled r;
+  struct fact fact;
+  size_t used;
+  int failed = recall_frame(&r, &l->source, &l->memory, address, e);
+  if (failed) return failed;
+  for (size_t at = 0; !failed; at += used) {
+    if ((used = fact_get(r.prefix.bytes + at, r.prefix.length - at, &fact)) == 0) break;
+    if (pending_effect(&fact) > 0 && text_equal(fact.name, name))
+      failed = pending_note(&l->pending, &fact, address, r.frame.time_us, e);
+  }
+  recall_release(&r);
+  return failed;
+}
+
+static int load_found(struct loading *g, rille_error *e) {
+  struct unpack u = {.at = g->found.bytes.bytes, .left = g->found.bytes.length};
+  int failed = g->found.no_memory ? error_memory(e) : 0;
+  if (!failed && u.left) failed = know_files(g->log, e);
+  while (u.left && !failed) {
+    rille_text name = unpack_text(&u);
+    failed = load_entry(g->log, name, unpack_u64(&u), e);
+  }
+  return failed;
+}
+
+static int load_pending(struct log *l, rille_error *e) {
+  struct loading g = {.log = l};
+  pack_init(&g.found, &l->memory);
+  pending_clear(&l->pending);
+  int failed = index_begin(l->index, e);
+  if (!failed) failed = index_walk_words(l->index, WORD_PENDING, find_pending, &g, e);
+  index_end(l->index);
+  if (!failed) failed = load_found(&g, e);
+  pack_release(&g.found);
+  l->pending_loaded = !failed;
+  return failed;
+}
+
 /* ---- Catching up: the log between `seen` and its end goes into the overlay ---- */
 
 static rille_text chain_name(const struct record *r, size_t chain) {
@@ -196,7 +263,7 @@ static int take_frame(struct log *l, struct scan *s, rille_error *e) {
   const uint8_t *prefix;
   int result = s->frame.prefix ? scan_prefix(s, &prefix, e) : 0;
   if (result == 0 && s->frame.prefix)
-    result = note_facts(&l->fresh, prefix, s->frame.prefix, s->frame.address, e);
+    result = log_note_facts(l, prefix, s->frame.prefix, s->frame.address, s->frame.time_us, e);
   if (result < 0) return result;
   while ((result = scan_record(s, &r, e)) == 1)
     if ((result = take_record(l, &run, &r, s->frame.address, e)) < 0) return result;
@@ -236,9 +303,11 @@ static int read_on(struct log *l, const struct log_end *end, rille_error *e) {
 
 /* Where it fails it can be called again: what was taken of a frame is recognised. */
 int log_catch_up(struct log *l, const struct log_end *end, rille_error *e) {
-  if (l->seen.address >= end->address) return 0;
-  int failed = know_files(l, e);
+  if (l->seen.address >= end->address && l->pending_loaded) return 0;
+  int failed = l->pending_loaded ? 0 : load_pending(l, e);
+  if (!failed) failed = know_files(l, e);
   if (!failed) failed = skip_folded(l, end, e);
+  if (!failed && !l->pending_loaded) failed = load_pending(l, e);
   if (!failed && l->seen.address < end->address) failed = read_on(l, end, e);
   if (!failed && !l->opening && log_is_due(l)) failed = log_shed(l, e);
   return failed;
@@ -271,6 +340,7 @@ void log_release(struct log *l) {
   overlay_release(&l->fresh);
   if (l->has_old) overlay_release(&l->old);
   buffer_release(&l->frame);
+  pending_clear(&l->pending);
   pthread_mutex_destroy(&l->lock);
   pthread_mutex_destroy(&l->flushing);
   pthread_mutex_destroy(&l->folding);

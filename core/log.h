@@ -34,6 +34,7 @@
 #include "control.h"
 #include "index.h"
 #include "overlay.h"
+#include "pending.h"
 #include "segment.h"
 
 #define LOG_UNFOLDED_BYTES_MOST ((uint64_t)56 << 20) /* in both overlays; then appends wait */
@@ -87,6 +88,8 @@ struct log {
   uint64_t place_cell;          /* the last 64 KiB of log that have a place */
   uint64_t started;             /* up to here write-back has been started */
   struct buffer frame;          /* the append being built */
+  struct pending pending;       /* what is not over, as of `seen` or later */
+  bool pending_loaded;          /* what the index knows of it is there */
   _Atomic int failed;           /* 0, or why nothing works any more; set once */
   char why[256];
   struct log_work work;
@@ -105,6 +108,11 @@ INTERNAL void log_release(struct log *log);
 /* In a forked child: lets go of the parent's files; the memory is left alone, because
 ** a lock in it may be held by a thread that does not exist here. */
 INTERNAL void log_forget(struct log *log);
+
+/* The time, by the store's clock. */
+static inline int64_t log_now(const struct log *l) {
+  return l->options.clock(l->options.clock_context);
+}
 
 /* ---- Ends ---- */
 
@@ -149,6 +157,10 @@ INTERNAL int log_entry(struct log *log, enum chain_kind kind, rille_text name,
 ** unless that is full, because who only asks must not make it grow without end. */
 INTERNAL int log_keep(struct log *log, enum chain_kind kind, rille_text name,
                       const struct chain_head *head, rille_error *error);
+/* What a frame says beside its records goes into the fresh overlay and the table of what
+** is not over. */
+INTERNAL int log_note_facts(struct log *log, const uint8_t *prefix, size_t n, uint64_t frame,
+                            int64_t time_us, rille_error *error);
 /* The first record in each 64 KiB of log gets a place. */
 INTERNAL int log_note_place(struct log *log, struct place place, rille_error *error);
 /* Builds the overlays anew, after an append failed half-way through changing them. */

@@ -1,9 +1,11 @@
 /* note.c: ids and facts into an overlay. */
 #include "note.h"
 
+#include "decision.h"
 #include "error.h"
 #include "frame.h"
 #include "hash.h"
+#include "pending.h"
 
 rille_text note_id_key(const struct identity *identity, rille_text stream, rille_text id,
                        char room[ID_KEY_BYTES]) {
@@ -30,11 +32,61 @@ int note_id(struct overlay *o, const struct identity *identity, struct id_run *r
   return overlay_set_word(o, WORD_ID, key, n->record, n->frame) ? 0 : error_memory(e);
 }
 
+/* ---- Facts ---- */
+
+struct noting {
+  struct overlay *overlay;
+  uint64_t frame;
+};
+
+static bool set(const struct noting *n, enum word_kind kind, rille_text name, uint64_t value) {
+  return overlay_set_word(n->overlay, kind, name, value, n->frame);
+}
+
+static bool set_outcome(const struct noting *n, rille_text name, unsigned outcome) {
+  return set(n, WORD_OUTCOME, name, outcome_word(n->frame, outcome));
+}
+
+static bool note_decided(const struct noting *n, const struct fact *f) {
+  struct decision d;
+  if (!set_outcome(n, f->name, (unsigned)f->value)) return false;
+  return !decision_unpack(&d, f->payload) || d.client.length == 0 ||
+         set(n, WORD_CLIENT, d.client, outcome_word(n->frame, (unsigned)f->value));
+}
+
+static bool note_closed(const struct noting *n, rille_text nonce) {
+  char name[RILLE_NAME_BYTES + sizeof EPOCH_CLOSED];
+  memcpy(name, EPOCH_CLOSED, sizeof EPOCH_CLOSED - 1);
+  memcpy(name + sizeof EPOCH_CLOSED - 1, nonce.bytes, nonce.length);
+  rille_text closed = {name, sizeof EPOCH_CLOSED - 1 + nonce.length};
+  return set(n, WORD_EPOCH, closed, n->frame);
+}
+
+static bool note_fact(const struct noting *n, const struct fact *f) {
+  switch (f->kind) {
+    case FACT_MARK: return set(n, WORD_MARK, f->name, f->value);
+    case FACT_CUT: return set(n, WORD_CUT, f->name, f->value);
+    case FACT_COMMITTED: return set_outcome(n, f->name, RILLE_OUTCOME_COMMITTED);
+    case FACT_ABORTED: return set_outcome(n, f->name, RILLE_OUTCOME_ABORTED);
+    case FACT_DECIDED: return note_decided(n, f);
+    case FACT_CLOSED: return note_closed(n, f->name);
+    case FACT_EPOCH:
+      return set(n, WORD_EPOCH, f->name, n->frame) &&
+             set(n, WORD_EPOCH, rille_text_of(EPOCH_LAST), f->value);
+    case FACT_RESTORED: return set(n, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), n->frame);
+    case FACT_WATERMARK: return set(n, WORD_EPOCH, rille_text_of(EPOCH_WATERMARK), f->value);
+    default: return true;
+  }
+}
+
 int note_facts(struct overlay *o, const uint8_t *prefix, size_t n, uint64_t frame, rille_error *e) {
-  static const enum word_kind kinds[] = {[FACT_MARK] = WORD_MARK, [FACT_CUT] = WORD_CUT};
-  struct fact fact;
-  for (size_t at = 0, used; (used = fact_get(prefix + at, n - at, &fact)) != 0; at += used)
-    if (!overlay_set_word(o, kinds[fact.kind], fact.name, fact.value, frame))
-      return error_memory(e);
+  const struct noting noting = {o, frame};
+  struct fact f;
+  for (size_t at = 0, used; (used = fact_get(prefix + at, n - at, &f)) != 0; at += used) {
+    int effect = pending_effect(&f);
+    bool noted = note_fact(&noting, &f);
+    if (noted && effect) noted = set(&noting, WORD_PENDING, f.name, effect > 0 ? frame : 0);
+    if (!noted) return error_memory(e);
+  }
   return 0;
 }

@@ -27,6 +27,17 @@ INTERNAL int note_id(struct overlay *o, const struct identity *identity, struct 
 INTERNAL rille_text note_id_key(const struct identity *identity, rille_text stream,
                                 rille_text id, char room[ID_KEY_BYTES]);
 
+/* An outcome and the frame that made it, in one word: addresses are multiples of 8. */
+static inline uint64_t outcome_word(uint64_t frame, unsigned outcome) { return frame | outcome; }
+static inline unsigned outcome_of(uint64_t word) { return (unsigned)(word & 7); }
+static inline uint64_t outcome_frame(uint64_t word) { return word & ~(uint64_t)7; }
+
+/* Names of words of kind WORD_EPOCH that are no nonce. */
+#define EPOCH_LAST "last"           /* the number of the last epoch */
+#define EPOCH_RESTORED "restored"   /* the last frame that says so */
+#define EPOCH_WATERMARK "watermark" /* decisions below may be forgotten */
+#define EPOCH_CLOSED "closed "      /* and a nonce: the frame that closed it */
+
 /* The facts of the frame at `frame` (frame.h). */
 INTERNAL int note_facts(struct overlay *o, const uint8_t *prefix, size_t n, uint64_t frame,
                         rille_error *error);

@@ -183,6 +183,7 @@ static int agree(struct opening *o, rille_error *e) {
   l->opening = true;
   failed = log_catch_up(l, &o->found.end, e);
   l->opening = false;
+  if (!l->options.readonly) atomic_store(&l->control->words->prepared, l->pending.prepared);
   return failed;
 }
 
@@ -263,6 +264,7 @@ static int log_init(struct log *l, const struct identity *identity, struct contr
   if (!init_locks(l)) return error_memory(e);
   l->live = true;
   buffer_init(&l->frame, memory);
+  pending_init(&l->pending, memory);
   overlay_init(&l->fresh, memory, identity->salt);
   l->source = (struct source){segments_read, &l->segments, identity->salt};
   return 0;

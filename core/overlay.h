@@ -24,6 +24,10 @@ enum word_kind {
   WORD_ID = CHAIN_KINDS, /* hash of a stream and an event's id -> address of the event */
   WORD_MARK,             /* a mark -> its position */
   WORD_CUT,              /* a stream -> its first version that is not truncated */
+  WORD_PENDING,          /* what is not over (pending.h) -> its frame; 0: over */
+  WORD_OUTCOME,          /* a transaction -> the frame with its outcome, and which (outcome_word) */
+  WORD_CLIENT,           /* a client's id -> the same, of the last decision about it */
+  WORD_EPOCH,            /* a nonce; "closed NONCE", "last", "restored", "watermark" */
   HEAD_KINDS
 };
 

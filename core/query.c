@@ -157,3 +157,15 @@ ptrdiff_t query_match(const struct query *q, const struct record *r) {
     if (matches(q, &q->items[q->others[i]], r)) return (ptrdiff_t)q->others[i];
   return found == SIZE_MAX ? -1 : (ptrdiff_t)found;
 }
+
+bool query_match_input(const struct query *q, rille_text stream, const rille_event_input *event) {
+  uint8_t tags[RECORD_TAGS_MOST * (1 + RILLE_NAME_BYTES)];
+  struct record r = {.position = UINT64_MAX, .stream = stream, .type = event->type, .tags = tags};
+  size_t n = 0;
+  for (size_t i = 0; i < event->tag_count; i++, r.tag_count++) {
+    tags[n++] = (uint8_t)event->tags[i].length;
+    memcpy(tags + n, event->tags[i].bytes, event->tags[i].length);
+    n += event->tags[i].length;
+  }
+  return query_match(q, &r) >= 0;
+}

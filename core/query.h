@@ -40,5 +40,8 @@ INTERNAL void query_release(struct query *q);
 /* The number of the first item that the record matches, or -1. A query of no
 ** items matches everything (but what is rille's own), as item 0. */
 INTERNAL ptrdiff_t query_match(const struct query *q, const struct record *record);
+/* Whether an event that is going to be written, behind all that is, would match. */
+INTERNAL bool query_match_input(const struct query *q, rille_text stream,
+                                const rille_event_input *event);
 
 #endif

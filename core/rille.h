@@ -452,6 +452,12 @@ typedef struct rille_stats {
   int64_t created_us;            /* when the store was made; microseconds since 1970 */
   int64_t last_us;               /* time of the last append; 0: there was none */
   int failed;                    /* a flush has failed: close it everywhere */
+  uint64_t indoubt, pending;     /* transactions: prepared here, not known; decided, not ended */
+  int64_t oldest_us;             /* age of the oldest of both */
+  struct rille_step_stats {      /* steps of transactions here, by all processes */
+    uint64_t count;
+    int64_t time_us;             /* in all */
+  } prepares, decisions, commits, forces; /* forces: flushes that the first two waited for */
 } rille_stats;
 
 RILLE_API int rille_store_stats(rille_store *store, rille_stats *stats, rille_error *error);

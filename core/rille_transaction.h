@@ -104,6 +104,7 @@ enum rille_outcome {
 typedef struct rille_decide {
   size_t size; /* sizeof(rille_decide) */
   rille_text id, client;
+  uint64_t home_end; /* as begun */
   int outcome;               /* RILLE_OUTCOME_COMMITTED or RILLE_OUTCOME_ABORTED */
   const rille_text *members; /* names of the participants that are to commit */
   size_t member_count;
@@ -151,8 +152,11 @@ RILLE_API int rille_store_end(rille_store *home, rille_text id, rille_error *err
 
 /* A transaction that is not over in a store. Texts live until rille_doubts_free. */
 typedef struct rille_doubt {
-  rille_text id, name, coordinator, client, home_kind, home_path, detail;
+  rille_text id, name, coordinator, client, home_kind, home_path, home_relative;
+  rille_text detail;      /* of the prepare; by hand: the reason */
   int64_t age_us, deadline_us;
+  int by_hand;            /* an operator has resolved it here */
+  uint64_t home_end;
   int contradicted; /* done by hand, and home has decided otherwise */
   int restored;     /* prepared before this store was restored from a copy */
   uint64_t end;     /* pending: of the decision */
@@ -189,9 +193,12 @@ RILLE_API int rille_store_settle(rille_store *store, const rille_settle *settle,
 RILLE_API int rille_store_resolve(rille_store *store, rille_text id, int outcome, rille_text reason,
                                   rille_error *error);
 
-/* Reads that follow see every commit that was written before, and of what is prepared here
-** whatever is decided: flushes and settles if there is anything to. */
-RILLE_API int rille_store_strong(rille_store *store, rille_error *error);
+/* Before a strong read of what the query finds (NULL: everything): it will see every commit
+** that was written before, and of what is prepared here and would be found, whatever is
+** decided. Flushes and settles if there is anything to. RILLE_LOCKED: such is prepared, and
+** its home can't be asked. */
+RILLE_API int rille_store_strong(rille_store *store, const rille_query *query,
+                                 rille_error *error);
 
 /* Decisions older than `before_us` (wall clock) that have ended may be forgotten: their
 ** outcome is from then on RILLE_OUTCOME_UNKNOWN. Goes no further than the first not ended. */

@@ -295,41 +295,62 @@ static size_t zeros_behind(const struct segments *s, uint64_t end, size_t n) {
   return end > s->frontier && n <= SEGMENT_SMALL_FRAME_BYTES ? SEGMENT_ZERO_AHEAD_BYTES : 0;
 }
 
-/* Takes back what a failed write has left: the file ends at `end` again, or as
-** much of its zeros as there were is zero again. */
-static int take_back(struct segments *s, uint64_t end) {
+/* The last file ends at `end` again. */
+static int cut(struct segments *s, uint64_t end) {
   struct last_file last = last_file(s);
   int number = system_truncate(last.fd, end - last.first);
   if (number == 0) s->frontier = end;
   return number;
 }
 
-int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, rille_error *e) {
+static int write_zeros(struct segments *s, uint64_t from, uint64_t to) {
+  struct last_file last = last_file(s);
+  int number = 0;
+  while (from < to && !number) {
+    size_t put, n = (size_t)min_u64(to - from, SEGMENT_ZERO_AHEAD_BYTES);
+    number = system_write(last.fd, from - last.first, s->zeros, n, NULL, 0, &put);
+    from += put;
+  }
+  return number;
+}
+
+/* Takes back what a failed write has left of [from, to). What the file had before, it
+** keeps, zero again: it may be reserved. */
+static int take_back(struct segments *s, uint64_t from, uint64_t to, uint64_t frontier) {
+  int number = cut(s, frontier);
+  return number ? number : write_zeros(s, from, min_u64(to, frontier));
+}
+
+/* Behind the frame that ends at `end`, as far as there are no zeros yet. */
+static int reserve_behind(struct segments *s, uint64_t end, uint64_t reserve) {
+  if (end + reserve <= s->frontier) return 0;
+  int number = write_zeros(s, s->frontier, end + reserve);
+  if (number == 0) s->frontier = end + reserve;
+  return number;
+}
+
+int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, uint64_t reserve,
+                    rille_error *e) {
   assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
+  uint64_t frontier = s->frontier;
   size_t put, zeros = zeros_behind(s, end + n, n);
   struct last_file last = last_file(s);
   int number = system_write(last.fd, end - last.first, frame, n, s->zeros, zeros, &put);
   if (put >= n) { /* the frame is there, if not all the zeros */
     s->frontier = max_u64(s->frontier, end + put);
-    return 0;
+    number = reserve ? reserve_behind(s, end + n, reserve) : 0;
+    if (!number) return 0;
   }
   int failed =
       error_system(e, number, "can't write to %016llx.seg", (unsigned long long)last.first);
-  number = take_back(s, end);
+  number = take_back(s, end, end + n, frontier);
   return number ? error_system(e, number, "can't cut a half-written frame") : failed;
 }
 
 int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *e) {
-  struct last_file last = last_file(s);
-  to = min_u64(to, s->frontier);
-  while (from < to) {
-    size_t put, n = (size_t)min_u64(to - from, SEGMENT_ZERO_AHEAD_BYTES);
-    int number = system_write(last.fd, from - last.first, s->zeros, n, NULL, 0, &put);
-    if (number)
-      return error_system(e, number, "can't zero what a process left that died while writing");
-    from += n;
-  }
-  return 0;
+  int number = write_zeros(s, from, min_u64(to, s->frontier));
+  return number ? error_system(e, number, "can't zero what a process left that died while writing")
+                : 0;
 }
 
 /* A reader of this process may have found the new file already, and opened it. */
@@ -347,7 +368,7 @@ static void use_last(struct segments *s, int fd) {
 int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
   int fd, failed = create_file(s->folder, end, &fd, e);
   if (failed) return failed;
-  (void)take_back(s, end); /* the zeros behind the end are of no use now, and do no harm */
+  (void)cut(s, end); /* the zeros behind the end are of no use now, and do no harm */
   pthread_rwlock_wrlock(&s->lock);
   int number = insert(s, end, -1);
   if (number == 0) use_last(s, fd);
@@ -442,7 +463,7 @@ static int disk_cut(void *context, uint64_t address, rille_error *e) {
   struct segments *s = context;
   int failed = save_tail(s, address, e);
   if (failed) return failed;
-  int number = take_back(s, address);
+  int number = cut(s, address);
   return number ? error_system(e, number, "can't cut the torn tail of the log") : 0;
 }
 

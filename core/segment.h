@@ -82,10 +82,11 @@ INTERNAL int segments_walk(struct segments *s, segments_each each, void *context
 /* "0000000000000000.seg" in a folder, to `path`; false where it is too long. */
 INTERNAL bool segments_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first);
 
-/* Writes a frame at `end`, the end of the log. On failure what was written of it
-** is cut again, and the file is as before; RILLE_FULL where there is no space. */
+/* Writes a frame at `end`, the end of the log, and makes sure of `reserve` bytes behind it,
+** which hold zeros. On failure what was written of it is taken back, and the file is as
+** before; RILLE_FULL where there is no space. Within what was reserved, there is. */
 INTERNAL int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
-                             rille_error *error);
+                             uint64_t reserve, rille_error *error);
 /* Zeroes [from, to) of the last segment as far as the file goes: what one has left who
 ** died while it wrote there. */
 INTERNAL int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *error);

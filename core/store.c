@@ -32,6 +32,8 @@ static void in_child(void) {
     s->forked = true;
     control_forget(&s->control);
     log_forget(&s->log);
+    for (struct claim *claim = s->claims; claim; claim = claim->next) system_close(claim->fd);
+    s->claims = NULL;
   }
   store_table = NULL;
   pthread_mutex_unlock(&store_table_lock);
@@ -142,6 +144,9 @@ static int complete_options(const rille_options *given, rille_options *o, rille_
   if (o->segment_bytes == 0) o->segment_bytes = RILLE_SEGMENT_BYTES;
   if (o->segment_bytes < RILLE_SEGMENT_BYTES_LEAST)
     return error_set(e, RILLE_INVALID, "segment_bytes is less than 65536");
+  if (o->peer_count > RILLE_PEERS)
+    return error_set(e, RILLE_INVALID, "peers has %zu paths: at most %d are allowed", o->peer_count,
+                     RILLE_PEERS);
   if (!o->clock) o->clock = system_clock;
   return 0;
 }
@@ -179,8 +184,30 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   return result;
 }
 
+static void free_peers(struct shared *s) {
+  for (size_t i = 0; i < s->peers.count; i++) memory_free_text(&s->memory, s->peers.paths[i]);
+  memory_free(&s->memory, s->peers.paths, s->peers.count * sizeof *s->peers.paths);
+  s->peers = (struct peers){0};
+}
+
+/* Absolute, because the host may change its working directory. */
+static int copy_peers(struct shared *s, const rille_options *o, rille_error *e) {
+  char absolute[SYSTEM_PATH_BYTES];
+  if (o->peer_count == 0) return 0;
+  s->peers.paths = memory_get_zeroed(&s->memory, o->peer_count * sizeof *s->peers.paths);
+  if (!s->peers.paths) return error_memory(e);
+  s->peers.count = o->peer_count;
+  for (size_t i = 0; i < o->peer_count; i++) {
+    bool found = system_absolute(o->peers[i], absolute) == 0; /* it may not be there yet */
+    s->peers.paths[i] = memory_copy_text(&s->memory, found ? absolute : o->peers[i]);
+    if (!s->peers.paths[i]) return error_memory(e);
+  }
+  return 0;
+}
+
 static void free_shared(struct shared *s) {
   struct memory memory = s->memory;
+  free_peers(s);
   memory_free_text(&memory, s->folder);
   memory_free(&memory, s, sizeof *s);
 }
@@ -195,9 +222,14 @@ static int open_shared(const char *path, const rille_options *o, struct shared *
   char absolute[SYSTEM_PATH_BYTES]; /* the host may change its working directory */
   int number = system_absolute(path, absolute);
   s->folder = number ? NULL : memory_copy_text(&memory, absolute);
-  int result = s->folder ? open_log(s, o, e)
-               : number  ? error_system(e, number, "can't find out where %s is", path)
-                         : error_memory(e);
+  int result = s->folder ? copy_peers(s, o, e) : 0;
+  if (result < 0) {
+    free_shared(s);
+    return result;
+  }
+  result = s->folder ? open_log(s, o, e)
+           : number  ? error_system(e, number, "can't find out where %s is", path)
+                     : error_memory(e);
   if (result < 0) free_shared(s);
   else *shared = s;
   return result;
@@ -239,8 +271,8 @@ static int trim_path(const char *path, char room[SYSTEM_PATH_BYTES], rille_error
   return 0;
 }
 
-int rille_store_open(const char *given_path, const rille_options *given, rille_store **store,
-                     rille_error *e) {
+int store_open(const char *given_path, const rille_options *given, rille_store **store,
+               rille_error *e) {
   rille_options o;
   char path[SYSTEM_PATH_BYTES];
   *store = NULL;
@@ -263,6 +295,36 @@ int rille_store_open(const char *given_path, const rille_options *given, rille_s
   if (result < 0) memory_free(&memory, h, sizeof *h);
   else *store = h;
   return result;
+}
+
+rille_store *store_of_uuid(rille_text uuid, size_t number) {
+  char text[37];
+  rille_store *h = NULL;
+  pthread_mutex_lock(&store_table_lock);
+  for (struct shared *s = store_table; s && !h; s = s->next) {
+    identity_text(s->log.identity.uuid, text);
+    if (!text_equal(uuid, rille_text_of(text)) || number-- > 0) continue;
+    if ((h = memory_get_zeroed(&s->memory, sizeof *h)) == NULL) break;
+    *h = (rille_store){.shared = s, .memory = s->memory, .sync = RILLE_SYNC_ALWAYS};
+    s->holders++;
+  }
+  pthread_mutex_unlock(&store_table_lock);
+  return h;
+}
+
+void shared_add_claim(struct shared *s, struct claim *claim) {
+  pthread_mutex_lock(&store_table_lock);
+  claim->next = s->claims;
+  s->claims = claim;
+  pthread_mutex_unlock(&store_table_lock);
+}
+
+void shared_remove_claim(struct shared *s, struct claim *claim) {
+  pthread_mutex_lock(&store_table_lock);
+  struct claim **at = &s->claims;
+  while (*at && *at != claim) at = &(*at)->next;
+  if (*at) *at = claim->next;
+  pthread_mutex_unlock(&store_table_lock);
 }
 
 void shared_hold(struct shared *s) {
@@ -325,8 +387,8 @@ static int answer(rille_store *h, int failed, uint64_t end, rille_error *e) {
   return unsure;
 }
 
-int rille_store_append(rille_store *h, const rille_append *append, rille_appended *done,
-                       rille_error *e) {
+int store_append_once(rille_store *h, const rille_append *append, rille_appended *done,
+                      rille_error *e) {
   rille_appended ignored;
   uint64_t end;
   rille_append known = {0};
@@ -348,16 +410,12 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   return answer(h, failed, end, e);
 }
 
-int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+int store_cut_once(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
   uint64_t end;
   int failed = store_usable(h, e);
   if (failed) return failed;
   failed = log_cut(&h->shared->log, stream, before, &end, e);
   return answer(h, failed, end, e);
-}
-
-int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
-  return rille_store_truncate(h, stream, UINT64_MAX, e);
 }
 
 int rille_store_sync(rille_store *h, rille_error *e) {
@@ -480,6 +538,23 @@ static int count_all(struct log *l, rille_stats *s, rille_error *e) {
   return failed;
 }
 
+static void fill_step(struct rille_step_stats *step, const struct step_words *words) {
+  step->count = atomic_load(&words->count);
+  step->time_us = (int64_t)atomic_load(&words->time_us);
+}
+
+/* What is not over. */
+static void fill_pending(struct log *l, rille_stats *s) {
+  int64_t now = log_now(l);
+  for (const struct pending_entry *p = l->pending.first; p; p = p->next) {
+    bool doubt = p->kind == PENDING_PREPARED || p->kind == PENDING_CONTRADICTED;
+    s->indoubt += doubt;
+    s->pending += p->kind == PENDING_DECIDED;
+    if ((doubt || p->kind == PENDING_DECIDED) && now - p->time_us > s->oldest_us)
+      s->oldest_us = now - p->time_us;
+  }
+}
+
 static void fill_numbers(struct log *l, const struct log_end *end, rille_stats *s) {
   const struct control_words *w = l->control->words;
   s->log_bytes = end->address;
@@ -496,6 +571,10 @@ static void fill_numbers(struct log *l, const struct log_end *end, rille_stats *
   s->flushes = atomic_load(&w->flushes);
   s->folds = atomic_load(&w->folds);
   s->failed = atomic_load(&w->error) != 0;
+  fill_step(&s->prepares, &w->prepares);
+  fill_step(&s->decisions, &w->decisions);
+  fill_step(&s->commits, &w->commits);
+  fill_step(&s->forces, &w->forces);
 }
 
 int rille_store_stats(rille_store *h, rille_stats *stats, rille_error *e) {
@@ -511,6 +590,7 @@ int rille_store_stats(rille_store *h, rille_stats *stats, rille_error *e) {
   failed = log_catch_up(l, &end, e);
   if (!failed) failed = index_look(l->index, e);
   if (!failed) failed = count_all(l, stats, e);
+  fill_pending(l, stats);
   fill_numbers(l, &end, stats);
   pthread_mutex_unlock(&l->lock);
   return failed;

@@ -185,6 +185,7 @@ static int walk_all(struct verifying *v, uint64_t end) {
 /* ---- The index ---- */
 
 static bool same_head(const struct overlay_entry *a, const struct chain_head *b) {
+  if (a->kind == WORD_PENDING && a->tower[0] == 0) return b->count == 0 || b->tower[0] == 0;
   return a->count == b->count &&
          memcmp(a->tower, b->tower, chain_levels(a->count) * sizeof *b->tower) == 0;
 }

@@ -1,0 +1,97 @@
+/* instance.c: coordinators come and go. */
+#include "instance.h"
+
+#include <stdio.h>
+
+#include "error.h"
+
+bool instance_lives(void *context, uint64_t epoch) {
+  struct shared *s = context;
+  return control_epoch_lives(&s->control, epoch);
+}
+
+/* What log_begin_epoch asks for. */
+struct claiming {
+  struct shared *shared;
+  int fd;
+};
+
+static bool lives(void *context, uint64_t epoch) {
+  return instance_lives(((struct claiming *)context)->shared, epoch);
+}
+
+static bool claim(void *context, uint64_t epoch) {
+  struct claiming *c = context;
+  return control_claim_epoch(&c->shared->control, epoch, &c->fd);
+}
+
+static int make_nonce(char nonce[17], rille_error *e) {
+  uint64_t bytes;
+  int number = system_entropy(&bytes, sizeof bytes);
+  if (number) return error_system(e, number, "can't get random bytes");
+  snprintf(nonce, 17, "%016llx", (unsigned long long)bytes);
+  return 0;
+}
+
+/* D3: the epoch's frame is durable before any id leaves. */
+static int begin(rille_instance *i, rille_error *e) {
+  struct claiming c = {i->shared, -1};
+  struct log *l = &i->shared->log;
+  char nonce[17];
+  int failed = make_nonce(nonce, e);
+  if (!failed) failed = log_begin_epoch(l, nonce, lives, claim, &c, &i->epoch, e);
+  if (!failed) failed = log_flush(l, log_written(l).address, e);
+  i->claim.fd = c.fd;
+  if (failed && c.fd >= 0) system_close(c.fd);
+  return failed;
+}
+
+int rille_instance_open(rille_store *home, rille_text name, rille_instance **instance,
+                        rille_error *e) {
+  *instance = NULL;
+  int failed = store_usable(home, e);
+  if (!failed && home->shared->log.options.readonly)
+    failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
+  if (!failed && name.length > RILLE_NAME_BYTES)
+    failed = error_set(e, RILLE_INVALID, "the coordinator's name has more than 255 bytes");
+  if (failed) return failed;
+  rille_instance *i = memory_get_zeroed(&home->memory, sizeof *i);
+  if (!i) return error_memory(e);
+  i->memory = home->memory;
+  i->shared = home->shared;
+  identity_text(home->shared->log.identity.uuid, i->uuid);
+  failed = begin(i, e);
+  if (failed) {
+    memory_free(&home->memory, i, sizeof *i);
+    return failed;
+  }
+  shared_hold(i->shared);
+  shared_add_claim(i->shared, &i->claim);
+  *instance = i;
+  return 0;
+}
+
+int rille_instance_begin(rille_instance *i, rille_begun *begun, rille_error *e) {
+  if (i->shared->forked) return segments_refuse_fork(e);
+  uint64_t number = atomic_fetch_add(&i->begun, 1) + 1;
+  snprintf(begun->id, sizeof begun->id, "%s.%llu.%s.%llu", i->uuid,
+           (unsigned long long)i->epoch.number, i->epoch.nonce, (unsigned long long)number);
+  begun->home_end = log_durable(&i->shared->log).address;
+  return 0;
+}
+
+/* If it fails the epoch stays open; who finds its lock free closes it. */
+int rille_instance_close(rille_instance *i, rille_error *e) {
+  if (!i) return 0;
+  struct memory memory = i->memory;
+  struct shared *s = i->shared;
+  int failed = 0;
+  if (!s->forked) {
+    failed = log_close_epochs(&s->log, i->epoch.nonce, instance_lives, s, e);
+    shared_remove_claim(s, &i->claim);
+    system_close(i->claim.fd);
+  }
+  memory_free(&memory, i, sizeof *i);
+  int dropped = shared_drop(s, failed ? NULL : e);
+  return failed ? failed : dropped;
+}

@@ -1,0 +1,295 @@
+/* participant.c: preparing, committing, aborting; and by hand. */
+#include "participant.h"
+
+#include <assert.h>
+
+#include "build.h"
+#include "condition.h"
+#include "error.h"
+#include "input.h"
+#include "recall.h"
+
+static int refuse_readonly(const struct log *l, rille_error *e) {
+  return l->options.readonly ? error_set(e, RILLE_READONLY, "the store is open for reading only")
+                             : 0;
+}
+
+/* What is known here of how a transaction ended; outcome 0: nothing. */
+static int find_outcome(struct log *l, rille_text id, uint64_t *frame, unsigned *outcome,
+                        rille_error *e) {
+  struct chain_head head;
+  int failed = log_find_head(l, WORD_OUTCOME, id, &head, e);
+  uint64_t word = !failed && head.count ? head.tower[0] : 0;
+  *frame = outcome_frame(word);
+  *outcome = outcome_of(word);
+  return failed;
+}
+
+/* ---- Preparing ---- */
+
+static int check_new(struct log *l, rille_text id, rille_error *e) {
+  uint64_t frame;
+  unsigned outcome;
+  if (pending_find(&l->pending, id))
+    return error_set(e, RILLE_DUPLICATE, "transaction %.*s is prepared here already",
+                     (int)id.length, id.bytes);
+  int failed = find_outcome(l, id, &frame, &outcome, e);
+  if (failed || outcome == RILLE_OUTCOME_NONE) return failed;
+  if (outcome == RILLE_OUTCOME_ABORTED)
+    return error_set(e, RILLE_ABORTED, "transaction %.*s was aborted here before it was prepared",
+                     (int)id.length, id.bytes);
+  return error_set(e, RILLE_DUPLICATE, "transaction %.*s is committed here already", (int)id.length,
+                   id.bytes);
+}
+
+/* What each part's stream will be at: nobody else writes to it until then. */
+static int fix_versions(struct log *l, const rille_append *work, rille_error *e) {
+  struct chain_head head;
+  for (size_t i = 0; i < work->part_count && work->versions; i++) {
+    int failed = log_find_head(l, CHAIN_STREAM, work->parts[i].stream, &head, e);
+    if (failed) return failed;
+    work->versions[i] = head.count;
+    for (size_t j = 0; j <= i; j++)
+      if (text_equal(work->parts[j].stream, work->parts[i].stream))
+        work->versions[i] += work->parts[j].event_count;
+  }
+  return 0;
+}
+
+static int write_promise(struct log *l, const struct promise *p, bool checks_only, rille_error *e) {
+  struct building b;
+  struct pack bytes;
+  pack_init(&bytes, &l->memory);
+  promise_pack(p, &bytes);
+  struct fact promised = {.kind = FACT_PROMISED, .name = p->id, .payload = pack_all(&bytes)};
+  int failed = bytes.no_memory ? error_memory(e) : 0;
+  if (!failed && bytes.bytes.length > RILLE_APPEND_BYTES + MIB)
+    failed = error_set(e, RILLE_INVALID, "the work of the transaction has more than 64 MiB");
+  if (!failed) {
+    failed = build_begin(&b, l, FRAME_PREPARE, p->now_us, e);
+    b.checks_only = checks_only;
+    if (!failed) failed = build_fact(&b, &promised, e);
+    failed = build_finish(l, &b, failed, e);
+  }
+  pack_release(&bytes);
+  return failed;
+}
+
+/* Of a promise of conditions only the frame need not be durable: whoever loses it has lost
+** its coordinator with it, and its decision with that, or has the decision, which was made
+** while it held. What the conditions were checked against must be. */
+static uint64_t flush_of(struct log *l, uint64_t weighty, bool checks_only) {
+  if (!checks_only) return l->seen.address;
+  return weighty > log_durable(l).address ? weighty : 0;
+}
+
+static int prepare_locked(struct log *l, struct condition *c, const struct promise *p,
+                          rille_prepared *done, bool *again, rille_error *e) {
+  rille_appended before;
+  int result = check_new(l, p->id, e);
+  if (!result) result = log_succeed(l, e);
+  if (!result) result = condition_check(c, l, &before, again, e);
+  if (result == RILLE_REMARK)
+    return error_set(e, RILLE_DUPLICATE,
+                     "the ids of these events were used before, at position "
+                     "%llu",
+                     (unsigned long long)before.first);
+  if (!result && !*again) result = fix_versions(l, &p->work, e);
+  if (result || *again) return result;
+  uint64_t weighty = atomic_load(&l->control->words->weighty);
+  done->checks_only = promise_checks_only(p);
+  result = write_promise(l, p, done->checks_only, e);
+  if (!result) done->flush = flush_of(l, weighty, done->checks_only);
+  assert(result || pending_find(&l->pending, p->id)); /* K1: it holds its locks */
+  return result;
+}
+
+int log_prepare(struct log *l, const struct promise *p, rille_prepared *done, rille_error *e) {
+  struct condition c;
+  bool again = true;
+  *done = (rille_prepared){0};
+  int failed = input_check(&p->work, e);
+  if (!failed) failed = refuse_readonly(l, e);
+  if (failed || (failed = condition_init(&c, l, &p->work, e)) < 0) return failed;
+  while (!failed && again) {
+    failed = log_make_room(l, e);
+    if (!failed) failed = condition_walk(&c, l, e);
+    if (!failed) failed = log_enter_append(l, e);
+    if (failed) break;
+    failed = prepare_locked(l, &c, p, done, &again, e);
+    log_leave_append(l);
+  }
+  condition_release(&c);
+  return failed;
+}
+
+/* ---- Finishing ---- */
+
+/* One frame with the outcome, and the work where that is to be done. `by_hand`: an
+** operator's, with the reason. */
+static int write_outcome(struct log *l, const struct pending_entry *entry, int outcome,
+                         const struct fact *by_hand, rille_error *e) {
+  struct building b;
+  bool commits = outcome == RILLE_OUTCOME_COMMITTED;
+  const struct promise *p = &entry->promise;
+  struct fact done = {.kind = commits ? FACT_COMMITTED : FACT_ABORTED,
+                      .name = pending_name(entry),
+                      .value = entry->frame};
+  assert(entry->kind == PENDING_PREPARED);
+  pending_keep(&l->pending); /* the fact ends the entry, which is still to be read */
+  int failed = build_begin(&b, l, commits ? FRAME_COMMIT : FRAME_ABORT, p->now_us, e);
+  b.checks_only = promise_checks_only(p) && !by_hand;
+  bool owes = commits && !promise_checks_only(p);
+  if (!failed) failed = build_fact(&b, &done, e);
+  if (!failed && by_hand) failed = build_fact(&b, by_hand, e);
+  if (!failed && commits) failed = build_work(&b, &p->work, e);
+  failed = build_finish(l, &b, failed, e);
+  pending_keep_end(&l->pending);
+  if (!failed && owes) atomic_store(&l->control->words->owed, l->seen.address);
+  return failed;
+}
+
+/* A frame that only says something about a transaction. */
+static int write_note(struct log *l, const struct fact *fact, uint16_t kind, rille_error *e) {
+  struct building b;
+  pending_keep(&l->pending);
+  int failed = build_begin(&b, l, kind, log_now(l), e);
+  if (!failed) failed = build_fact(&b, fact, e);
+  failed = build_finish(l, &b, failed, e);
+  pending_keep_end(&l->pending);
+  return failed;
+}
+
+/* How it ended before: positions and end of that frame. */
+static int tell_frame(struct log *l, uint64_t address, rille_finished *done, rille_error *e) {
+  struct recalled r;
+  int failed = recall_frame(&r, &l->source, &l->memory, address, e);
+  if (failed) return failed;
+  *done = (rille_finished){r.first, r.last, frame_end(&r.frame)};
+  recall_release(&r);
+  return 0;
+}
+
+/* What an operator did is compared with what home says. */
+static int compare(struct log *l, const struct pending_entry *entry, int outcome, rille_error *e) {
+  struct fact fact = {.kind = FACT_ENDED, .name = pending_name(entry)};
+  int by_hand = (int)entry->value;
+  if (entry->kind == PENDING_BY_HAND && by_hand == outcome)
+    return write_note(l, &fact, FRAME_RESOLVE, e);
+  struct pack bytes;
+  pack_init(&bytes, &l->memory);
+  promise_pack(&entry->promise, &bytes);
+  fact.kind = FACT_CONTRADICTED;
+  fact.value = (uint64_t)outcome;
+  fact.payload = pack_all(&bytes);
+  bool new = entry->kind == PENDING_BY_HAND;
+  int failed = bytes.no_memory ? error_memory(e) : new ? write_note(l, &fact, FRAME_RESOLVE, e) : 0;
+  pack_release(&bytes);
+  if (failed) return failed;
+  return error_set(e, outcome == RILLE_OUTCOME_COMMITTED ? RILLE_ABORTED : RILLE_CONFLICT,
+                   "transaction %.*s was resolved here by hand, and home has decided otherwise: "
+                   "the stores disagree; see `rille tx show`, and append what is missing",
+                   (int)fact.name.length, fact.name.bytes);
+}
+
+/* What there is to do for a transaction that is not prepared any more. */
+static int finish_known(struct log *l, rille_text id, int outcome, rille_finished *done,
+                        rille_error *e) {
+  uint64_t frame;
+  unsigned was;
+  const struct pending_entry *entry = pending_find(&l->pending, id);
+  int failed = find_outcome(l, id, &frame, &was, e);
+  if (!failed && entry) failed = compare(l, entry, outcome, e);
+  if (failed) return failed;
+  if (was == (unsigned)outcome) {
+    failed = tell_frame(l, frame, done, e);
+    return failed ? failed : RILLE_REMARK;
+  }
+  if (was == RILLE_OUTCOME_COMMITTED)
+    return error_set(e, RILLE_CONFLICT, "transaction %.*s is committed here", (int)id.length,
+                     id.bytes);
+  if (was == RILLE_OUTCOME_ABORTED)
+    return error_set(e, RILLE_ABORTED, "transaction %.*s is aborted here", (int)id.length,
+                     id.bytes);
+  if (outcome == RILLE_OUTCOME_COMMITTED)
+    return error_set(e, RILLE_NOTFOUND, "transaction %.*s was never prepared here", (int)id.length,
+                     id.bytes);
+  struct fact tombstone = {.kind = FACT_ABORTED, .name = id};
+  return write_note(l, &tombstone, FRAME_ABORT, e);
+}
+
+static int finish(struct log *l, rille_text id, int outcome, rille_finished *done, rille_error *e) {
+  *done = (rille_finished){0};
+  if (id.length == 0 || id.length >= RILLE_TRANSACTION_BYTES)
+    return error_set(e, RILLE_INVALID, "the transaction's id has %zu bytes", id.length);
+  int failed = refuse_readonly(l, e);
+  if (!failed) failed = log_make_room(l, e);
+  if (!failed) failed = log_enter_append(l, e);
+  if (failed) return failed;
+  const struct pending_entry *entry = pending_find(&l->pending, id);
+  uint64_t next = l->seen.next_position;
+  if (entry && entry->kind == PENDING_PREPARED) failed = write_outcome(l, entry, outcome, NULL, e);
+  else failed = finish_known(l, id, outcome, done, e);
+  if (!failed) done->end = l->seen.address;
+  if (!failed && l->seen.next_position > next) {
+    done->first = next;
+    done->last = l->seen.next_position - 1;
+  }
+  log_leave_append(l);
+  control_wake(l->control); /* who waits for the lock */
+  return failed;
+}
+
+int log_commit(struct log *l, rille_text id, rille_finished *done, rille_error *e) {
+  return finish(l, id, RILLE_OUTCOME_COMMITTED, done, e);
+}
+
+int log_abort(struct log *l, rille_text id, rille_finished *done, rille_error *e) {
+  return finish(l, id, RILLE_OUTCOME_ABORTED, done, e);
+}
+
+/* ---- By hand ---- */
+
+static int write_by_hand(struct log *l, const struct pending_entry *entry, int outcome,
+                         rille_text reason, rille_error *e) {
+  struct promise kept = entry->promise; /* all but the work, to find home by later */
+  struct pack bytes;
+  kept.work = (rille_append){.size = sizeof kept.work};
+  kept.detail = reason;
+  pack_init(&bytes, &l->memory);
+  promise_pack(&kept, &bytes);
+  struct fact by_hand = {.kind = FACT_BY_HAND,
+                         .name = pending_name(entry),
+                         .value = (uint64_t)outcome,
+                         .payload = pack_all(&bytes)};
+  int failed = bytes.no_memory ? error_memory(e) : write_outcome(l, entry, outcome, &by_hand, e);
+  pack_release(&bytes);
+  return failed;
+}
+
+int log_resolve(struct log *l, rille_text id, int outcome, rille_text reason, rille_finished *done,
+                rille_error *e) {
+  *done = (rille_finished){0};
+  if (outcome != RILLE_OUTCOME_COMMITTED && outcome != RILLE_OUTCOME_ABORTED)
+    return error_set(e, RILLE_INVALID, "a transaction is resolved to commit or to abort");
+  if (reason.length > PROMISE_DETAIL_BYTES)
+    return error_set(e, RILLE_INVALID, "the reason has more than 64 KiB");
+  int failed = refuse_readonly(l, e);
+  if (!failed) failed = log_make_room(l, e);
+  if (!failed) failed = log_enter_append(l, e);
+  if (failed) return failed;
+  const struct pending_entry *entry = pending_find(&l->pending, id);
+  uint64_t next = l->seen.next_position;
+  bool prepared = entry && entry->kind == PENDING_PREPARED;
+  failed = prepared ? write_by_hand(l, entry, outcome, reason, e)
+                    : error_set(e, RILLE_NOTFOUND, "transaction %.*s is not in doubt here",
+                                (int)id.length, id.bytes);
+  if (!failed) done->end = l->seen.address;
+  if (!failed && l->seen.next_position > next) {
+    done->first = next;
+    done->last = l->seen.next_position - 1;
+  }
+  log_leave_append(l);
+  control_wake(l->control);
+  return failed;
+}
