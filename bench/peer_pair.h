@@ -6,7 +6,7 @@
 
 #include "peer.h"
 
-extern const struct peer peer_pair, peer_pair_shared, peer_coordinator, peer_attached,
-  peer_databases;
+extern const struct peer peer_pair, peer_pair_shared, peer_coordinator, peer_stores,
+  peer_attached, peer_databases;
 
 #endif
