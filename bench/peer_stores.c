@@ -89,7 +89,7 @@ static void decide(struct handle *h, const rille_begun *begun, const struct inpu
   struct one one;
   rille_decided decided;
   rille_error error;
-  rille_decide d = {.size = sizeof d, .id = rille_text_of(begun->id),
+  rille_decide d = {.size = sizeof d, .id = rille_text_of(begun->id), .home_end = begun->home_end,
                     .outcome = RILLE_OUTCOME_COMMITTED, .members = &member, .member_count = 1,
                     .work = fill(&one, in)};
   check(rille_store_decide(h->home, &d, &decided, &error), "decide", &error);
