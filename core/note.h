@@ -32,6 +32,10 @@ static inline uint64_t outcome_word(uint64_t frame, unsigned outcome) { return f
 static inline unsigned outcome_of(uint64_t word) { return (unsigned)(word & 7); }
 static inline uint64_t outcome_frame(uint64_t word) { return word & ~(uint64_t)7; }
 
+/* A frame, as a word that is never 0: the first one of a log is at 0. */
+static inline uint64_t frame_word(uint64_t frame) { return frame | 1; }
+static inline uint64_t frame_of(uint64_t word) { return word & ~(uint64_t)7; }
+
 /* Names of words of kind WORD_EPOCH that are no nonce. */
 #define EPOCH_LAST "last"           /* the number of the last epoch */
 #define EPOCH_RESTORED "restored"   /* the last frame that says so */

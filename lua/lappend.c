@@ -5,11 +5,13 @@
 ** appends in the midst of it gets a room of its own; if an error is raised on the
 ** way, the room is collected. Tables are read raw: no metamethod runs.
 ** Data are encoded one behind the other; because the buffer may move while it
-** grows, texts that point into it are offsets until all is there. */
+** grows, texts that point into it are offsets until all is there.
+** The work of a transaction is read by the same code, into a room of its own. */
 #include "lrille.h"
 #include "lvalue.h"
 
 #define KEEP_BYTES ((size_t)1 << 20)
+#define WAIT_MOST_S 1e9 /* longer is for ever */
 
 static const char *const event_fields[] = {"type", "data",     "tags",    "meta",   "id",
                                            "time", "position", "version", "stream", NULL};
@@ -30,8 +32,8 @@ struct appending {
   size_t event; /* which one it is, for messages; 0: there is only one */
   int has_unless;
   int internal; /* names may be rille's own */
-  rille_query unless;
-  rille_mark_move mark;
+  int64_t wait_ms;
+  struct work *work; /* what becomes of it */
 };
 
 /* Refuses a value: the message is pushed and the answer is nil, message, code. */
@@ -202,14 +204,14 @@ static int read_expect(struct appending *a, int index, int64_t *expect) {
 /* A query of which only items and positions count. It and what query_check left of
 ** it stay on the stack. */
 static void read_unless(struct appending *a, int index) {
-  static const char *const without[] = {"before", "limit", "reverse", "explain"};
+  static const char *const without[] = {"before", "limit", "reverse", "explain", "consistency"};
   lua_State *L = a->L;
   get_raw(L, index, "unless");
   if (lua_isnil(L, -1)) return;
   if (!lua_istable(L, -1)) field_error(a, "unless", "a query");
   int query = lua_gettop(L);
-  a->unless.size = sizeof a->unless;
-  query_check(L, query, 0, &a->unless);
+  a->work->unless.size = sizeof a->work->unless;
+  query_check(L, query, 0, &a->work->unless);
   for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
     get_raw(L, query, without[i]);
     if (!lua_isnil(L, -1)) luaL_error(L, "unless has no '%s': it has items and after", without[i]);
@@ -242,17 +244,19 @@ static int read_mark(struct appending *a, int index) {
   if (lua_type(L, -1) != LUA_TSTRING)
     luaL_error(L, "mark must be { name, from, to }: name is a string, not %s",
                luaL_typename(L, -1));
-  a->mark.name.bytes = lua_tolstring(L, -1, &a->mark.name.length);
+  a->work->append.mark.name.bytes = lua_tolstring(L, -1, &a->work->append.mark.name.length);
   lua_pop(L, 1);
-  if (!a->mark.name.length) return refuse(a, "mark", "has an empty name: it needs 1 to 255 bytes");
-  return read_mark_position(a, 2, &a->mark.from) && read_mark_position(a, 3, &a->mark.to);
+  if (!a->work->append.mark.name.length) return refuse(a, "mark", "has an empty name: it needs 1 to 255 bytes");
+  return read_mark_position(a, 2, &a->work->append.mark.from) && read_mark_position(a, 3, &a->work->append.mark.to);
 }
 
-/* Nothing can be locked that an append would wait for: it is only checked. */
+/* How long to wait for locks of transactions. */
 static int read_wait(struct appending *a, int index) {
   lua_Number seconds = 0;
   options_number(a->L, index, "wait", &seconds);
-  return seconds >= 0 ? 1 : refuse(a, "wait", "must not be negative");
+  if (!(seconds >= 0)) return refuse(a, "wait", "must not be negative");
+  a->wait_ms = seconds < WAIT_MOST_S ? (int64_t)(seconds * 1000) : RILLE_FOREVER;
+  return 1;
 }
 
 /* unless, mark and wait, from the table at index, if there is one. */
@@ -277,14 +281,14 @@ static int read_one(struct appending *a) {
   return 1;
 }
 
-/* append{ { stream=, events=, expect= }, ..., unless=, mark=, wait= } */
-static int read_several(struct appending *a) {
+/* append{ { stream=, events=, expect= }, ..., unless=, mark=, wait= }, the table at `table` */
+static int read_several(struct appending *a, int table) {
   lua_State *L = a->L;
-  options_check(L, 2, several_fields, 1, "option");
-  if (!read_conditions(a, 2)) return 0;
-  size_t n = lua_rawlen(L, 2);
+  options_check(L, table, several_fields, 1, "option");
+  if (!read_conditions(a, table)) return 0;
+  size_t n = lua_rawlen(L, table);
   for (size_t i = 1; i <= n; i++) {
-    lua_rawgeti(L, 2, (lua_Integer)i);
+    lua_rawgeti(L, table, (lua_Integer)i);
     int index = lua_gettop(L);
     rille_part part = {0};
     if (!lua_istable(L, index)) luaL_error(L, "part %d of the append must be a table", (int)i);
@@ -317,9 +321,17 @@ static void settle(struct room *s) {
   }
 }
 
-static int push_result(struct appending *a, const rille_append *append, const rille_appended *done,
+void work_push_versions(lua_State *L, const rille_append *append) {
+  lua_createtable(L, 0, (int)append->part_count);
+  for (size_t i = 0; i < append->part_count; i++) {
+    lua_pushlstring(L, append->parts[i].stream.bytes, append->parts[i].stream.length);
+    lua_pushinteger(L, (lua_Integer)append->versions[i]);
+    lua_rawset(L, -3);
+  }
+}
+
+static int push_result(lua_State *L, const rille_append *append, const rille_appended *done,
                        int several) {
-  lua_State *L = a->L;
   lua_createtable(L, 0, 4);
   if (done->first) {
     set_integer(L, "first", done->first);
@@ -331,21 +343,15 @@ static int push_result(struct appending *a, const rille_append *append, const ri
     set_integer(L, "version", done->version);
     return 1;
   }
-  lua_createtable(L, 0, (int)append->part_count);
-  for (size_t i = 0; i < append->part_count; i++) {
-    lua_pushlstring(L, append->parts[i].stream.bytes, append->parts[i].stream.length);
-    lua_pushinteger(L, (lua_Integer)append->versions[i]);
-    lua_rawset(L, -3);
-  }
+  work_push_versions(L, append);
   lua_setfield(L, -2, "versions");
   return 1;
 }
 
-static int push_failure(struct appending *a, const rille_error *e) {
-  lua_State *L = a->L;
+int work_push_failure(lua_State *L, const rille_append *append, const rille_error *e) {
   int results = error_push(L, e);
   if (e->code == RILLE_CONFLICT && e->condition == RILLE_CONDITION_MARK) {
-    lua_pushlstring(L, a->mark.name.bytes, a->mark.name.length);
+    lua_pushlstring(L, append->mark.name.bytes, append->mark.name.length);
     lua_setfield(L, -2, "mark");
   }
   return results;
@@ -387,9 +393,9 @@ static struct room *push_new_room(lua_State *L) {
 
 /* Takes the handle's room, or makes one; pushes it. */
 static struct room *take_room(lua_State *L) {
-  if (lua_getiuservalue(L, 1, 1) == LUA_TUSERDATA) {
+  if (lua_getiuservalue(L, 1, STORE_ROOM) == LUA_TUSERDATA) {
     lua_pushnil(L);
-    lua_setiuservalue(L, 1, 1);
+    lua_setiuservalue(L, 1, STORE_ROOM);
     return lua_touserdata(L, -1);
   }
   lua_pop(L, 1);
@@ -402,46 +408,85 @@ static void give_room_back(lua_State *L, int index) {
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
     buffer_clear(buffers[i], KEEP_BYTES);
   lua_pushvalue(L, index);
-  lua_setiuservalue(L, 1, 1);
+  lua_setiuservalue(L, 1, STORE_ROOM);
+}
+
+/* What has been read becomes an append. */
+static void finish(struct appending *a, int64_t now_us) {
+  rille_append *append = &a->work->append;
+  append->size = sizeof *append;
+  append->part_count = a->s->parts.length / sizeof(rille_part);
+  append->now_us = now_us;
+  append->unless = a->has_unless ? &a->work->unless : NULL;
+  append->internal = a->internal;
+  append->wait_ms = a->wait_ms;
+  if (append->part_count)
+    append->versions = add(a, &a->s->versions, append->part_count * sizeof *append->versions);
+  settle(a->s);
+  append->parts = (const rille_part *)(void *)a->s->parts.bytes;
 }
 
 static int append_in_room(struct appending *a, struct store_handle *handle, int several,
                           int64_t now_us) {
   lua_State *L = a->L;
-  if (!(several ? read_several(a) : read_one(a))) return error_push_message(L, "invalid");
-  rille_append append = {.size = sizeof append,
-                         .part_count = a->s->parts.length / sizeof(rille_part),
-                         .now_us = now_us,
-                         .unless = a->has_unless ? &a->unless : NULL,
-                         .mark = a->mark,
-                         .internal = a->internal};
-  if (append.part_count)
-    append.versions = add(a, &a->s->versions, append.part_count * sizeof *append.versions);
-  settle(a->s);
-  append.parts = (const rille_part *)(void *)a->s->parts.bytes;
+  if (!(several ? read_several(a, 2) : read_one(a))) return error_push_message(L, "invalid");
+  finish(a, now_us);
   if (!handle->store) return error_push_closed(L, "store"); /* by a finalizer, meanwhile */
+  const rille_append *append = &a->work->append;
   rille_appended done;
   rille_error e;
-  if (rille_store_append(handle->store, &append, &done, &e) < 0) return push_failure(a, &e);
+  if (rille_store_append(handle->store, append, &done, &e) < 0)
+    return work_push_failure(L, append, &e);
   if (done.last > handle->last) handle->last = done.last;
-  return push_result(a, &append, &done, several);
+  return push_result(L, append, &done, several);
 }
 
-static int append(lua_State *L, int internal) {
-  struct store_handle *handle = store_check(L, 1);
+/* Raises unless the arguments are of one of the two forms; true for the second. */
+static int check_form(lua_State *L) {
   int several = lua_istable(L, 2);
   if (!several) luaL_checktype(L, 2, LUA_TSTRING);
   if (several && !lua_isnoneornil(L, 3))
     luaL_error(L, "an append to several streams is one table: expect stands in its parts");
+  return several;
+}
+
+static int append(lua_State *L, int internal) {
+  struct store_handle *handle = store_check(L, 1);
+  int several = check_form(L);
   if (!handle->store) return error_push_closed(L, "store");
   lua_settop(L, 4);
   int64_t now_us = clock_ask(L, handle);
-  struct appending a = {.L = L, .s = take_room(L), .internal = internal};
+  struct work work = {.append.size = 0};
+  struct appending a = {.L = L, .s = take_room(L), .internal = internal, .work = &work};
   int room = lua_gettop(L), results = append_in_room(&a, handle, several, now_us);
   give_room_back(L, room);
   return results;
 }
 
-int store_append(lua_State *L) { return append(L, 0); }
+int append_events(lua_State *L) { return append(L, 0); }
 
 int append_internal(lua_State *L) { return append(L, 1); }
+
+/* ---- The work of a transaction ---- */
+
+int work_read(lua_State *L, int index, const struct store_handle *handle, struct work *work) {
+  *work = (struct work){.append.size = 0};
+  int64_t now_us = clock_ask(L, handle);
+  struct appending a = {.L = L, .s = push_new_room(L), .work = work};
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!read_several(&a, index)) return 0;
+  finish(&a, now_us);
+  return 1;
+}
+
+/* The work is only read: what can't be is told as store:append tells it. */
+int append_check(lua_State *L) {
+  struct work work = {.append.size = 0};
+  store_check(L, 1);
+  int several = check_form(L);
+  lua_settop(L, 4);
+  struct appending a = {.L = L, .s = push_new_room(L), .work = &work};
+  if (!(several ? read_several(&a, 2) : read_one(&a))) return error_push_message(L, "invalid");
+  lua_pushboolean(L, 1);
+  return 1;
+}

@@ -14,6 +14,17 @@ static void set_stream(lua_State *L, const rille_error *e) {
   lua_setfield(L, -2, "stream");
 }
 
+/* Which transaction holds it, whose it is, and for how many seconds. */
+static void set_holder(lua_State *L, const rille_error *e) {
+  if (!e->transaction[0]) return;
+  lua_pushstring(L, e->transaction);
+  lua_setfield(L, -2, "transaction");
+  lua_pushstring(L, e->coordinator);
+  lua_setfield(L, -2, "coordinator");
+  lua_pushnumber(L, (lua_Number)e->age_us / MICROSECONDS);
+  lua_setfield(L, -2, "age");
+}
+
 static void push_detail(lua_State *L, const rille_error *e) {
   lua_newtable(L);
   if (e->system) set_integer(L, "errno", (uint64_t)e->system);
@@ -27,6 +38,7 @@ static void push_detail(lua_State *L, const rille_error *e) {
       set_integer(L, "version", e->version);
       break;
     case RILLE_DUPLICATE: set_stream(L, e); break;
+    case RILLE_LOCKED: set_holder(L, e); break;
     case RILLE_BUSY: set_integer(L, "pid", (uint64_t)e->pid); break;
     case RILLE_CORRUPT:
       set_integer(L, "address", e->address);

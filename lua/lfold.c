@@ -259,6 +259,7 @@ int fold_run(lua_State *L) {
   struct folding f = {.at = UINT64_MAX, .last_version = UINT64_MAX};
   rille_query q = {.size = sizeof q};
   lua_Integer number;
+  int strong = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   options_text(L, 2, "stream", &q.stream);
@@ -269,6 +270,7 @@ int fold_run(lua_State *L) {
   if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
   options_boolean(L, 2, "every", &f.every);
   options_boolean(L, 2, "check", &f.check);
+  options_boolean(L, 2, "strong", &strong);
   read_types(L, 2, &q, &f, f.every || q.stream.length);
   if (q.item_count == 0) { /* no handlers at all: nothing to read */
     lua_getfield(L, 2, "state");
@@ -277,6 +279,8 @@ int fold_run(lua_State *L) {
     lua_pushboolean(L, 1);
     return 4;
   }
+  const struct store_handle *s = store_check(L, 1);
+  if (strong && s->store && store_strong(s, &q, &f.error) < 0) return error_push(L, &f.error);
   f.reader = iterator_push(L, 1, &q, &f.error);
   if (!f.reader) return error_push(L, &f.error);
   int iterator = lua_gettop(L);

@@ -152,9 +152,25 @@ static int explain(lua_State *L, struct iterator *it) {
   return 1;
 }
 
+/* Whether the read is to see whatever is decided: unless it says "eventual". */
+static int wants_strong(lua_State *L, int options) {
+  rille_text word;
+  if (!options_text(L, options, "consistency", &word)) return 1;
+  if (strcmp(word.bytes, "eventual") == 0) return 0;
+  if (strcmp(word.bytes, "strong") != 0 && strcmp(word.bytes, "session") != 0)
+    luaL_error(L, "consistency must be \"strong\", \"session\" or \"eventual\", not \"%s\"",
+               word.bytes);
+  return 1;
+}
+
 /* `options` is where the table is that q was read from. */
 static int start(lua_State *L, int options, const rille_query *q) {
   rille_error e;
+  struct store_handle *s = store_check(L, 1);
+  if (wants_strong(L, options) && s->store && store_strong(s, q, &e) < 0) {
+    lua_pushstring(L, e.message);
+    return lua_error(L);
+  }
   int only_explain = 0;
   options_boolean(L, options, "explain", &only_explain);
   if (!iterator_push(L, 1, q, &e)) {

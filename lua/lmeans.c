@@ -17,6 +17,12 @@ static int now(lua_State *L) {
   return 1;
 }
 
+/* wall() --> seconds since 1970, of the system's clock */
+static int wall(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)system_clock_us() / MICROSECONDS);
+  return 1;
+}
+
 /* is_readonly(store) --> boolean */
 static int is_readonly(lua_State *L) {
   lua_pushboolean(L, store_check(L, 1)->readonly);
@@ -29,11 +35,37 @@ static int last_append(lua_State *L) {
   return 1;
 }
 
+/* store_place(store) --> where it is, on_indoubt, indoubt_age (nil where not given) */
+static int store_place(lua_State *L) {
+  store_check(L, 1);
+  lua_getiuservalue(L, 1, STORE_PATH);
+  lua_getiuservalue(L, 1, STORE_ON_INDOUBT);
+  lua_getiuservalue(L, 1, STORE_INDOUBT_AGE);
+  return 3;
+}
+
+/* is_store(value) --> boolean */
+static int is_store(lua_State *L) {
+  lua_pushboolean(L, luaL_testudata(L, 1, STORE_HANDLE) != NULL);
+  return 1;
+}
+
 /* absolute(path) --> the same from wherever; nil where there is no such file */
 static int absolute(lua_State *L) {
   char path[SYSTEM_PATH_BYTES];
   if (system_absolute(luaL_checkstring(L, 1), path)) return 0;
   lua_pushstring(L, path);
+  return 1;
+}
+
+/* place(function) --> "file:line: " where it begins; nil where it is C's */
+static int place(lua_State *L) {
+  lua_Debug f;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_getinfo(L, ">S", &f);
+  if (*f.what == 'C') return 0;
+  lua_pushfstring(L, "%s:%d: ", f.short_src, f.linedefined > 0 ? f.linedefined : 1);
   return 1;
 }
 
@@ -60,9 +92,13 @@ void means_push(lua_State *L) {
   static const luaL_Reg means[] = {{"monotonic", monotonic},
                                    {"entropy", entropy},
                                    {"now", now},
+                                   {"wall", wall},
                                    {"is_readonly", is_readonly},
                                    {"last_append", last_append},
+                                   {"store_place", store_place},
+                                   {"is_store", is_store},
                                    {"absolute", absolute},
+                                   {"place", place},
                                    {NULL, NULL}};
   luaL_setfuncs(L, means, 0);
   buffer_push(L);

@@ -81,6 +81,10 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "share_of");
   lua_pushcfunction(L, append_internal);
   lua_setfield(L, -2, "append_internal");
+  lua_pushcfunction(L, append_check);
+  lua_setfield(L, -2, "append_check");
+  transaction_push(L);
+  lua_setfield(L, -2, "transaction");
   kept_open(L);
   identity_push(L);
   lua_pushcfunction(L, isolate_open);
@@ -148,6 +152,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.decider");
   require(L, "rille.projection");
   require(L, "rille.processor");
+  require(L, "rille.coordinator");
   require(L, "rille.deep");
   return 1;
 }

@@ -19,6 +19,15 @@
 #define EVENT_HANDLE "rille.event"
 #define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
 
+/* User values of a store's handle. */
+enum {
+  STORE_ROOM = 1,    /* of lappend.c */
+  STORE_PATH,        /* as a string, absolute */
+  STORE_ON_INDOUBT,  /* options of rille.open */
+  STORE_INDOUBT_AGE,
+  STORE_VALUES = STORE_INDOUBT_AGE
+};
+
 struct iterator;
 
 /* A store as Lua holds it. */
@@ -76,6 +85,8 @@ INTERNAL struct store_handle *store_check(lua_State *L, int index); /* raises if
 INTERNAL rille_store *store_open_at(lua_State *L, int index);
 /* true, or nil, message, code, detail */
 INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
+/* Strong reads begin with it: see rille_store_strong. */
+INTERNAL int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e);
 /* Pushes a handle for a store that is lent to it (lisolate.h), none yet. */
 INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */
@@ -102,11 +113,28 @@ INTERNAL int iterator_close(lua_State *L);
 /* While an iterator is busy, closing it or its store leaves the reader alive. */
 INTERNAL void iterator_use(lua_State *L, int index, int busy);
 
-INTERNAL int store_append(lua_State *L);            /* store:append */
+INTERNAL int append_events(lua_State *L);            /* store:append */
 /* The option `clock`, in microseconds; 0 where there is none. Raises what it raises. */
 INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
+
+/* What is to be appended, as read from Lua. It lives as long as what reading left on the
+** stack, and the tables that it was read from. */
+struct work {
+  rille_append append;
+  rille_query unless; /* that `append` points to, if there is one */
+};
+/* Reads the table of the second form of store:append at `index`. False with a message pushed
+** where a value can't be. */
+INTERNAL int work_read(lua_State *L, int index, const struct store_handle *handle,
+                       struct work *work);
+/* { stream = version }, as filled in */
+INTERNAL void work_push_versions(lua_State *L, const rille_append *append);
+/* nil, message, code, detail */
+INTERNAL int work_push_failure(lua_State *L, const rille_append *append, const rille_error *e);
+/* check(store, ...), with arguments of store:append --> true | nil, message, "invalid" */
+INTERNAL int append_check(lua_State *L);
 
 INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */
@@ -123,6 +151,7 @@ INTERNAL struct event_view *event_push_view(lua_State *L);
 ** stack holds the rest. */
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
+INTERNAL void transaction_push(lua_State *L);       /* ltransaction.c: a table of functions */
 INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */

@@ -1,9 +1,11 @@
 /* lstore.c: rille.open and the methods of a store. */
+#include "../core/system.h"
 #include "lrille.h"
 
 static const char *const open_options[] = {"readonly",   "create",  "sync", "sync_interval_ms",
                                            "background", "rebuild", "load", "segment_bytes",
-                                           "clock",      NULL};
+                                           "clock",      "peers",   "on_indoubt", "indoubt_age",
+                                           NULL};
 
 /* ---- The handle ---- */
 
@@ -61,7 +63,7 @@ static int store_tostring(lua_State *L) {
 }
 
 static struct store_handle *push_handle(lua_State *L) {
-  struct store_handle *s = lua_newuserdatauv(L, sizeof *s, 1); /* 1: the room of lappend.c */
+  struct store_handle *s = lua_newuserdatauv(L, sizeof *s, STORE_VALUES);
   *s = (struct store_handle){.clock = LUA_NOREF, .load = LUA_NOREF};
   luaL_setmetatable(L, STORE_HANDLE);
   return s;
@@ -131,6 +133,49 @@ static int read_options(lua_State *L, rille_options *o) {
   return 1;
 }
 
+/* The list of paths; a userdata left on the stack holds it. */
+static void read_peers(lua_State *L, rille_options *o) {
+  lua_getfield(L, 2, "peers");
+  if (lua_isnil(L, -1)) return;
+  if (!lua_istable(L, -1))
+    luaL_error(L, "peers must be a list of paths, not %s", luaL_typename(L, -1));
+  int list = lua_gettop(L);
+  size_t count = lua_rawlen(L, list);
+  const char **peers = lua_newuserdatauv(L, (count + 1) * sizeof *peers, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(L, "peers must be a list of paths, not of %ss", luaL_typename(L, -1));
+    peers[i] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  o->peers = peers;
+  o->peer_count = count;
+}
+
+/* Where the store is, and who is told of what is in doubt for long. */
+static void keep_values(lua_State *L, const char *path) {
+  char absolute[SYSTEM_PATH_BYTES];
+  lua_pushstring(L, system_absolute(path, absolute) ? path : absolute);
+  lua_setiuservalue(L, -2, STORE_PATH);
+  if (!lua_istable(L, 2)) return;
+  lua_getfield(L, 2, "on_indoubt");
+  lua_setiuservalue(L, -2, STORE_ON_INDOUBT);
+  lua_getfield(L, 2, "indoubt_age");
+  lua_setiuservalue(L, -2, STORE_INDOUBT_AGE);
+}
+
+/* Raises unless on_indoubt is a function and indoubt_age a number, where they are given. */
+static void check_hook(lua_State *L) {
+  lua_Number age;
+  if (!lua_istable(L, 2)) return;
+  options_number(L, 2, "indoubt_age", &age);
+  lua_getfield(L, 2, "on_indoubt");
+  if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
+    luaL_error(L, "on_indoubt must be a function, not %s", luaL_typename(L, -1));
+  lua_pop(L, 1);
+}
+
 int store_open_handle(lua_State *L) {
   size_t length;
   luaL_checktype(L, 1, LUA_TSTRING);
@@ -141,6 +186,8 @@ int store_open_handle(lua_State *L) {
     return error_push_message(L, "invalid");
   }
   if (!read_options(L, &o)) return error_push_message(L, "invalid");
+  check_hook(L);
+  if (lua_istable(L, 2)) read_peers(L, &o);
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");
   s->load = refer(L, 2, "load");
@@ -148,6 +195,7 @@ int store_open_handle(lua_State *L) {
   rille_error e;
   int result = rille_store_open(path, &o, &s->store, &e);
   if (result < 0) return error_push(L, &e);
+  keep_values(L, path);
   if (result == 0) return 1;
   lua_pushstring(L, e.message);
   lua_pushliteral(L, "remark");
@@ -168,6 +216,11 @@ int store_push_done(lua_State *L, int result, const rille_error *e) {
   return 1;
 }
 
+/* Who only reads settles nothing, and shows what is there. */
+int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e) {
+  return s->readonly ? 0 : rille_store_strong(s->store, q, e);
+}
+
 /* The string at index; numbers are none. */
 static rille_text check_text(lua_State *L, int index) {
   rille_text text;
@@ -176,9 +229,16 @@ static rille_text check_text(lua_State *L, int index) {
   return text;
 }
 
+/* A number says what is there: it is no answer that home is out of reach. */
+static void strengthen(lua_State *L) {
+  rille_error e;
+  store_strong(store_check(L, 1), NULL, &e);
+}
+
 static int push_position(lua_State *L, uint64_t (*ask)(rille_store *)) {
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
+  strengthen(L);
   lua_pushinteger(L, (lua_Integer)ask(store));
   return 1;
 }
@@ -195,6 +255,7 @@ static int push_number_of(lua_State *L, int (*ask)(rille_store *store, rille_tex
   rille_text name = check_text(L, 2);
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
+  strengthen(L);
   if (ask(store, name, &number, &e) < 0) return error_push(L, &e);
   lua_pushinteger(L, (lua_Integer)number);
   return 1;
@@ -264,7 +325,7 @@ static int store_loader(lua_State *L) {
 }
 
 void store_open_library(lua_State *L) {
-  static const luaL_Reg methods[] = {{"append", store_append},
+  static const luaL_Reg methods[] = {{"append", append_events},
                                      {"read", store_read},
                                      {"all", store_all},
                                      {"version", store_version},

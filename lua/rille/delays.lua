@@ -40,7 +40,7 @@ end
 
 ---Reads on.
 function Delays:catch_up()
-  for e in self.store:read(self.stream, { after = self.version }) do
+  for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
     self.version = e.version
     if e.type == delays.DELAYED then
       local timer = { number = e.version, due = e.data.due, stream = e.data.stream, event = e.data.event }

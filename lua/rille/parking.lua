@@ -35,7 +35,7 @@ end
 
 ---Reads on.
 function Parking:catch_up()
-  for e in self.store:read(self.stream, { after = self.version }) do
+  for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
     self.version = e.version
     if e.type == parking.PARKED then add(self, e.data)
     elseif e.type == parking.UNPARKED then remove(self, e.data.position)

@@ -68,7 +68,7 @@ function past.diff(store, definition, from, to, only)
 end
 
 ---The types that a reducer has an interest in; nil: all.
-local function types_of(definition)
+function past.types_of(definition)
   if definition.every then return nil end
   local types = { table.unpack(definition.types) }
   for name in pairs(definition.upcast or {}) do types[#types + 1] = name end
@@ -81,7 +81,7 @@ end
 function past.why(store, definition, key, anew)
   local replay = past.replay(store, definition, key)
   local stream = definition.key == "stream" and key or nil
-  local events = store:all { stream = stream, types = types_of(definition) }
+  local events = store:all { stream = stream, types = past.types_of(definition) }
   return function()
     while true do
       local event = events()

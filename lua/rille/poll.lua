@@ -9,6 +9,7 @@
 -- A store's objects live as long as its handle, and are forgotten when they are closed.
 
 local core = ...
+local settling = require "rille.settling"
 
 ---@class rille.poll
 local poll = {}
@@ -94,6 +95,9 @@ end
 function core.methods.poll(store, ms)
   local done, message, code, detail = base(store, ms)
   if done == nil then return nil, message, code, detail end
+  local settled
+  settled, message, code, detail = settling.poll(store)
+  if settled == nil then return nil, message, code, detail end
   local list = opened[store]
   if not list or #list == 0 then return done end
   if list.busy then return nil, "the store is being polled already: a handler must not poll", "busy" end

@@ -129,7 +129,7 @@ local function definer(store)
   return function(value, name)
     local definition, message = reaction.define(value, name)
     if not definition then return nil, message end
-    local trial = { before = 1, table.unpack(definition.query or {}) }
+    local trial = { before = 1, consistency = "eventual", table.unpack(definition.query or {}) }
     local ok, fault = pcall(store.all, store, trial)
     if not ok then return nil, ("%s: from: %s"):format(name, fault) end
     return definition

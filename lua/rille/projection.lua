@@ -10,6 +10,7 @@
 -- The states themselves, how they are kept and carried on, are in states.lua.
 
 local core = ...
+local past = require "rille.past"
 local poll = require "rille.poll"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
@@ -81,9 +82,14 @@ end
 
 ---What states.get wants for these options, or nil, message, code.
 local function how(self, options)
+  local consistency = options.consistency or "strong"
+  if consistency == "strong" or consistency == "session" then
+    local definition = self.states.definition
+    local strong, why, reason = core.transaction.strong(self.store, { types = past.types_of(definition) })
+    if not strong then return nil, why, reason end
+  end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
-  local consistency = options.consistency or "strong"
   local lags = options.max_lag and head - self.states.mark > options.max_lag
   if consistency == "strong" or lags then return { to = head } end
   if consistency == "session" then

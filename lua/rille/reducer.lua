@@ -206,7 +206,7 @@ end
 
 ---Whether a stream was truncated, so that what it reads is not all of its past.
 local function is_cut(store, stream)
-  local first = store:read(stream, { limit = 1 })()
+  local first = store:read(stream, { limit = 1, consistency = "eventual" })()
   return not first or first.version > 1
 end
 
@@ -295,7 +295,7 @@ function reducer.fold(store, name, options, only_touched)
   position, last, code = set_bounds(store, pass, options)
   if not position then return fail(last, code) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
-  pass.upcast, pass.only_touched = definition.upcast, only_touched
+  pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
   local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
   if failure then return nil, version, failure, detail end
   if pass.stream and version == 0 then version = last end

@@ -85,7 +85,7 @@ end
 function worker.fetch(self, place)
   local position = place.position
   local following, _, _, iterator = self.store:all {
-    types = { place.type }, after = position - 1, before = position + 1,
+    types = { place.type }, after = position - 1, before = position + 1, consistency = "eventual",
   }
   local _ <close> = iterator
   local event = following()
@@ -289,7 +289,7 @@ local function look(self)
 end
 
 local function query(self, head)
-  local bounded = { after = self.seen, before = head + 1 }
+  local bounded = { after = self.seen, before = head + 1, consistency = "eventual" }
   for i, item in ipairs(self.definition.query) do bounded[i] = item end
   return bounded
 end

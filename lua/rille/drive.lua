@@ -1,0 +1,275 @@
+-- drive.lua: the loop around the machine of steps: it does what comes next and tells what
+-- happened, until the client can be answered.
+--
+--   steps:next() --> word, participant         what each word means: core/rille_transaction.h
+--   DO[word](tx, p, number)                    does it, and tells the machine
+--
+-- All that may block has the transaction's deadline. What is left after the answer, WATCH and
+-- END, is done by `finish` whenever its coordinator is used again; if it never is, recovery
+-- does it.
+
+local core = ...
+local answer = require "rille.answer"
+local transaction = core.transaction
+
+---@class rille.drive
+local drive = {}
+
+local DO = {}
+
+local function no(p, message, code)
+  p.vote, p.reason, p.code = "no", message, code
+end
+
+---A lock whose holder is dead or late is settled on the spot.
+local function settled_holder(store, code, detail)
+  if code ~= "locked" or not detail or not detail.transaction then return false end
+  local settled = transaction.settle(store, detail.transaction)
+  return settled and settled.committed + settled.aborted > 0
+end
+
+---Calls f(store, ...), and once more where a lock could be settled.
+local function unlocking(f, store, ...)
+  local result, message, code, detail = f(store, ...)
+  if result == nil and settled_holder(store, code, detail) then return f(store, ...) end
+  return result, message, code, detail
+end
+
+-- Preparing --------------------------------------------------------------------------------------
+
+local function prepare_store(tx, p, number)
+  local done, message, code = unlocking(transaction.prepare, p.store, p.work, {
+    id = tx.id, name = p.name, home_kind = tx.home_kind, home_path = tx.home_path, home_end = tx.home_end,
+    coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline, detail = tx.names,
+  })
+  if not done then
+    no(p, message, code)
+    return tx.steps:voted(number, "no")
+  end
+  p.versions, p.flush, p.checks_only = done.versions, done.flush, done.checks_only
+  if done.flush > 0 then return tx.steps:prepared(number, true) end
+  p.vote = "read"
+  tx.steps:prepared(number, false)
+end
+
+local function prepare_branch(tx, p, number)
+  local vote, message, code
+  if not p.branch then
+    p.branch, message, code = p.object:enlist { id = tx.id, number = number, deadline = tx.deadline, work = p.given,
+                                                name = p.name }
+  end
+  if p.branch then vote, message, code = p.branch:prepare() end
+  if vote then p.vote = vote else no(p, message, code) end
+  if code == "unknown" then p.vote = "none" end
+  tx.steps:voted(number, p.vote)
+end
+
+function DO.prepare(tx, p, number)
+  if tx:is_late() then return tx.steps:timeout() end
+  return (p.store and prepare_store or prepare_branch)(tx, p, number)
+end
+
+function DO.flush(tx, p, number)
+  local done, message, code = transaction.flush(p.store, p.flush)
+  if done then p.vote = "yes" else no(p, message, code) end
+  tx.steps:voted(number, p.vote)
+end
+
+-- The policy -------------------------------------------------------------------------------------
+
+local function seen_by_policy(tx, at_end)
+  local list = {}
+  for i, p in ipairs(tx.list) do
+    list[i] = { name = p.name, vote = p.vote or "none", reason = p.reason, weight = p.weight or 1,
+                required = not p.optional and not p.voter, voter = p.voter or false }
+  end
+  local elapsed = core.monotonic() - tx.begun
+  return { elapsed = at_end and math.max(elapsed, tx.timeout) or elapsed, timeout = tx.timeout, participants = list }
+end
+
+---Numbers of the machine for names; home is a member of all that commits.
+local function numbers_of(tx, names)
+  if not names then return nil end
+  local numbers = {}
+  for _, name in ipairs(names) do
+    local p = tx.by_name[name]
+    if p and p.number then numbers[#numbers + 1] = p.number end
+  end
+  return numbers
+end
+
+local function abort_for(tx, reason)
+  tx.reason = ("the policy %s: %s"):format(tx.policy.name, reason)
+  tx.steps:verdict "aborted"
+end
+
+---Asks; the last time, to wait is to abort.
+local function ask(tx, at_end)
+  local word, more = tx.policy:ask(seen_by_policy(tx, at_end))
+  if word == "commit" then
+    local done, message = tx.steps:verdict("committed", numbers_of(tx, more))
+    if not done then tx.reason = message end
+  elseif word == "abort" then abort_for(tx, more or "no reason was given")
+  elseif at_end then
+    tx.reason = tx.reason or ("not decided within %g s"):format(tx.timeout)
+    tx.steps:timeout()
+  else tx.steps:verdict "undecided"
+  end
+end
+
+function DO.ask(tx) return ask(tx, tx:is_late()) end
+
+---Nothing comes any more, and the policy waits: till the time is up.
+function DO.wait(tx)
+  core.pause(math.max(0, tx.deadline - core.monotonic()))
+  return ask(tx, true)
+end
+
+-- Deciding ---------------------------------------------------------------------------------------
+
+---Who is to commit, as the machine has it.
+local function note_members(tx)
+  local names = {}
+  for _, p in ipairs(tx.list) do
+    p.member = p.home or tx.steps:is_member(p.number)
+    if p.member and not p.home then names[#names + 1] = p.name end
+  end
+  return names
+end
+
+function DO.decide(tx)
+  local names = note_members(tx)
+  local home = tx.home
+  local decided, message, code = unlocking(transaction.decide, tx.coordinator.store, home and home.work or {}, {
+    id = tx.id, client = tx.client, home_end = tx.home_end, outcome = "committed", members = names, detail = answer.describe(tx),
+  })
+  if decided and decided.outcome == "committed" then
+    tx.decided = decided
+    return tx.steps:decided "committed"
+  end
+  if decided then
+    tx.reason = "it was aborted by who settled it"
+  elseif code == "unknown" then
+    tx.why = message
+    return tx.steps:decided "unknown"
+  else
+    tx.is_duplicate = code == "duplicate" and tx.client ~= nil
+    if home then no(home, message, code) else tx.reason = message end
+  end
+  tx.steps:decided "aborted"
+end
+
+function DO.force(tx)
+  local done, message = transaction.flush(tx.coordinator.store, tx.decided["end"])
+  if not done then tx.why = message end
+  tx.steps:forced(done == true)
+end
+
+-- Telling ----------------------------------------------------------------------------------------
+
+---Tells a participant its outcome; nil, message where it was not reached.
+local function tell(tx, p, outcome)
+  if p.branch then return p.branch[outcome](p.branch) end
+  if not p.store then return true end
+  local done, message = transaction[outcome](p.store, tx.id)
+  if not done then return nil, message end
+  p.finished = done
+  return true
+end
+
+function DO.commit(tx, p, number)
+  local done, message = tell(tx, p, "commit")
+  p.reached, p.unreached = done == true, message
+  tx.steps:finished(number, p.reached)
+  if p.reached and p.branch then tx.steps:acknowledged(number) end
+end
+
+function DO.abort(tx, p, number)
+  local done = tell(tx, p, "abort")
+  if not done and p.branch then table.insert(tx.coordinator.aborting, p.branch) end
+  tx.steps:finished(number, done == true)
+end
+
+---Does steps until `word` comes, which is left to the caller, or one that can't be done now.
+local function run(tx, word)
+  while true do
+    local step, number = tx.steps:next()
+    if step == word or step == "over" then return step end
+    if DO[step](tx, tx.others[number], number) == false then return step end
+  end
+end
+
+-- After the answer ---------------------------------------------------------------------------------
+
+---Members' commits that are durable are acknowledged; `force` makes them so.
+function DO.watch(tx, p, number)
+  local done = transaction.is_flushed(p.store, p.finished["end"])
+  if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
+  if not done then return false end
+  tx.steps:acknowledged(number)
+end
+
+function DO.answer(tx) tx.steps:answered() end
+
+DO["end"] = function(tx)
+  if not transaction.ended(tx.coordinator.store, tx.id) then return false end
+  tx.steps:ended()
+end
+
+---Goes on after the answer, as far as it goes without waiting; with `force` to its end.
+---@return boolean over
+function drive.finish(tx, force)
+  tx.forcing = force
+  return run(tx, nil) == "over"
+end
+
+-- The whole -----------------------------------------------------------------------------------------
+
+local function answered(tx)
+  local outcome = tx.steps:outcome()
+  if outcome == "unknown" then return answer.unknown(tx, tx.why) end
+  if outcome ~= "committed" then return answer.aborted(tx) end
+  local result = answer.committed(tx.coordinator.store, { id = tx.id, first = tx.decided.first,
+    last = tx.decided.last, versions = tx.home and tx.decided.versions, detail = answer.describe(tx) })
+  for _, p in ipairs(tx.others) do
+    if p.member and not p.reached then table.insert(result.pending, p.name) end
+  end
+  return result
+end
+
+---Home's own conditions, early: what fails now costs nobody anything.
+local function check_home(tx)
+  if not tx.home then return true end
+  local done, message, code = unlocking(transaction.check, tx.home.store, tx.home.work)
+  if done then
+    tx.home.vote = "yes"
+    return true
+  end
+  no(tx.home, message, code)
+  return false
+end
+
+---Commits the transaction: to the answer.
+---@return table? result, string message, string code, table detail
+function drive.commit(tx)
+  if not check_home(tx) then return answer.aborted(tx) end
+  local list = {}
+  for i, p in ipairs(tx.others) do
+    p.number = i
+    list[i] = { optional = p.optional or false, voter = p.voter or false, prepares_later = p.store == nil }
+  end
+  tx.steps = transaction.steps(list)
+  run(tx, "answer")
+  if tx.is_duplicate then
+    local before = answer.duplicate(tx.coordinator.store, tx.client)
+    if before then
+      tx.steps:answered()
+      return before
+    end
+  end
+  local result, message, code, detail = answered(tx)
+  tx.steps:answered()
+  return result, message, code, detail
+end
+
+return drive
