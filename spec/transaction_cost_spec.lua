@@ -189,6 +189,15 @@ describe("of the calls to the system", function()
     return map
   end
 
+  ---Without writes home that no flush follows at once: they note ends, and nobody waits for them.
+  local function without_ends(list)
+    local kept = {}
+    for i, step in ipairs(list) do
+      if step ~= "write home" or list[i + 1] == "flush home" then kept[#kept + 1] = step end
+    end
+    return kept
+  end
+
   ---Writes and flushes of logs, between the first acknowledgement and the last.
   local function steps(record, names)
     local list, acknowledged = {}, 0
@@ -202,7 +211,7 @@ describe("of the calls to the system", function()
       end
     end
     while list[#list] ~= "answer" do list[#list] = nil end
-    return list
+    return without_ends(list)
   end
 
   it("the promise is flushed first, then the decision, and then nobody waits", function()
