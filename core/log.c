@@ -182,7 +182,7 @@ static int find_pending(void *context, unsigned kind, rille_text name,
   struct loading *g = context;
   (void)kind;
   pack_text(&g->found, name);
-  pack_u64(&g->found, head->tower[0]);
+  pack_u64(&g->found, frame_of(head->tower[0]));
   return 0;
 }
 
@@ -207,7 +207,7 @@ static int load_found(struct loading *g, rille_error *e) {
   if (!failed && u.left) failed = know_files(g->log, e);
   while (u.left && !failed) {
     rille_text name = unpack_text(&u);
-    failed = load_entry(g->log, name, frame_of(unpack_u64(&u)), e);
+    failed = load_entry(g->log, name, unpack_u64(&u), e);
   }
   return failed;
 }

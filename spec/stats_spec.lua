@@ -5,7 +5,9 @@ local stores = require "spec.support.stores"
 local contains, raised = stores.contains, stores.raised
 
 local FIELDS = { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "log_bytes",
-  "unfolded_bytes", "index_bytes", "index_readers", "segments", "appends", "flushes", "folds" }
+  "unfolded_bytes", "index_bytes", "index_readers", "segments", "appends", "flushes", "folds",
+  "indoubt", "pending", "prepares", "decisions", "commits", "forces" }
+local TIMES = { "oldest", "prepare_time", "decision_time", "commit_time", "force_time" }
 
 local store, path
 
@@ -35,7 +37,8 @@ describe("stats", function()
     local seen = 0
     for _ in pairs(stats) do seen = seen + 1 end
     for _, name in ipairs(FIELDS) do assert.equal("integer", math.type(stats[name]), name) end
-    assert.equal(#FIELDS + 3, seen) -- uuid, created, failed; there is no last_time yet
+    for _, name in ipairs(TIMES) do assert.equal("float", math.type(stats[name]), name) end
+    assert.equal(#FIELDS + #TIMES + 3, seen) -- uuid, created, failed; there is no last_time yet
     assert.truthy(stats.uuid:find "^%x+%-%x+%-4%x+%-[89ab]%x+%-%x+$", stats.uuid)
     assert.equal(36, #stats.uuid)
   end)

@@ -148,14 +148,19 @@ local STAT_GROUPS = {
   { "streams", "types", "tags", "ids", "marks" },
   { "log_bytes", "segments", "unfolded_bytes", "index_bytes", "index_readers" },
   { "appends", "flushes", "folds" },
+  { "indoubt", "pending", "oldest" },
+  { "prepares", "prepare_time", "decisions", "decision_time", "commits", "commit_time", "forces", "force_time" },
 }
 
 local function date(time) return os.date("%Y-%m-%d %H:%M:%S", time // 1 | 0) end
 
+local function seconds(time) return ("%.6g s"):format(time) end
+
 ---How a value is shown to people, where not as it is.
 local STAT_TEXT = {
   created = date, last_time = date, log_bytes = screen.bytes, unfolded_bytes = screen.bytes,
-  index_bytes = screen.bytes,
+  index_bytes = screen.bytes, oldest = seconds, prepare_time = seconds, decision_time = seconds,
+  commit_time = seconds, force_time = seconds,
   failed = function(failed)
     return failed and screen.styled("bad", "yes: a flush has failed, close it everywhere") or "no"
   end,
@@ -260,5 +265,6 @@ function commands.backup(options)
 end
 
 require "rille.inspecting"(commands, open, params_of)
+require "rille.doubting"(commands, open)
 
 return commands
