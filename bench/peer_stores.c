@@ -45,7 +45,8 @@ static void *stores_open(const char *path, const struct peer_mode *mode) {
   (void)mode;
   h->home = open_store(path, "home", h->home_path);
   h->other = open_store(path, "other", other);
-  check(rille_instance_open(h->home, rille_text_of("bench"), &h->instance, &error), "instance", &error);
+  check(rille_instance_open(h->home, rille_text_of("bench"), &h->instance, &error), "instance",
+        &error);
   return h;
 }
 
