@@ -36,6 +36,7 @@ POSTGRES = $(wildcard lua/postgres/*.c)
 POSTGRES_SCRIPTS = $(wildcard lua/postgres/*.lua)
 LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
+PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
 .PHONY: all demo test bench soak lint asan clean setup-build setup-test setup-bench c-tests
 
@@ -108,12 +109,13 @@ asan: setup-test
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s all $B/bench
-	@$B/bench $(BENCH)
+	@RILLE_BUILD=$B RILLE_LUA=$(LUA) $B/bench $(BENCH)
 	@RILLE_BUILD=$B $(LUA) bench/bench.lua $(BENCH)
 
 $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
-	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) -o $@ \
-	  $(wildcard bench/*.c) $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) -lm
+	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) \
+	  $(if $(PQ),$(shell $(PKG_CONFIG) --cflags libpq),-DNO_PQ) -o $@ $(wildcard bench/*.c) \
+	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
 lint: setup-test
 	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
