@@ -138,7 +138,7 @@ end
 
 function Branch:judge_prepare(result)
   if result.tag == "PREPARE TRANSACTION" then
-    self.state = "prepared"
+    self.state, self.identity.voted = "prepared", true
     return "yes"
   end
   local is_error = result.tag or result.severity == "ERROR"
@@ -169,11 +169,14 @@ function Branch:prepare()
     how == "expired" and "aborted" or "unknown"
 end
 
----What must be known to end it after a crash.
-function Branch:note()
+---What prepared.lua needs to end it.
+function Branch:facts()
   self.identity.xid = self.xid
-  return assert(rille.encode(self.identity))
+  return self.identity
 end
+
+---The same as text: what must be known to end it after a crash.
+function Branch:note() return assert(rille.encode(self:facts())) end
 
 -- Ending ----------------------------------------------------------------------------------
 
@@ -181,13 +184,12 @@ end
 function Branch:finish(outcome)
   local p = self.participant
   local deadline = libpq.now() + p.timeout
-  self.identity.xid = self.xid
   if not self.session then
     local session, message = p:take(deadline)
     if not session then return nil, message, "unknown" end
     self.session = session
   end
-  local done, message, code, detail = prepared.finish(self.session, self.identity, outcome, deadline)
+  local done, message, code, detail = prepared.finish(self.session, self:facts(), outcome, deadline)
   p:give(self.session)
   self.session = nil
   if not done then return nil, message, code, detail end
