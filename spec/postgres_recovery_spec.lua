@@ -470,6 +470,10 @@ describe("as home", function()
     local took, _, _, code = timed(function() return branch:decide() end)
     assert.equal("unknown", code)
     assert(took < 3, took)
+    local message
+    message, code = failure(branch:abort())
+    assert.equal("unknown", code)
+    contains(message, "settle it")
     -- A plain read would say that nothing is decided.
     assert.equal("", decision(branch.id))
     took, _, _, code = timed(function() return shop:settle(branch.id) end)

@@ -183,6 +183,7 @@ function Branch:note() return assert(rille.encode(self:facts())) end
 ---Ends what is prepared, or may be, in its own session or, where that is lost, a new one.
 function Branch:finish(outcome)
   local p = self.participant
+  if self.is_home then return nil, p.place .. ": it is not known whether it has decided: settle it", "unknown" end
   local deadline = libpq.now() + p.timeout
   if not self.session then
     local session, message = p:take(deadline)
@@ -240,6 +241,7 @@ end
 function Branch:decide()
   local working, why = self:is_working()
   if not working then return nil, why, "aborted" end
+  self.is_home = true
   local name = decision.table(self.participant.schema)
   local ok, message, _, detail = self:need_table(name)
   if ok then ok, message, _, detail = decision.insert(self.session, name, self.id, self.deadline) end

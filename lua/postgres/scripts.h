@@ -189,6 +189,7 @@ static const struct {
      "---Ends what is prepared, or may be, in its own session or, where that is lost, a new one.\n"
      "function Branch:finish(outcome)\n"
      "  local p = self.participant\n"
+     "  if self.is_home then return nil, p.place .. \": it is not known whether it has decided: settle it\", \"unknown\" end\n"
      "  local deadline = libpq.now() + p.timeout\n"
      "  if not self.session then\n"
      "    local session, message = p:take(deadline)\n"
@@ -246,6 +247,7 @@ static const struct {
      "function Branch:decide()\n"
      "  local working, why = self:is_working()\n"
      "  if not working then return nil, why, \"aborted\" end\n"
+     "  self.is_home = true\n"
      "  local name = decision.table(self.participant.schema)\n"
      "  local ok, message, _, detail = self:need_table(name)\n"
      "  if ok then ok, message, _, detail = decision.insert(self.session, name, self.id, self.deadline) end\n"
@@ -279,7 +281,7 @@ static const struct {
      "function Branch:__tostring() return (\"rille.postgres.branch (%s, %s)\"):format(self.gid, self.state) end\n"
      "\n"
      "return { begin = begin }\n"
-     , 11493},
+     , 11630},
     {"postgres.decision",
      "-- decision.lua: PostgreSQL as home: the table in which a transaction is decided.\n"
      "--\n"
@@ -549,11 +551,12 @@ static const struct {
      "    local count, remaining, problems = 0, 0, {}\n"
      "    for _, name in ipairs(names) do\n"
      "      local id, nonce = prepared.parse(name)\n"
-     "      local outcome = id and knows(nonce) and outcome_of(id)\n"
+     "      local known = id and knows(nonce)\n"
+     "      local outcome = known and outcome_of(id)\n"
      "      local done, problem\n"
      "      if outcome then done, problem = prepared.sweep_one(one, name, outcome, libpq.now() + self.timeout) end\n"
      "      if done == \"done\" then count = count + 1 end\n"
-     "      if not done and id and knows(nonce) then remaining = remaining + 1 end\n"
+     "      if not done and known then remaining = remaining + 1 end\n"
      "      if problem then problems[#problems + 1] = { gid = name, message = problem } end\n"
      "    end\n"
      "    return count, remaining, problems\n"
@@ -630,7 +633,7 @@ static const struct {
      "end\n"
      "\n"
      "return open\n"
-     , 8535},
+     , 8547},
     {"postgres.prepared",
      "-- prepared.lua: what PostgreSQL keeps prepared, by name, and how one of these is ended.\n"
      "--\n"
