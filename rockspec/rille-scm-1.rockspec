@@ -63,6 +63,7 @@ build = {
         "core/segment.c",
         "core/settle.c",
         "core/sha256.c",
+        "core/steps.c",
         "core/store.c",
         "core/sum.c",
         "core/system.c",

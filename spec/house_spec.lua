@@ -54,6 +54,7 @@ local ORDER = {
   { "append", uses = "error build condition input locks log" },
   { "participant", uses = "error build condition input log recall" },
   { "home", uses = "error build condition decision input log recall" },
+  { "steps", uses = "error buffer" },
   { "store", uses = "error log reader system" },
   { "instance", uses = "error home store" },
   { "doubts", uses = "decision error note recall store" },
