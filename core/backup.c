@@ -124,7 +124,9 @@ static int copy_index(struct backup *b) {
 static int copy_all(struct backup *b) {
   /* Not copied: to open and close `store` would free the locks on it, where they are the
   ** process's (system.c). */
-  int failed = identity_write(b->to, &b->log->identity, b->error);
+  struct identity copy = b->log->identity;
+  copy.copied = true;
+  int failed = identity_write(b->to, &copy, b->error);
   if (!failed) failed = copy_index(b);
   if (!failed) failed = copy_log(b);
   if (failed) return failed;

@@ -91,7 +91,7 @@ static int end(struct listing *g, int failed, rille_doubts *doubts, rille_error 
 static int restored_at(struct log *l, uint64_t *frame, rille_error *e) {
   struct chain_head head;
   int failed = log_find_head(l, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), &head, e);
-  *frame = !failed && head.count ? head.tower[0] : 0;
+  *frame = !failed && head.count ? head.tower[0] : 0; /* a word: 1 more, or 0 */
   return failed;
 }
 

@@ -72,7 +72,7 @@ static int judge_epoch(struct log *l, const struct transaction_id *t, uint64_t h
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed || epoch == 0) return failed;
   if (restored > epoch || home_end > l->seen.address) return 0;
-  if (closed && (closed < home_end || closed < watermark)) return 0;
+  if (closed && frame_of(closed) < max_u64(home_end, watermark)) return 0;
   o->outcome = closed ? RILLE_OUTCOME_ABORTED : RILLE_OUTCOME_UNDECIDED;
   o->epoch = t->epoch;
   return 0;
@@ -102,9 +102,9 @@ static int judge(struct log *l, rille_text id, uint64_t home_end, struct outcome
   if (failed) return failed;
   const struct pending_entry *entry = pending_find(&l->pending, id);
   o->ended = !entry;
-  o->outcome = !entry && outcome_frame(decided) < watermark ? RILLE_OUTCOME_UNKNOWN
+  o->outcome = !entry && frame_of(decided) < watermark ? RILLE_OUTCOME_UNKNOWN
                                                             : (int)outcome_of(decided);
-  o->decision = outcome_frame(decided);
+  o->decision = frame_of(decided);
   return frame_end_of(l, o->decision, &o->end, e);
 }
 
@@ -152,7 +152,7 @@ int log_client(struct log *l, rille_text client, char id[RILLE_TRANSACTION_BYTES
   int failed = enter_reading(l, e);
   if (failed) return failed;
   failed = word(l, WORD_CLIENT, client, &decided, e);
-  if (!failed && decided) failed = decided_id(l, outcome_frame(decided), id, e);
+  if (!failed && decided) failed = decided_id(l, frame_of(decided), id, e);
   pthread_mutex_unlock(&l->lock);
   if (!failed) *outcome = (int)outcome_of(decided);
   return failed;
@@ -195,7 +195,7 @@ static int check_client(struct log *l, const rille_decide *d, bool *fenced, rill
                      "the id \"%.*s\" is that of a transaction that has been "
                      "committed",
                      (int)d->client.length, d->client.bytes);
-  *fenced = outcome_frame(decided) >= d->home_end;
+  *fenced = frame_of(decided) >= d->home_end;
   return 0;
 }
 

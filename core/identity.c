@@ -18,6 +18,7 @@ enum {
   I_UUID = 16,
   I_SALT = 32,
   I_CREATED = 40,
+  I_MARK = 48,
   I_CHECKSUM = 60
 };
 
@@ -30,28 +31,41 @@ int identity_make(struct identity *id, rille_error *e) {
   id->uuid[8] = (uint8_t)((id->uuid[8] & 0x3f) | 0x80);
   id->salt = get64(b + 16);
   id->created_us = system_clock_us();
+  id->mark = 0;
+  id->copied = false;
   return 0;
 }
 
-int identity_write(const char *folder, const struct identity *id, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
+static int put(int fd, const struct identity *id, uint64_t mark) {
   uint8_t b[STORE_BYTES] = {0};
+  size_t n;
   memcpy(b + I_MAGIC, MAGIC, 8);
   put32(b + I_FORMAT, IDENTITY_FORMAT);
   put32(b + I_ORDER, ORDER_MARK);
   memcpy(b + I_UUID, id->uuid, 16);
   put64(b + I_SALT, id->salt);
   put64(b + I_CREATED, (uint64_t)id->created_us);
+  put64(b + I_MARK, mark);
   put32(b + I_CHECKSUM, checksum(0, b, I_CHECKSUM));
+  int number = system_write(fd, 0, b, sizeof b, NULL, 0, &n);
+  return number ? number : system_flush(fd);
+}
+
+int identity_write(const char *folder, const struct identity *id, rille_error *e) {
+  char path[SYSTEM_PATH_BYTES];
   if (!system_join(path, sizeof path, folder, "store"))
     return error_set(e, RILLE_INVALID, "the path is too long");
   int fd, number = system_open(path, SYSTEM_CREATE, &fd);
   if (number) return error_system(e, number, "can't create %s", path);
-  size_t put;
-  number = system_write(fd, 0, b, sizeof b, NULL, 0, &put);
-  if (!number) number = system_flush(fd);
+  number = put(fd, id, id->copied ? 0 : system_mark(fd));
   system_close(fd);
   return number ? error_system(e, number, "can't write %s", path) : 0;
+}
+
+/* In place: the 64 bytes lie in one sector, which is written whole or not at all. */
+int identity_claim(int fd, const struct identity *id, rille_error *e) {
+  int number = put(fd, id, system_mark(fd));
+  return number ? error_system(e, number, "can't write the file `store`") : 0;
 }
 
 void identity_text(const uint8_t uuid[16], char room[37]) {
@@ -79,6 +93,7 @@ static int parse(const uint8_t *b, size_t n, const char *path, struct identity *
   memcpy(id->uuid, b + I_UUID, 16);
   id->salt = get64(b + I_SALT);
   id->created_us = (int64_t)get64(b + I_CREATED);
+  id->mark = get64(b + I_MARK);
   return 0;
 }
 
@@ -101,6 +116,7 @@ int identity_open(const char *folder, bool readonly, int *fd, struct identity *i
     return error_system(e, number, "can't write to %s; it can be opened with readonly", path);
   if (number) return error_system(e, number, "can't open %s", path);
   int failed = read_identity(*fd, path, id, e);
+  if (!failed) id->copied = id->mark != system_mark(*fd);
   if (failed) system_close(*fd);
   return failed;
 }

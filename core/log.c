@@ -182,7 +182,7 @@ static int find_pending(void *context, unsigned kind, rille_text name,
   struct loading *g = context;
   (void)kind;
   pack_text(&g->found, name);
-  pack_u64(&g->found, head->tower[0]);
+  pack_u64(&g->found, frame_of(head->tower[0]));
   return 0;
 }
 

@@ -59,7 +59,7 @@ static bool note_closed(const struct noting *n, rille_text nonce) {
   memcpy(name, EPOCH_CLOSED, sizeof EPOCH_CLOSED - 1);
   memcpy(name + sizeof EPOCH_CLOSED - 1, nonce.bytes, nonce.length);
   rille_text closed = {name, sizeof EPOCH_CLOSED - 1 + nonce.length};
-  return set(n, WORD_EPOCH, closed, n->frame);
+  return set(n, WORD_EPOCH, closed, frame_word(n->frame));
 }
 
 static bool note_fact(const struct noting *n, const struct fact *f) {
@@ -71,9 +71,9 @@ static bool note_fact(const struct noting *n, const struct fact *f) {
     case FACT_DECIDED: return note_decided(n, f);
     case FACT_CLOSED: return note_closed(n, f->name);
     case FACT_EPOCH:
-      return set(n, WORD_EPOCH, f->name, n->frame) &&
+      return set(n, WORD_EPOCH, f->name, frame_word(n->frame)) &&
              set(n, WORD_EPOCH, rille_text_of(EPOCH_LAST), f->value);
-    case FACT_RESTORED: return set(n, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), n->frame);
+    case FACT_RESTORED: return set(n, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), frame_word(n->frame));
     case FACT_WATERMARK: return set(n, WORD_EPOCH, rille_text_of(EPOCH_WATERMARK), f->value);
     default: return true;
   }
@@ -85,7 +85,7 @@ int note_facts(struct overlay *o, const uint8_t *prefix, size_t n, uint64_t fram
   for (size_t at = 0, used; (used = fact_get(prefix + at, n - at, &f)) != 0; at += used) {
     int effect = pending_effect(&f);
     bool noted = note_fact(&noting, &f);
-    if (noted && effect) noted = set(&noting, WORD_PENDING, f.name, effect > 0 ? frame : 0);
+    if (noted && effect) noted = set(&noting, WORD_PENDING, f.name, effect > 0 ? frame_word(frame) : 0);
     if (!noted) return error_memory(e);
   }
   return 0;

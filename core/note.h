@@ -27,10 +27,12 @@ INTERNAL int note_id(struct overlay *o, const struct identity *identity, struct 
 INTERNAL rille_text note_id_key(const struct identity *identity, rille_text stream,
                                 rille_text id, char room[ID_KEY_BYTES]);
 
-/* An outcome and the frame that made it, in one word: addresses are multiples of 8. */
+/* A frame in a word that is never 0, though the first frame's address is; or an outcome and
+** the frame that made it. Addresses are multiples of 8. */
+static inline uint64_t frame_word(uint64_t frame) { return frame | 1; }
+static inline uint64_t frame_of(uint64_t word) { return word & ~(uint64_t)7; }
 static inline uint64_t outcome_word(uint64_t frame, unsigned outcome) { return frame | outcome; }
 static inline unsigned outcome_of(uint64_t word) { return (unsigned)(word & 7); }
-static inline uint64_t outcome_frame(uint64_t word) { return word & ~(uint64_t)7; }
 
 /* Names of words of kind WORD_EPOCH that are no nonce. */
 #define EPOCH_LAST "last"           /* the number of the last epoch */

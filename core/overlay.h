@@ -24,7 +24,7 @@ enum word_kind {
   WORD_ID = CHAIN_KINDS, /* hash of a stream and an event's id -> address of the event */
   WORD_MARK,             /* a mark -> its position */
   WORD_CUT,              /* a stream -> its first version that is not truncated */
-  WORD_PENDING,          /* what is not over (pending.h) -> its frame; 0: over */
+  WORD_PENDING,          /* what is not over (pending.h) -> its frame (frame_word); 0: over */
   WORD_OUTCOME,          /* a transaction -> the frame with its outcome, and which (outcome_word) */
   WORD_CLIENT,           /* a client's id -> the same, of the last decision about it */
   WORD_EPOCH,            /* a nonce; "closed NONCE", "last", "restored", "watermark" */
@@ -45,7 +45,7 @@ struct overlay {
   struct overlay_entry **slots;
   size_t capacity, count;
   struct overlay_block *blocks;
-  size_t bytes;               /* of the arena and the table */
+  size_t bytes; /* of the arena and the table */
   struct place *places;
   size_t place_count, place_capacity;
 };

@@ -20,7 +20,7 @@ static int find_outcome(struct log *l, rille_text id, uint64_t *frame, unsigned 
   struct chain_head head;
   int failed = log_find_head(l, WORD_OUTCOME, id, &head, e);
   uint64_t word = !failed && head.count ? head.tower[0] : 0;
-  *frame = outcome_frame(word);
+  *frame = frame_of(word);
   *outcome = outcome_of(word);
   return failed;
 }

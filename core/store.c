@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "error.h"
+#include "home.h"
 #include "reader.h"
 
 #define INTERVAL_MS_MOST 86400000 /* a day */
@@ -165,6 +166,18 @@ static int make_durable(struct shared *s, rille_error *e) {
   return failed;
 }
 
+/* D5: the first to write to a copy of a store notes that it is one, before anything else. It
+** says so at most twice, if the power goes in between. */
+static int know_copy(struct shared *s, rille_error *e) {
+  struct log *l = &s->log;
+  if (!s->control.alone || !l->identity.copied || l->options.readonly) return 0;
+  int failed = log_mark_restored(l, e);
+  if (!failed) failed = log_flush(l, log_written(l).address, e);
+  if (!failed) failed = identity_claim(s->control.fd, &l->identity, e);
+  if (failed) (void)log_close(l, NULL);
+  return failed;
+}
+
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
   struct log_options options = {.readonly = o->readonly != 0,
@@ -177,6 +190,7 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   if (result == 0) {
     result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);
     int failed = result < 0 ? result : make_durable(s, e);
+    if (!failed) failed = know_copy(s, e);
     if (failed) result = failed;
     if (result < 0) control_close(&s->control);
     else control_ready(&s->control);

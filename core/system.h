@@ -79,6 +79,9 @@ INTERNAL enum system_kind system_kind(const char *path);
 struct system_identity {
   uint64_t device, inode;
 };
+/* A number that an open file has for life and that a copy of it has not: of its inode, and of
+** when it was made where the file system remembers that. Never 0. */
+INTERNAL uint64_t system_mark(int fd);
 INTERNAL int system_identity(const char *path, struct system_identity *identity);
 /* What tells two states of a file apart; all numbers are 64 bits, so that no byte of it is
 ** left to chance. */

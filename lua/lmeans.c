@@ -44,6 +44,12 @@ static int store_place(lua_State *L) {
   return 3;
 }
 
+/* is_open(store) --> boolean */
+static int is_open(lua_State *L) {
+  lua_pushboolean(L, store_check(L, 1)->store != NULL);
+  return 1;
+}
+
 /* is_store(value) --> boolean */
 static int is_store(lua_State *L) {
   lua_pushboolean(L, luaL_testudata(L, 1, STORE_HANDLE) != NULL);
@@ -97,6 +103,7 @@ void means_push(lua_State *L) {
                                    {"last_append", last_append},
                                    {"store_place", store_place},
                                    {"is_store", is_store},
+                                   {"is_open", is_open},
                                    {"absolute", absolute},
                                    {"place", place},
                                    {NULL, NULL}};

@@ -3,7 +3,7 @@
 -- The decision's frame holds a `detail`: everything that is needed to tell the result once more
 -- and to bring the members to their end after a crash:
 --
---   { client, participants = { { name, kind, uuid, path, member, vote, reason, note } },
+--   { client, coordinator, participants = { { name, kind, uuid, path, member, vote, reason, note } },
 --     versions = { name = { stream = v } }, excluded = { name = reason }, policy, identity, home }
 --
 -- Versions of home's own streams are fixed by the decision and not in its frame: they are read
@@ -32,7 +32,7 @@ end
 
 ---@return string bytes  what the decision's frame keeps
 function answer.describe(tx)
-  local detail = { client = tx.client, participants = {}, versions = {}, excluded = {},
+  local detail = { client = tx.client, coordinator = tx.coordinator.name, participants = {}, versions = {}, excluded = {},
                    policy = tx.policy.name, identity = tx.policy.identity, home = tx.home_name }
   for i, p in ipairs(tx.list) do
     detail.participants[i] = entry_of(p)
@@ -73,7 +73,7 @@ end
 local function votes_of(tx)
   local votes, again, blocked = {}, false, false
   for _, p in ipairs(tx.list) do
-    votes[p.name] = { vote = p.vote, code = p.code, message = p.reason }
+    votes[p.name] = { vote = p.vote or "none", code = p.code, message = p.reason }
     if p.code and AGAIN[p.code] then again = true
     elseif p.vote == "no" and not p.optional and not p.voter then blocked = true
     end

@@ -141,7 +141,8 @@ function DO.decide(tx)
   local names = note_members(tx)
   local home = tx.home
   local decided, message, code = unlocking(transaction.decide, tx.coordinator.store, home and home.work or {}, {
-    id = tx.id, client = tx.client, home_end = tx.home_end, outcome = "committed", members = names, detail = answer.describe(tx),
+    id = tx.id, client = tx.client, home_end = tx.home_end,
+    outcome = "committed", members = names, detail = answer.describe(tx),
   })
   if decided and decided.outcome == "committed" then
     tx.decided = decided

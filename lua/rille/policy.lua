@@ -198,12 +198,15 @@ local function member_fault(tx, names)
   end
 end
 
+---A message with a place in front, where it names none.
+local function placed(message, place)
+  return message:find "^[^\n]*:%d+: " and message or place .. message
+end
+
 ---What the answer of a script comes to.
-local function believe(self, tx, answer)
+local function believe(tx, answer)
   local word, value = answer.word, answer.value
-  if answer.error then
-    return "abort", answer.error:find "^[^\n]*:%d+:" and answer.error or answer.place .. answer.error
-  end
+  if answer.error then return "abort", placed(answer.error, answer.place) end
   if not word then return "abort", answer.place .. value end
   if word == "wait" then return word end
   if word == "abort" then return word, value end
@@ -214,14 +217,14 @@ end
 
 ---Asks a script; what it can't answer for is an "abort".
 local function ask_script(self, tx)
-  local ok, answer, message = pcall(serve, self, tx)
+  local ok, answer, message, code = pcall(serve, self, tx)
   if not ok then
     if answer == "not enough memory" then error(answer, 0) end
     answer, message = nil, answer
   end
-  if not answer then return "abort", ("policy '%s': %s"):format(self.name, message) end
-  self.identity = answer.identity
-  return believe(self, tx, answer)
+  if not answer then return "abort", code == "budget" and placed(message, self.place) or message end
+  self.identity, self.place = answer.identity, answer.place
+  return believe(tx, answer)
 end
 
 ---What the policy says of a transaction as it stands. Never raises for what a script does.
@@ -244,7 +247,7 @@ local function open_script(store, name, params, limits)
   local answer
   answer, message, code = serve(self)
   if answer then
-    self.identity = answer.identity
+    self.identity, self.place = answer.identity, answer.place
     return self
   end
   if code == "script" and not name:find "[./\\]" then message = ("%s; %s"):format(rules.unknown(name), message) end

@@ -68,8 +68,6 @@ local function tell_object(c, p, id)
   return object:finish(id, p.note or "", "commit")
 end
 
-local TELL = { [true] = tell_store, [false] = tell_object }
-
 ---Whether the participant has still to be told.
 local function is_open(c, p, id)
   if not p.member or p.home then return false end
@@ -97,8 +95,8 @@ local function bring_on(c, doubt)
   local detail = detail_of(doubt)
   for _, p in ipairs(detail.participants) do
     if is_open(c, p, doubt.id) then
-      local done = TELL[p.kind == "store"](c, p, doubt.id)
-      if done then acknowledge(c, doubt.id, p.name) end
+      local tell = p.kind == "store" and tell_store or tell_object
+      if tell(c, p, doubt.id) then acknowledge(c, doubt.id, p.name) end
     end
   end
   return end_if_told(c, doubt, detail)
@@ -167,12 +165,13 @@ local function watched(c)
   return ids
 end
 
-local function names_open(c, doubt)
-  local names = {}
-  for _, p in ipairs(detail_of(doubt).participants) do
+local function entry_of(c, doubt)
+  local detail, names = detail_of(doubt), {}
+  for _, p in ipairs(detail.participants) do
     if is_open(c, p, doubt.id) then names[#names + 1] = p.name end
   end
-  return names
+  return { id = doubt.id, client = detail.client, coordinator = detail.coordinator, place = c.path, age = doubt.age,
+           participants = names, pending = true }
 end
 
 ---@return { id: string, coordinator: string, place: string, age: number, participants: string[] }[]
@@ -180,10 +179,7 @@ function recovery.pending(c)
   local list, message, code, detail = means.pending(c.store)
   if not list then return nil, message, code, detail end
   read_resolved(c)
-  for i, doubt in ipairs(list) do
-    list[i] = { id = doubt.id, client = doubt.client, coordinator = doubt.coordinator, place = doubt.place or c.path,
-                age = doubt.age, participants = names_open(c, doubt) }
-  end
+  for i, doubt in ipairs(list) do list[i] = entry_of(c, doubt) end
   return list
 end
 
@@ -266,9 +262,7 @@ local function run_hook(c, left)
   if not c.hook then return end
   local list = {}
   for _, doubt in ipairs(left) do
-    local entry = { id = doubt.id, client = doubt.client, coordinator = doubt.coordinator, place = c.path,
-                    age = doubt.age, participants = names_open(c, doubt), pending = true }
-    list[#list + 1] = entry
+    list[#list + 1] = entry_of(c, doubt)
   end
   for _, entry in ipairs(settling.indoubt(c.store) or {}) do list[#list + 1] = entry end
   settling.tell(list, c.hook, c.hook_age, c.told)

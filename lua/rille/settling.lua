@@ -30,8 +30,8 @@ function settling.indoubt(store)
   if not list then return nil, message, code, detail end
   for i, doubt in ipairs(list) do
     local kept = rille.decode(doubt.detail or "")
-    list[i] = { id = doubt.id, client = doubt.client, coordinator = doubt.coordinator or "", place = doubt.place or "",
-                kind = doubt.kind, name = doubt.name, age = doubt.age, deadline = doubt.deadline,
+    list[i] = { id = doubt.id, client = doubt.client, coordinator = doubt.coordinator or "",
+                place = doubt.place or "", kind = doubt.kind, name = doubt.name, age = doubt.age, deadline = doubt.deadline,
                 participants = type(kept) == "table" and kept.participants or {},
                 contradicted = doubt.contradicted or nil, restored = doubt.restored or nil, by_hand = doubt.by_hand or nil }
   end

@@ -38,7 +38,7 @@ end
 ---An open handle of a store, if this program has one.
 function transaction.handle_of(uuid, path)
   for store, known in pairs(uuids) do
-    if known == uuid and core.store_place(store) == path and store:head() then return store end
+    if known == uuid and core.store_place(store) == path and core.is_open(store) then return store end
   end
 end
 
@@ -80,9 +80,7 @@ end
 local function store_participant(self, store)
   local uuid, message, code = transaction.uuid_of(store)
   if not uuid then return nil, message, code end
-  local head
-  head, message, code = store:head()
-  if not head then return nil, message, code end
+  if not core.is_open(store) then return nil, "the store is closed", "closed" end
   local path = core.store_place(store)
   local key = uuid .. path
   local p = self.by_store[key]

@@ -65,7 +65,7 @@ function work.answers(store)
     for e in store:all { after = after, limit = 2 } do add_event(e) end
   end
   local stats = store:stats()
-  add(stats.head, stats.streams, stats.types, stats.tags, stats.log_bytes, stats.uuid)
+  add(stats.head, stats.streams, stats.types, stats.tags, stats.uuid) -- not log_bytes: a copy notes that it is one
   return list
 end
 
