@@ -50,8 +50,10 @@ end
 
 ---Moves money: the first account gives each other one 1.
 ---@param given table  options of transact
-function bank.transfer(c, stores, plan, given)
+---@param only? string  this account alone, which then gets 0
+function bank.transfer(c, stores, plan, given, only)
   local _, accounts = bank.names(plan)
+  if only then accounts = { only } end
   return c:transact(given, function(tx)
     for i, name in ipairs(accounts) do
       local event = { type = "Moved", data = { transfer = given.id, amount = i == 1 and 1 - #accounts or 1 } }

@@ -45,13 +45,12 @@ points.means = all
 local NAMES = { "instance", "check", "prepare", "flush", "decide", "commit", "abort", "ended", "settle", "outcome",
                 "resolve" }
 
-local counts, list = {}, {}
-local chosen, act
+local counts, list, plot = {}, {}, {}
 
 ---A point that is reached.
 function points.reach(name)
   list[#list + 1] = name
-  if name == chosen then act(name) end
+  if plot[name] then plot[name](name) end
 end
 
 local function number(name)
@@ -89,9 +88,9 @@ local function wrap(means)
   for _, name in ipairs(NAMES) do means[name] = wrapped(name, means[name]) end
 end
 
----From now on `action(name)` is called at the point `at`.
-function points.install(at, action)
-  chosen, act = at, action
+---From now on the functions in `actions` are called at the points that are their keys.
+function points.install(actions)
+  plot = actions
   for _, means in ipairs(points.means) do wrap(means) end
 end
 

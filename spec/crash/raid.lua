@@ -4,10 +4,14 @@
 --   raid:kill(at)     the coordinator is killed at the point
 --   raid:cut(at)      and so are all, and the disk has what was flushed (power.lua)
 --   raid:visit(at, action)   nobody dies; something else happens at the point
+--   raid:leave(at)    the coordinator is killed, and what is left is the caller's
+--   raid:stop(at), raid:go_on(process)   it is stopped, and continued
+--   raid:beside(times)   nothing happens to it; others die
 --
 -- One bank bears many raids: what was told in one must hold after all that follow.
 local bank = require "spec.crash.bank"
 local child = require "spec.crash.child"
+local image = require "spec.crash.image"
 local power = require "spec.crash.power"
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
@@ -62,6 +66,14 @@ local function wait(process, may_die)
   return lines, status
 end
 
+local function is_alive(process)
+  local stat = io.open(("/proc/%d/stat"):format(process.pid))
+  if not stat then return false end
+  local state = stat:read "a":match "%) (%a)"
+  stat:close()
+  return state ~= "Z"
+end
+
 local function new_id(self)
   local id = ("transfer-%d"):format(#self.ids + 1)
   self.ids[#self.ids + 1] = id
@@ -109,7 +121,7 @@ end
 function raid:kill(at)
   local stop = self.base .. ".stop"
   local settler = math.random(2) == 1 and start(self, "settle", { follow = 1 })
-  local lines, status = wait(start(self, "transfer", { id = new_id(self), at = at, action = "kill" }), true)
+  local lines, status = wait(start(self, "transfer", { id = new_id(self), plot = at .. ":kill" }), true)
   self:count(status)
   hear(self, lines)
   if settler then
@@ -146,7 +158,7 @@ end
 function raid:cut(at, style)
   local world, record = power.world_of(self.base), scratch.path "record"
   local settler = math.random(2) == 1 and start(self, "settle", { follow = 1 }, { record = record })
-  local process = start(self, "transfer", { id = new_id(self), at = at, action = "kill" }, { record = record })
+  local process = start(self, "transfer", { id = new_id(self), plot = at .. ":kill" }, { record = record })
   local _, status = wait(process, true)
   self:count(status)
   if settler then
@@ -164,8 +176,58 @@ end
 
 ---Something happens at a point (teller.lua), and the transfer goes on.
 function raid:visit(at, action)
-  hear(self, (wait(start(self, "transfer", { id = new_id(self), at = at, action = action }))))
+  hear(self, (wait(start(self, "transfer", { id = new_id(self), plot = at .. ":" .. action }))))
   return self:judge()
 end
+
+---Starts a transfer that stops at a point: it is continued by `go_on`.
+---@param given table  more arguments of the teller
+function raid:stop(at, given)
+  local arguments = { id = given and given.id or new_id(self), plot = at .. ":stop;" .. (given and given.plot or "") }
+  for name, value in pairs(given or {}) do
+    if name ~= "plot" then arguments[name] = value end
+  end
+  local process = start(self, "transfer", arguments)
+  local line = process:line()
+  while line and line ~= "stopped " .. at do
+    hear(self, { line })
+    line = process:line()
+  end
+  if not line then error("it did not stop there", 0) end
+  local path = ("/proc/%d/stat"):format(process.pid)
+  repeat until image.read(path):find("%) T ")
+  return process
+end
+
+---Continues it, to its end.
+---@return string[] lines
+function raid:go_on(process)
+  scratch.shell("kill -CONT %d", process.pid)
+  local lines = wait(process, true)
+  hear(self, lines)
+  return lines
+end
+
+---A transfer whose coordinator dies at a point; nobody settles.
+function raid:leave(at)
+  local lines, status = wait(start(self, "transfer", { id = new_id(self), plot = at .. ":kill" }), true)
+  if status ~= KILLED then error("it was not killed: the point was not reached", 0) end
+  hear(self, lines)
+end
+
+---Transfers go on while others who have the same stores open die at any call.
+function raid:beside(times)
+  local id = new_id(self)
+  local process = start(self, "transfer", { id = id, times = times })
+  for i = 2, times do self.ids[#self.ids + 1] = id .. "-" .. i end
+  while is_alive(process) do
+    local settings = { kill = math.random(RECOVERY_CALLS) }
+    hear(self, (wait(start(self, "settle", { follow = 1 }, settings), true)))
+  end
+  hear(self, (wait(process)))
+  return self:judge()
+end
+
+function raid:path(name) return bank.path(self.base, name) end
 
 return raid

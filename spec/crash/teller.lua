@@ -1,5 +1,6 @@
 -- teller.lua: what the processes of a bank do that will be killed, or run while others are:
--- jobs of worker.lua. Arguments are words NAME=VALUE.
+-- jobs of worker.lua. Arguments are words NAME=VALUE; plot=POINT:ACTION;POINT:ACTION ... says
+-- what happens at which point (points.lua).
 --
 -- Each tells what it was told, and what it saw, in lines, and to trap.c, which puts that into
 -- the record at its place.
@@ -63,7 +64,11 @@ local function prepare(...)
   if a.fault and a.fault ~= "" then
     for _, means in ipairs(points.means) do faults[a.fault](means, core) end
   end
-  points.install(a.at, function(name) actions[a.action](a, name) end)
+  local plot = {}
+  for at, action in (a.plot or ""):gmatch "([^:;]+):(%w+)" do
+    plot[at] = function(name) actions[action](a, name) end
+  end
+  points.install(plot)
   return a
 end
 
@@ -83,7 +88,7 @@ function jobs.transfer(...)
   for i = 1, tonumber(a.times or 1) do
     local id = a.id .. (i > 1 and "-" .. i or "")
     local results = table.pack(bank.transfer(c, stores, a.plan, { id = id, timeout = tonumber(a.timeout or 20),
-      attempts = tonumber(a.attempts or 1) }))
+      attempts = tonumber(a.attempts or 1) }, a.only))
     points.reach("before answer " .. i)
     tell(id, table.unpack(results))
     points.reach("after answer " .. i)
