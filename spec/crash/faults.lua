@@ -3,6 +3,16 @@
 -- these functions (points.lua).
 local faults = {}
 
+---How each is found: which raid, with which plot. What needs chance is tried several times.
+faults.found_by = {
+  ["the decision is not flushed"] = { "cut", "after answer 1:kill", 0 },
+  ["promises are not flushed"] = { "cut", "before commit 1:kill", 0 },
+  ["commits before the decision"] = { "kill", "after commit 1:kill" },
+  ["settles without looking at home"] = { "visit", "before decide 1:settle" },
+  ["settles to commit"] = { "kill", "before prepare 2:settle;after prepare 2:kill" },
+  ["decides blindly"] = { "visit", "before decide 1:late", timeout = 0.05 },
+}
+
 local function is_home(core, store) return core.store_place(store):find "home%.rille$" ~= nil end
 
 ---The decision is believed before it is durable.

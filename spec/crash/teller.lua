@@ -100,11 +100,16 @@ function jobs.transfer(...)
   end
 end
 
----What can be seen in the accounts that are open. What is locked can't.
+local said = {}
+
+---What can be seen in the accounts that are open, and has not been said. What is locked can't.
 local function look(stores, accounts)
   for _, name in ipairs(accounts) do
     local ok, seen = pcall(bank.seen, stores[name])
-    for id in pairs(ok and seen or {}) do say("saw", id, name) end
+    for id in pairs(ok and seen or {}) do
+      if not said[id] then say("saw", id, name) end
+      said[id] = true
+    end
   end
 end
 

@@ -21,10 +21,10 @@ function trap.works()
 end
 
 ---Starts a child in the trap. `settings` are TRAP_UNDER ... as under, kill, fail, errno,
----mark, record.
-function trap.start(settings, job, arguments)
+---mark, record. `with`: more assignments for its environment.
+function trap.start(settings, job, arguments, with)
   assert(trap.works())
-  local words = { ("LD_PRELOAD=\"$LD_PRELOAD\":'%s'"):format(library) }
+  local words = { with or "", ("LD_PRELOAD=\"$LD_PRELOAD\":'%s'"):format(library) }
   for name, value in pairs(settings) do
     words[#words + 1] = ("TRAP_%s='%s'"):format(name:upper(), value)
   end
