@@ -12,6 +12,8 @@ local points = require "spec.crash.points"
 
 local teller = {}
 
+local OPTIONS = { create = false, segment_bytes = 65536 } -- the log has many files
+
 local function say(...)
   local line = table.concat({ ... }, " ")
   os.rename("ack:" .. line, "")
@@ -83,7 +85,7 @@ end
 ---Moves money once, or `times` times.
 function jobs.transfer(...)
   local a = prepare(...)
-  local stores = bank.open(rille, a.base, a.plan, { background = a.background ~= "no" })
+  local stores = bank.open(rille, a.base, a.plan, OPTIONS)
   local c = assert(rille.coordinator(stores.home, { name = "teller" }))
   for i = 1, tonumber(a.times or 1) do
     local id = a.id .. (i > 1 and "-" .. i or "")
@@ -119,7 +121,7 @@ local function settle_round(a, names, accounts)
   for _, name in ipairs(accounts) do with_account[name] = true end
   for i = #names, 1, -1 do
     local name = table.remove(names, math.random(i))
-    local store = assert(rille.open(bank.path(a.base, name), { create = false }))
+    local store = assert(rille.open(bank.path(a.base, name), OPTIONS))
     assert(store:settle())
     look({ [name] = store }, with_account[name] and { name } or {})
     assert(store:close())
@@ -142,7 +144,7 @@ end
 ---What a coordinator does that comes after one that died.
 function jobs.recover(...)
   local a = prepare(...)
-  local stores = bank.open(rille, a.base, a.plan)
+  local stores = bank.open(rille, a.base, a.plan, OPTIONS)
   local c = assert(rille.coordinator(stores.home, { name = "successor" }))
   assert(c:recover())
   for id in (a.ids or ""):gmatch "%S+" do
