@@ -140,16 +140,15 @@ static void take_event(lua_State *L, struct folding *f, size_t item) {
 
 static int fold_loop(lua_State *L) {
   struct folding *f = lua_touserdata(L, AT_FOLDING);
-  rille_event event;
+  rille_event *event = &f->event;
   int result;
-  while ((result = rille_reader_next(f->reader, &event, &f->error)) == 1) {
-    if (event.position > f->at || event.version > f->last_version) break;
-    f->version = event.version;
+  while ((result = rille_reader_next(f->reader, event, &f->error)) == 1) {
+    if (event->position > f->at || event->version > f->last_version) break;
+    f->version = event->version;
     size_t item = rille_reader_item(f->reader);
     if (item >= f->old + f->types && !f->every) continue;
-    f->event = event;
     take_event(L, f, item);
-    f->position = event.position;
+    f->position = event->position;
     if (f->most && ++f->handled == f->most) break;
   }
   f->failed = result < 0 ? result : 0;

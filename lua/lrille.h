@@ -113,6 +113,7 @@ INTERNAL void event_open_library(lua_State *L);
 INTERNAL void event_push(lua_State *L, const rille_event *event);
 /* A view that is used again for event after event. */
 struct event_view {
+  const void *self;                        /* what tells it from other userdata */
   const rille_event *event;                /* NULL: not inside a call */
   int decoded;                             /* data is kept in the user value */
 };

@@ -82,6 +82,7 @@ build = {
         "lua/lterminal.c",
         "lua/lupcast.c",
         "lua/lupkeep.c",
+        "lua/ltexts.c",
         "lua/ltoken.c",
         "lua/lvalue.c",
         "lua/lvalueread.c",
