@@ -17,12 +17,7 @@ local raise = effects.raise
 
 ---Writes the reaction to a parked event, and that it is parked no more. nil, failure: it stays.
 local function write_retried(self, entry, parts)
-  local all = table.move(parts, 1, #parts, 1, {})
-  all[#all + 1] = self.parking:unparked(entry.position)
-  local done, message, code, detail = core.append_internal(self.store, all)
-  if done and done.duplicate then
-    done, message, code, detail = core.append_internal(self.store, { self.parking:unparked(entry.position) })
-  end
+  local done, message, code, detail = effects.append(self, parts, { self.parking:unparked(entry.position) })
   if done then return true end
   if code == "conflict" and detail.stream == self.parking.stream then return false end
   if effects.CAUSED[code] then return nil, message, code end
