@@ -45,7 +45,8 @@ struct folding {
   rille_error error;
 };
 
-/* Whether the key at `index` is the wanted one. Integers become strings. */
+/* Whether the key at `index`, which a key function gave, is the wanted one. Integers become
+** strings. */
 static int is_wanted(lua_State *L, int index) {
   size_t n, m;
   if (lua_type(L, index) == LUA_TNUMBER && !lua_isinteger(L, index))
@@ -56,6 +57,9 @@ static int is_wanted(lua_State *L, int index) {
   lua_pushvalue(L, index);
   const char *key = lua_tolstring(L, -1, &n), *wanted = lua_tolstring(L, AT_KEY, &m);
   lua_pop(L, 1);
+  if (n > KEY_BYTES_MOST)
+    sandbox_refuse(L, AT_KEY_OF, "key returned %d bytes: a key has at most %d", (int)n,
+                   KEY_BYTES_MOST);
   return n == m && memcmp(key, wanted, n) == 0;
 }
 

@@ -18,6 +18,7 @@
 #define ITERATOR_HANDLE "rille.iterator"
 #define EVENT_HANDLE "rille.event"
 #define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
+#define KEY_BYTES_MOST 255 /* of a state's key, as of a stream's name */
 
 struct iterator;
 
