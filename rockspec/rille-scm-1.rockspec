@@ -40,6 +40,7 @@ build = {
         "core/input.c",
         "core/kept.c",
         "core/log.c",
+        "core/marks.c",
         "core/merge.c",
         "core/note.c",
         "core/open.c",

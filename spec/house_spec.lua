@@ -47,6 +47,7 @@ local ORDER = {
   { "append", uses = "error checksum condition input log note" },
   { "store", uses = "error log reader system" },
   { "kept", uses = "error store" },
+  { "marks", uses = "error store" },
   { "verify", uses = "error note store" },
   { "backup", uses = "error store" },
 }
