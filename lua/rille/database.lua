@@ -65,8 +65,13 @@ function database.decide(tx)
   return p.branch:decide()
 end
 
----What the store of the coordinator keeps of it. It decides nothing.
+---What the store of the coordinator keeps of it. It decides nothing; and where that store takes
+---part itself, its commit is the record.
 function database.record(tx, members, detail)
+  local c = tx.coordinator
+  for _, p in ipairs(tx.others) do
+    if p.uuid == c.uuid and p.path == c.path then return end
+  end
   local recorded = means.decide(tx.coordinator.store, {}, { id = tx.id, client = tx.client, home_end = tx.home_end,
     outcome = "committed", members = members, detail = detail })
   tx.recorded = recorded and recorded.outcome == "committed"

@@ -53,14 +53,19 @@ end
 settling.askers = setmetatable({}, { __mode = "k" })
 
 ---Asks for what is decided elsewhere than in a store: the core can't.
+local function outcome_elsewhere(doubt)
+  for c, ask in pairs(settling.askers) do
+    local outcome = doubt.id:sub(1, #c.uuid) == c.uuid and ask(c, doubt)
+    if outcome then return outcome end
+  end
+end
+
 local function settle_elsewhere(store, list, counts)
   for _, doubt in ipairs(list) do
-    for c, ask in pairs(doubt.kind ~= "store" and settling.askers or {}) do
-      local outcome = doubt.id:sub(1, #c.uuid) == c.uuid and ask(c, doubt)
-      if outcome and means[outcome](store, doubt.id) then
-        local name = outcome == "commit" and "committed" or "aborted"
-        counts[name], counts.unreachable = counts[name] + 1, counts.unreachable - 1
-      end
+    local outcome = doubt.kind ~= "store" and outcome_elsewhere(doubt)
+    if outcome and means[outcome](store, doubt.id) then
+      local name = outcome == "commit" and "committed" or "aborted"
+      counts[name], counts.unreachable = counts[name] + 1, counts.unreachable - 1
     end
   end
   return counts

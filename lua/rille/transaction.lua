@@ -174,11 +174,11 @@ end
 
 -- The end ---------------------------------------------------------------------------------------
 
----Lets go of branches that are at work already.
-local function drop(self)
+---Lets go of branches that are at work already, and are not to commit.
+local function drop(self, members_stay)
   self.state = "over"
-  for _, p in ipairs(self.others) do
-    if p.branch and p.kind ~= "handler" then pcall(p.branch.abort, p.branch) end
+  for _, p in ipairs(self.list) do
+    if p.branch and p.kind ~= "handler" and not (members_stay and p.member) then pcall(p.branch.abort, p.branch) end
   end
 end
 
@@ -226,6 +226,7 @@ function Transaction:commit()
   self.names = rille.encode { participants = names_of(self) }
   local result, detail
   result, message, code, detail = drive.commit(self)
+  if code ~= "unknown" then drop(self, result ~= nil) end
   self.coordinator:watch(self)
   return result, message, code, detail
 end
@@ -248,10 +249,11 @@ function transaction.new(c, given)
   local id, home_end, code, detail = c.instance:begin()
   if not id then return nil, home_end, code, detail end
   local begun = core.monotonic()
-  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy, home_wanted = given.home,
+  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client,
+    policy = given.policy, home_wanted = given.home,
     timeout = given.timeout, begun = begun, deadline = given.deadline,
-    wall_deadline = core.wall() + math.max(0, given.deadline - begun), home_kind = "store", home_path = c.path, state = "open",
-    list = {}, others = {}, by_name = {}, by_store = {} }, Transaction)
+    wall_deadline = core.wall() + math.max(0, given.deadline - begun), home_kind = "store", home_path = c.path,
+    state = "open", list = {}, others = {}, by_name = {}, by_store = {} }, Transaction)
 end
 
 return transaction
