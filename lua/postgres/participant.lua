@@ -113,11 +113,12 @@ function Participant:sweep(home, knows, outcome_of)
     local count, remaining, problems = 0, 0, {}
     for _, name in ipairs(names) do
       local id, nonce = prepared.parse(name)
-      local outcome = id and knows(nonce) and outcome_of(id)
+      local known = id and knows(nonce)
+      local outcome = known and outcome_of(id)
       local done, problem
       if outcome then done, problem = prepared.sweep_one(one, name, outcome, libpq.now() + self.timeout) end
       if done == "done" then count = count + 1 end
-      if not done and id and knows(nonce) then remaining = remaining + 1 end
+      if not done and known then remaining = remaining + 1 end
       if problem then problems[#problems + 1] = { gid = name, message = problem } end
     end
     return count, remaining, problems

@@ -208,18 +208,24 @@ end
 
 -- Going on --------------------------------------------------------------------------------------------
 
----Keeps a transaction that is answered until its members' commits are durable.
-function Coordinator:watch(tx)
-  if tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
-end
+---How many of those that are answered are looked at when another is: what the last flush has made
+---durable is one or two, but where a member is out of reach they pile up.
+local LOOKED_AT = 8
 
----Goes on with those; `force` waits for the disks.
-function Coordinator:advance(force)
+---Goes on with transactions that are answered, the oldest first; `force` waits for the disks.
+function Coordinator:advance(force, most)
   local left = {}
-  for _, tx in ipairs(self.watching) do
-    if not drive.finish(tx, force) then left[#left + 1] = tx end
+  for i, tx in ipairs(self.watching) do
+    local looked_at = not most or i <= most
+    if not looked_at or not drive.finish(tx, force) then left[#left + 1] = tx end
   end
   self.watching = left
+end
+
+---Keeps a transaction that is answered until its members' commits are durable.
+function Coordinator:watch(tx)
+  self:advance(false, LOOKED_AT)
+  if tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
 end
 
 ---@param ms? number unused: it never waits

@@ -224,7 +224,11 @@ end
 
 ---Members' commits that are durable are acknowledged; `force` makes them so.
 function DO.watch(tx, p, number)
-  local done = transaction.is_flushed(p.store, p.finished["end"])
+  local done, _, code = transaction.is_flushed(p.store, p.finished["end"])
+  if code == "closed" then -- recovery opens it anew
+    tx.left = true
+    return false
+  end
   if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
   if not done then return false end
   tx.steps:acknowledged(number)
@@ -242,7 +246,7 @@ end
 ---@return boolean over
 function drive.finish(tx, force)
   tx.forcing = force
-  return run(tx, nil) == "over"
+  return run(tx, nil) == "over" or tx.left or false
 end
 
 -- The whole -----------------------------------------------------------------------------------------
