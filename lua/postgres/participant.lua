@@ -152,6 +152,21 @@ function Participant:settle(T, note)
   return nil, message, "unknown", detail
 end
 
+---Whether a row of the decisions is there: "commit", "abort", or nil. Decides nothing.
+---@return "commit"|"abort"|nil, string? message, string? code
+function Participant:decided(row)
+  local name = decision.table(self.schema)
+  local outcome, message, code = self:with_session(nil, function(one, deadline)
+    local there, why, reason = decision.is_there(one, name, deadline)
+    if there == nil then return nil, why, reason or "unknown" end
+    if not there then return false end
+    return decision.read(one, name, row, deadline)
+  end)
+  if outcome then return outcome end
+  if outcome == false then return nil end
+  return nil, message, code or "unknown"
+end
+
 -- The handle ------------------------------------------------------------------------------
 
 function Participant:close()

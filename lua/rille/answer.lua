@@ -105,6 +105,12 @@ function answer.unknown(tx, why)
     { id = tx.client or tx.id }
 end
 
+---Of a transaction of which no more is known than that it is committed.
+function answer.bare(id)
+  return { outcome = "committed", id = id, duplicate = true, members = {}, excluded = {}, pending = {}, versions = {},
+           positions = {} }
+end
+
 ---What home knows of a client's id, as the result of then; nil where it is not committed.
 function answer.duplicate(store, id)
   local told, message, code, detail = transaction.outcome(store, id)
