@@ -2229,7 +2229,11 @@ static const struct {
      "\n"
      "---Members' commits that are durable are acknowledged; `force` makes them so.\n"
      "function DO.watch(tx, p, number)\n"
-     "  local done = transaction.is_flushed(p.store, p.finished[\"end\"])\n"
+     "  local done, _, code = transaction.is_flushed(p.store, p.finished[\"end\"])\n"
+     "  if code == \"closed\" then -- recovery opens it anew\n"
+     "    tx.left = true\n"
+     "    return false\n"
+     "  end\n"
      "  if not done and tx.forcing then done = transaction.flush(p.store, p.finished[\"end\"]) end\n"
      "  if not done then return false end\n"
      "  tx.steps:acknowledged(number)\n"
@@ -2247,7 +2251,7 @@ static const struct {
      "---@return boolean over\n"
      "function drive.finish(tx, force)\n"
      "  tx.forcing = force\n"
-     "  return run(tx, nil) == \"over\"\n"
+     "  return run(tx, nil) == \"over\" or tx.left or false\n"
      "end\n"
      "\n"
      "-- The whole -----------------------------------------------------------------------------------------\n"
@@ -2300,7 +2304,7 @@ static const struct {
      "end\n"
      "\n"
      "return drive\n"
-     , 10639},
+     , 10763},
     {"rille.effects",
      "-- effects.lua: what reactions want to be written, and the mark that moves with it.\n"
      "--\n"
