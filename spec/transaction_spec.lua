@@ -566,6 +566,28 @@ describe("handlers", function()
     assert.same({}, result.excluded)
   end)
 
+  it("a member that can't be reached is pending, keeps nobody waiting, and is told later", function()
+    local away = paths.there .. ".away"
+    local once = true
+    handlers { commit = function() -- it is decided, and told to the mail first
+      if once and there:close() then os.rename(paths.there, away) end
+      once = false
+      return true
+    end }
+    local result = assert(c:transact({}, function(tx)
+      assert(tx:enlist("mail", { work = { "receipt" } }))
+      assert(tx:append(here, "account-1", event(-5)))
+      return tx:append(there, "account-2", event(5))
+    end))
+    assert.same({ "committed", { "there" } }, { result.outcome, result.pending })
+    assert.equal(1, here:version "account-1")
+    scratch.shell("mv '%s' '%s'", away, paths.there)
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
+  end)
+
   it("that are optional may be left out", function()
     handlers { prepare = { nil, "full" } }
     local result = assert(move({ policy = "required" }, function(tx)
