@@ -61,6 +61,7 @@ local ORDER = {
   { "settle", uses = "doubts error home instance participant query recall" },
   { "transaction", uses = "error instance participant recall settle" },
   { "kept", uses = "error store" },
+  { "marks", uses = "error store" },
   { "verify", uses = "error note store" },
   { "backup", uses = "error store" },
 }

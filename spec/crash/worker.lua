@@ -163,4 +163,8 @@ function jobs.compete(path, w) say(contest.compete(rille, path, tonumber(w))) en
 function jobs.follow(path, w) say(contest.follow(rille, path, tonumber(w))) end
 
 local job = table.remove(arg, 1)
+if not jobs[job] then -- transactions
+  package.loaded.rille = rille
+  jobs = require "spec.crash.teller".jobs
+end
 jobs[job](table.unpack(arg))
