@@ -753,6 +753,25 @@ describe("a coordinator", function()
   end)
 end)
 
+describe("docs/transactions.md", function()
+  it("shows a program that runs, and what it prints", function()
+    local file <close> = assert(io.open "docs/transactions.md")
+    local program, output = file:read "a":match "\n```lua\n([^`]*)```\n+```text\n([^`]*)```"
+    local path = paths.folder .. "/program.lua"
+    local out <close> = assert(io.open(path, "w"))
+    local module = assert(package.searchpath("rille", package.cpath))
+    if not module:find "^/" then module = process.run "pwd":match "[^\n]+" .. "/" .. module end
+    out:write(("package.cpath = %q\n"):format(module), program)
+    out:close()
+    scratch.shell("mkdir '%s/shown'", paths.folder)
+    local pipe = assert(io.popen(("cd '%s/shown' && '%s' ../program.lua 2>&1")
+      :format(paths.folder, os.getenv "RILLE_LUA" or "lua5.4")))
+    local printed = pipe:read "a"
+    pipe:close()
+    assert.equal(output, printed)
+  end)
+end)
+
 -- Processes that die ---------------------------------------------------------------------------------
 
 ---A program that moves money and is killed in a handler's call.
