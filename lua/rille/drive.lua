@@ -202,7 +202,10 @@ function DO.commit(tx, p, number)
   local done, message = tell(tx, p, "commit")
   p.reached, p.unreached = done == true, message
   tx.steps:finished(number, p.reached)
-  if p.reached and p.branch then tx.steps:acknowledged(number) end
+  if p.reached and p.branch then
+    p.acknowledged = true
+    tx.steps:acknowledged(number)
+  end
 end
 
 function DO.abort(tx, p, number)
@@ -231,22 +234,38 @@ function DO.watch(tx, p, number)
   end
   if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
   if not done then return false end
+  p.acknowledged = true
   tx.steps:acknowledged(number)
 end
 
 function DO.answer(tx) tx.steps:answered() end
 
 DO["end"] = function(tx)
-  if tx.decider and not tx.recorded then return tx.steps:ended() end
+  if tx.decider and not tx.recorded then
+    tx.ended = true
+    return tx.steps:ended()
+  end
   if not transaction.ended(tx.coordinator.store, tx.id) then return false end
+  tx.ended = true
   tx.steps:ended()
+end
+
+---What recovery goes on with need not be told again to those that have acknowledged.
+local function hand_over(tx)
+  local names = {}
+  for _, p in ipairs(tx.others) do
+    if p.acknowledged then names[p.name] = true end
+  end
+  tx.coordinator.acknowledged[tx.id] = names
 end
 
 ---Goes on after the answer, as far as it goes without waiting; with `force` to its end.
 ---@return boolean over
 function drive.finish(tx, force)
   tx.forcing = force
-  return run(tx, nil) == "over" or tx.left or false
+  if run(tx, nil) ~= "over" and not tx.left then return false end
+  if not tx.ended and tx.decided then hand_over(tx) end
+  return true
 end
 
 -- The whole -----------------------------------------------------------------------------------------
