@@ -39,7 +39,8 @@ local function make_folder()
   remover.folder = folder
 end
 
----A bank with this plan. Options: fault (faults.lua), timeout (seconds).
+---A bank with this plan. Options: fault (faults.lua), timeout (seconds), forget: home forgets
+---what has ended, whenever somebody recovers.
 ---@param module? string  another rille.so, for all but who judges
 function raid.new(plan, options, module)
   if not folder then make_folder() end
@@ -113,7 +114,7 @@ function raid:points()
   return list
 end
 
-function raid:judge() return bank.judge(rille, self.base, self.plan, self.told, self.ids) end
+function raid:judge() return bank.judge(rille, self.base, self.plan, self.told, self.ids, self.options.forget) end
 
 -- Those who come after ------------------------------------------------------------------------
 
