@@ -32,11 +32,15 @@ SCRIPTS = $(wildcard lua/rille/*.lua)
 CORE_OBJECTS = $(CORE:%.c=$B/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
+POSTGRES = $(wildcard lua/postgres/*.c)
+POSTGRES_SCRIPTS = $(wildcard lua/postgres/*.lua)
+LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
+PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
 .PHONY: all demo test bench soak lint asan clean setup-build setup-test setup-bench c-tests
 
-all: $B/librille.a $B/rille.so $B/bin/rille
+all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
 $B/core/%.o: core/%.c $(wildcard core/*.h)
 	@mkdir -p $(@D)
@@ -55,6 +59,15 @@ $B/rille.so: $(CORE_OBJECTS) $(BINDING_OBJECTS)
 # The Lua half is part of the module, as text.
 lua/scripts.h: $(SCRIPTS) lua/embed.lua
 	$(LUA) lua/embed.lua $(SCRIPTS) > $@.new && mv $@.new $@
+
+# rille.postgres is a module of its own, made where libpq is.
+lua/postgres/scripts.h: $(POSTGRES_SCRIPTS) lua/embed.lua
+	$(LUA) lua/embed.lua $(POSTGRES_SCRIPTS) > $@.new && mv $@.new $@
+
+$B/rille/postgres.so: $(POSTGRES) lua/postgres/lpostgres.h lua/postgres/scripts.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(shell $(PKG_CONFIG) --cflags libpq) $(MODULE_FLAGS) \
+	  $(SANITIZE) -o $@ $(POSTGRES) $(shell $(PKG_CONFIG) --libs libpq)
 
 $B/bin/rille: lua/bin/rille
 	@mkdir -p $(@D)
@@ -86,8 +99,8 @@ soak: setup-test
 	  SEED=$$(date +%s) $(LUA) spec/run.lua \
 	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
 	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
-	  spec/c/processes_test.c spec/c/sharing_test.c spec/mutants_spec.lua spec/crash_spec.lua \
-	  spec/lost_home_spec.lua || exit 1; done
+	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
+	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
@@ -97,18 +110,19 @@ asan: setup-test
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s all $B/bench
-	@$B/bench $(BENCH)
+	@RILLE_BUILD=$B RILLE_LUA=$(LUA) $B/bench $(BENCH)
 	@RILLE_BUILD=$B $(LUA) bench/bench.lua $(BENCH)
 
 $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
-	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) -o $@ \
-	  $(wildcard bench/*.c) $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) -lm
+	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) \
+	  $(if $(PQ),$(shell $(PKG_CONFIG) --cflags libpq),-DNO_PQ) -o $@ $(wildcard bench/*.c) \
+	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
 lint: setup-test
 	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
 	@luacheck --quiet lua spec examples bench
 	@if command -v clang-format >/dev/null; then \
-	  clang-format --dry-run --Werror core/*.c lua/l*.c; fi
+	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
 	  --enable=warning,portability -Icore -DINTERNAL= core; fi
 

@@ -205,7 +205,9 @@ RILLE_API int rille_store_strong(rille_store *store, const rille_query *query,
 RILLE_API int rille_store_forget(rille_store *home, int64_t before_us, rille_error *error);
 
 /* Steps of one transaction: a machine that is told what happened and tells what to do. It
-** does nothing itself, knows no clock, and is finished when it says so. */
+** does nothing itself, knows no clock, and is finished when it says so. What it is told late
+** or again changes nothing, and so does what it never asked for (a library built with
+** -DRILLE_DEBUG stops there). */
 typedef struct rille_steps rille_steps;
 
 enum rille_vote { RILLE_VOTE_NONE = 0, RILLE_VOTE_YES, RILLE_VOTE_READ, RILLE_VOTE_NO };
@@ -230,12 +232,14 @@ typedef struct rille_steps_participant {
   int prepares_later;  /* its prepare is durable when written: no FLUSH (handlers, databases) */
 } rille_steps_participant;
 
-/* Participants other than home, by number from 0. NULL: no memory. */
+/* Participants other than home, by number from 0. NULL: no memory, or more than RILLE_MEMBERS. */
 RILLE_API rille_steps *rille_steps_new(const rille_steps_participant *participants, size_t count);
 RILLE_API void rille_steps_free(rille_steps *steps);
 /* What is to be done now, and for which participant. The same again until it is told. */
 RILLE_API enum rille_step rille_steps_next(const rille_steps *steps, size_t *participant);
 
+/* Its frame is written. Where it needs no flush this is its vote, too, unless steps_voted tells
+** another: of a store "read" (it has only conditions), of who prepares_later "yes". */
 RILLE_API void rille_steps_prepared(rille_steps *steps, size_t participant, int needs_flush);
 /* A vote; also RILLE_VOTE_NO in answer to PREPARE. RILLE_VOTE_NONE: not known whether it is
 ** prepared, which counts as no, and it is told to abort. */
@@ -247,15 +251,19 @@ RILLE_API int rille_steps_verdict(rille_steps *steps, int outcome, const size_t 
                                   size_t count, rille_error *error);
 /* The deadline has passed, or the client gave up: aborts what is not decided. */
 RILLE_API void rille_steps_timeout(rille_steps *steps);
-RILLE_API void rille_steps_decided(rille_steps *steps, int outcome); /* OUTCOME_NONE: home's no */
+/* RILLE_OUTCOME_COMMITTED, also where it was before; ABORTED: somebody else decided first; NONE:
+** home's no; UNKNOWN: home can't tell whether its frame is written. */
+RILLE_API void rille_steps_decided(rille_steps *steps, int outcome);
 RILLE_API void rille_steps_forced(rille_steps *steps,
                                   int flushed); /* 0: outcome unknown until repair */
+/* COMMIT or ABORT was done, or its participant is out of reach: left to who recovers. */
 RILLE_API void rille_steps_finished(rille_steps *steps, size_t participant, int reached);
 RILLE_API void rille_steps_answered(rille_steps *steps);
 RILLE_API void rille_steps_acknowledged(rille_steps *steps, size_t participant);
 RILLE_API void rille_steps_ended(rille_steps *steps);
 RILLE_API int rille_steps_outcome(const rille_steps *steps); /* enum rille_outcome */
 RILLE_API enum rille_vote rille_steps_vote(const rille_steps *steps, size_t participant);
+/* Whether it is to commit. A voter never is. */
 RILLE_API int rille_steps_is_member(const rille_steps *steps, size_t participant);
 RILLE_API const char *rille_steps_state(const rille_steps *steps); /* its name, for people */
 

@@ -1,5 +1,6 @@
 -- embed.lua: prints scripts.h: the Lua half of rille as C strings.
---   lua5.4 lua/embed.lua lua/rille/*.lua > lua/scripts.h
+--   lua5.4 lua/embed.lua lua/rille/*.lua > lua/scripts.h        named rille.NAME
+--   lua5.4 lua/embed.lua lua/postgres/*.lua > lua/postgres/scripts.h   postgres.NAME
 
 local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" }
 
@@ -9,13 +10,13 @@ end
 
 local names = { table.unpack(arg) }
 table.sort(names)
-print "/* scripts.h: made by embed.lua from lua/rille; do not edit. */"
+print(("/* scripts.h: made by embed.lua from %s; do not edit. */"):format(names[1]:match "^(.*)/"))
 print "static const struct {\n  const char *name, *text;\n  size_t length;\n} scripts[] = {"
 for _, path in ipairs(names) do
   local file = assert(io.open(path, "rb"))
   local text = file:read "a"
   file:close()
-  print(('    {"rille.%s",'):format(path:match "([%w_]+)%.lua$"))
+  print(('    {"%s.%s",'):format(path:match "([%w_]+)/([%w_]+)%.lua$"))
   for line in text:gmatch "[^\n]*\n?" do
     if line ~= "" then print("     " .. quoted(line)) end
   end

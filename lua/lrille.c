@@ -154,6 +154,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.processor");
   require(L, "rille.coordinator");
   require(L, "rille.deep");
+  require(L, "rille.modules");
   return 1;
 }
 

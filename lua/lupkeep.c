@@ -15,6 +15,7 @@ static void set_numbers(lua_State *L, const rille_stats *stats) {
               {"tags", stats->tags},
               {"ids", stats->ids},
               {"marks", stats->marks},
+              {"kept", stats->kept},
               {"segments", stats->segments},
               {"log_bytes", stats->log_bytes},
               {"unfolded_bytes", stats->unfolded_bytes},
@@ -22,7 +23,13 @@ static void set_numbers(lua_State *L, const rille_stats *stats) {
               {"index_readers", stats->index_readers},
               {"appends", stats->appends},
               {"flushes", stats->flushes},
-              {"folds", stats->folds}};
+              {"folds", stats->folds},
+              {"indoubt", stats->indoubt},
+              {"pending", stats->pending},
+              {"prepares", stats->prepares.count},
+              {"decisions", stats->decisions.count},
+              {"commits", stats->commits.count},
+              {"forces", stats->forces.count}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     set_integer(L, rows[i].name, rows[i].value);
 }
@@ -34,6 +41,22 @@ static void set_time(lua_State *L, const char *name, int64_t time_us) {
   lua_setfield(L, -2, name);
 }
 
+/* Of transactions; in seconds. */
+static void set_durations(lua_State *L, const rille_stats *stats) {
+  const struct {
+    const char *name;
+    int64_t time_us;
+  } rows[] = {{"oldest", stats->oldest_us},
+              {"prepare_time", stats->prepares.time_us},
+              {"decision_time", stats->decisions.time_us},
+              {"commit_time", stats->commits.time_us},
+              {"force_time", stats->forces.time_us}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    lua_pushnumber(L, (lua_Number)rows[i].time_us / MICROSECONDS);
+    lua_setfield(L, -2, rows[i].name);
+  }
+}
+
 int store_stats(lua_State *L) {
   rille_stats stats;
   rille_error e;
@@ -42,6 +65,7 @@ int store_stats(lua_State *L) {
   if (rille_store_stats(store, &stats, &e) < 0) return error_push(L, &e);
   lua_newtable(L);
   set_numbers(L, &stats);
+  set_durations(L, &stats);
   set_time(L, "created", stats.created_us);
   set_time(L, "last_time", stats.last_us);
   lua_pushboolean(L, stats.failed);

@@ -139,6 +139,7 @@ local COMMANDS = {
   fold = { "--stream", "--version", "--key", "--at", "--param" },
   tail = { "-f", "-n", "--type" },
   stat = {},
+  tx = { "--reason" },
   verify = {},
   rebuild = {},
   backup = {},

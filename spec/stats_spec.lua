@@ -4,8 +4,10 @@ local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local contains, raised = stores.contains, stores.raised
 
-local FIELDS = { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "log_bytes",
-  "unfolded_bytes", "index_bytes", "index_readers", "segments", "appends", "flushes", "folds" }
+local FIELDS = { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "kept", "log_bytes",
+  "unfolded_bytes", "index_bytes", "index_readers", "segments", "appends", "flushes", "folds",
+  "indoubt", "pending", "prepares", "decisions", "commits", "forces" }
+local TIMES = { "oldest", "prepare_time", "decision_time", "commit_time", "force_time" }
 
 local store, path
 
@@ -35,14 +37,15 @@ describe("stats", function()
     local seen = 0
     for _ in pairs(stats) do seen = seen + 1 end
     for _, name in ipairs(FIELDS) do assert.equal("integer", math.type(stats[name]), name) end
-    assert.equal(#FIELDS + 3, seen) -- uuid, created, failed; there is no last_time yet
+    for _, name in ipairs(TIMES) do assert.equal("float", math.type(stats[name]), name) end
+    assert.equal(#FIELDS + #TIMES + 3, seen) -- uuid, created, failed; there is no last_time yet
     assert.truthy(stats.uuid:find "^%x+%-%x+%-4%x+%-[89ab]%x+%-%x+$", stats.uuid)
     assert.equal(36, #stats.uuid)
   end)
 
   it("of an empty store are zero", function()
     local stats = store:stats()
-    for _, name in ipairs { "head", "written", "durable", "streams", "types", "tags", "ids", "marks",
+    for _, name in ipairs { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "kept",
       "log_bytes", "unfolded_bytes", "appends", "flushes", "folds" } do
       assert.equal(0, stats[name], name)
     end

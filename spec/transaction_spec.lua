@@ -81,7 +81,7 @@ describe("a transaction over two stores", function()
     assert.same({ before[1] + 1, before[2] + 1 }, { here:stats().flushes, there:stats().flushes })
   end)
 
-  it("shows nothing where one store refuses", function()
+  it("is aborted by a participant's no: nothing is shown", function()
     assert(there:append("account-2", event(0)))
     local message, detail = aborted(move({}, function(tx)
       assert(tx:append(there, "account-2", {}, { expect = 7 }))
@@ -111,6 +111,15 @@ describe("a transaction over two stores", function()
     local word, result = c:outcome "a"
     assert.equal("committed", word)
     assert.same({ first = 1, last = 1 }, result.positions.there)
+  end)
+
+  it("is brought to its end although a store was closed right after", function()
+    assert(move {})
+    there:close()
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
   end)
 
   it("has conditions: unless, with items of several appends, and a mark", function()
@@ -242,10 +251,12 @@ describe("the function", function()
       local message, code = failure(tx:append(there, "s", { type = "T", data = { f = print } }))
       assert.equal("invalid", code)
       contains(message, "function")
-      _, code = failure(tx:append(there, "s", {}, { wait = 1 }))
+      message, code = failure(tx:append(there, "s", {}, { wait = 1 }))
+      contains(message, "attempts")
       assert.equal("invalid", code)
       assert(tx:append(there, "s", {}, { mark = { "m", 0, 1 } }))
-      _, code = failure(tx:append(there, "s", {}, { mark = { "n", 0, 1 } }))
+      message, code = failure(tx:append(there, "s", {}, { mark = { "n", 0, 1 } }))
+      contains(message, "one mark")
       assert.equal("invalid", code)
       contains(raised(tx.append, tx, there, "s", { typ = "T" }), "did you mean")
       contains(raised(tx.append, tx, "there", "s", {}), "needs a store")
@@ -371,6 +382,84 @@ describe("locks", function()
   end)
 end)
 
+describe("several at once", function()
+  ---Runs `f` while a transaction is prepared in `there` and not decided, then lets it commit.
+  local function between(f)
+    local ran
+    c:close()
+    c = assert(rille.coordinator(here, { name = "spec", participants = { voter = { prepare = function()
+      ran = true
+      f()
+      return true
+    end } } }))
+    assert(move({}, function(tx)
+      assert(tx:append(there, "tagged", { type = "Moved", tags = { "shared" } }))
+      assert(tx:enlist "voter")
+    end))
+    assert.is_true(ran)
+  end
+
+  it("two on one stream: the second is locked", function()
+    between(function()
+      local other = assert(rille.coordinator(third, { name = "other" }))
+      local _, detail = aborted(other:transact({}, function(tx)
+        tx:append(third, "s", event(1))
+        return tx:append(there, "account-2", event(1))
+      end))
+      assert.equal("locked", detail.votes.there.code)
+      other:close()
+    end)
+  end)
+
+  it("a shared tag locks nothing", function()
+    between(function()
+      assert(there:append("elsewhere", { type = "Moved", tags = { "shared" } }))
+      local _, code = failure(there:append("elsewhere", event(2), { unless = { tags = { "shared" } } }))
+      assert.is_true(code == "locked" or code == "conflict")
+    end)
+    assert.same({ "Moved" }, types(there, "elsewhere"))
+  end)
+
+  it("two coordinators with one client id: the second gets the first one's result", function()
+    local other = assert(rille.coordinator(here, { name = "other" }))
+    local second = assert(other:begin { id = "order" })
+    assert(second:append(here, "account-1", event(1)))
+    assert(second:append(third, "account-3", event(1)))
+    local first = assert(move { id = "order" })
+    local result = assert(second:commit())
+    assert.is_true(result.duplicate)
+    assert.equal(first.transaction, result.transaction)
+    assert.equal(1, here:version "account-1")
+    assert.equal(0, third:version "account-3")
+    assert.same({}, third:indoubt())
+    other:close()
+  end)
+
+  it("a strong read settles what is decided, and shows it", function()
+    local program = [[
+      local rille = require "rille"
+      local there = assert(rille.open(arg[1]))
+      local function count(options)
+        local n = 0
+        for _ in there:read("account-2", options) do n = n + 1 end
+        return n
+      end
+      print(count { consistency = "eventual" })
+      io.read()
+      print(count {})
+      print(#there:indoubt())
+      there:close()]]
+    local reader = process.start(program, paths.there)
+    assert.equal("0", reader:line())
+    assert(move {})
+    reader.input:write "\n"
+    reader.input:flush()
+    assert.equal("1", reader:line())
+    assert.equal("0", reader:line())
+    reader:finish()
+  end)
+end)
+
 describe("handlers", function()
   local calls
 
@@ -436,7 +525,7 @@ describe("handlers", function()
     nothing_happened()
   end)
 
-  it("are committed again and again until they say true: pending until then", function()
+  it("are committed again and again until they say true: a handler is repeated", function()
     local ready = false
     handlers { commit = function() return ready end }
     local result = assert(with_mail())
@@ -657,7 +746,7 @@ describe("a coordinator that is killed", function()
     c = assert(rille.coordinator(here))
   end)
 
-  it("whose home is never seen again: resolved by hand", function()
+  it("whose home is never seen again: resolved by hand, and a contradiction is kept", function()
     run_killed "prepare"
     scratch.shell("mv '%s' '%s.away'", paths.here, paths.here)
     there = open "there"
@@ -702,7 +791,7 @@ describe("a coordinator that is killed", function()
     assert.same({ first = 1, last = 1 }, result.positions.there)
   end)
 
-  it("after it decided, and its participant is unknown here: listed, and blocks nobody", function()
+  it("after it decided, and there is no handler of that name: listed, and blocks nobody", function()
     run_killed "commit"
     here, there = open "here", open "there"
     local hooked = {}

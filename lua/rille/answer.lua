@@ -33,8 +33,8 @@ end
 
 ---@return string bytes  what the decision's frame keeps
 function answer.describe(tx)
-  local detail = { client = tx.client, coordinator = tx.coordinator.name, participants = {}, versions = {}, excluded = {},
-                   policy = tx.policy.name, identity = tx.policy.identity, home = tx.home_name }
+  local detail = { client = tx.client, coordinator = tx.coordinator.name, home = tx.home_name, participants = {},
+                   versions = {}, excluded = {}, policy = tx.policy.name, identity = tx.policy.identity }
   for i, p in ipairs(tx.list) do
     detail.participants[i] = entry_of(p)
     if p.member and p.versions and not p.home then detail.versions[p.name] = p.versions end
@@ -103,6 +103,12 @@ function answer.unknown(tx, why)
   return nil, ("it is not known whether the transaction happened: %s; ask outcome(%q)")
     :format(why or "home could not make the decision durable", tx.client or tx.id), "unknown",
     { id = tx.client or tx.id }
+end
+
+---Of a transaction of which no more is known than that it is committed.
+function answer.bare(id)
+  return { outcome = "committed", id = id, duplicate = true, members = {}, excluded = {}, pending = {}, versions = {},
+           positions = {} }
 end
 
 ---What home knows of a client's id, as the result of then; nil where it is not committed.

@@ -52,6 +52,9 @@ local function make_parser()
   add_help(parser)
   parser:option { name = "--version", args = 0, description = "show the version",
     action = function() ending(rille._VERSION) end }
+  parser:option { name = "--completion", choices = { "bash", "zsh", "fish" },
+    description = "print a script that completes commands in this shell",
+    action = function(_, _, shell) ending(parser["get_" .. shell .. "_complete"](parser)) end }
   for _, word in ipairs(words.list) do add_word(parser, word) end
   add_help(parser:command { name = "help", summary = "show the help of a command",
     description = "Shows the help of a command, or all commands." })

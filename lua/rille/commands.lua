@@ -145,17 +145,22 @@ end
 local STAT_GROUPS = {
   { "uuid", "created" },
   { "head", "written", "durable", "last_time", "failed" },
-  { "streams", "types", "tags", "ids", "marks" },
+  { "streams", "types", "tags", "ids", "marks", "kept" },
   { "log_bytes", "segments", "unfolded_bytes", "index_bytes", "index_readers" },
   { "appends", "flushes", "folds" },
+  { "indoubt", "pending", "oldest" },
+  { "prepares", "prepare_time", "decisions", "decision_time", "commits", "commit_time", "forces", "force_time" },
 }
 
 local function date(time) return os.date("%Y-%m-%d %H:%M:%S", time // 1 | 0) end
 
+local function duration(time) return ("%.6g s"):format(time) end
+
 ---How a value is shown to people, where not as it is.
 local STAT_TEXT = {
   created = date, last_time = date, log_bytes = screen.bytes, unfolded_bytes = screen.bytes,
-  index_bytes = screen.bytes,
+  index_bytes = screen.bytes, oldest = duration, prepare_time = duration, decision_time = duration,
+  commit_time = duration, force_time = duration,
   failed = function(failed)
     return failed and screen.styled("bad", "yes: a flush has failed, close it everywhere") or "no"
   end,
@@ -260,5 +265,6 @@ function commands.backup(options)
 end
 
 require "rille.inspecting"(commands, open, params_of)
+require "rille.doubting"(commands, open)
 
 return commands

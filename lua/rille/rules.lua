@@ -153,8 +153,7 @@ end
 
 local function refusal(name, need, tx, yes, all)
   local who = against(tx)
-  return ("policy '%s' needs %s, and has %s%s"):format(name, RULES[name].needs(all, need), yes,
-    who == "" and "" or ": " .. who)
+  return ("it needs %s, and has %s%s"):format(RULES[name].needs(all, need), yes, who == "" and "" or ": " .. who)
 end
 
 ---@return string word "wait", "commit", "abort"

@@ -203,9 +203,23 @@ words.list = {
   { name = "marks", summary = "show how far projections and processors are",
     description = "Shows each projection and processor that was opened here, its mark, and how many "
       .. "positions it is behind the head." },
+  {
+    name = "tx", summary = "show and settle transactions that are not over",
+    description = "list: what is in doubt here (prepared, the outcome not known) or pending (decided "
+      .. "here, not acknowledged by all). show ID: what is known of one. retry ID: asks its home, or "
+      .. "tells its members, now. resolve ID: does by hand, in this store alone, what its home would "
+      .. "say, where that will never answer; it is logged, and compared should home answer after all.",
+    arguments = { argument("ACTION", "list, show, retry or resolve",
+        { choices = { "list", "show", "retry", "resolve" } }),
+      argument("ID", "the transaction's id, or its caller's", { args = "?" }),
+      argument("OUTCOME", "of resolve: commit or abort", { args = "?", choices = { "commit", "abort" } }) },
+    options = { { name = "--reason", argname = "R", description = "of resolve: who decided this, and why" } },
+    epilog = "Example: rille tx bank.rille list",
+  },
   { name = "stat", summary = "show how much there is",
     description = "Shows how many events, streams and bytes there are, what is durable, and since "
-      .. "when. appends, flushes and folds count from when the first process opened it." },
+      .. "when. appends, flushes, folds and the steps of transactions count from when the first process "
+      .. "opened it; times of steps are seconds in all." },
   { name = "verify", summary = "check every byte",
     description = "Reads every byte of the log and the index and names each invariant that does "
       .. "not hold. Exit status 1 where one does not.",
