@@ -2,7 +2,7 @@
 -- happened, until the client can be answered.
 --
 --   steps:next() --> word, participant         what each word means: core/rille_transaction.h
---   DO[word](tx, p, number)                    does it, and tells the machine
+--   DO[word](tx, p, number)                    does it, and tells the machine; false: not now
 --
 -- All that may block has the transaction's deadline. What is left after the answer, WATCH and
 -- END, is done by `finish` whenever its coordinator is used again; if it never is, recovery
@@ -10,6 +10,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local database = require "rille.database"
 local transaction = core.transaction
 
 ---@class rille.drive
@@ -145,8 +146,26 @@ local function note_members(tx)
   return names
 end
 
+---In a database, whose COMMIT makes it durable.
+local function decide_in_database(tx, names)
+  local decided, message, code = database.decide(tx)
+  if decided then
+    tx.decided = {}
+    database.record(tx, names, answer.describe(tx))
+    return tx.steps:decided "committed"
+  end
+  if code == "unknown" then
+    tx.why = message
+    return tx.steps:decided "unknown"
+  end
+  no(tx.decider, message, code)
+  tx.is_duplicate = code == "duplicate"
+  tx.steps:decided "aborted"
+end
+
 function DO.decide(tx)
   local names = note_members(tx)
+  if tx.decider then return decide_in_database(tx, names) end
   local home = tx.home
   local decided, message, code = unlocking(transaction.decide, tx.coordinator.store, home and home.work or {}, {
     id = tx.id, client = tx.client, home_end = tx.home_end,
@@ -169,6 +188,7 @@ function DO.decide(tx)
 end
 
 function DO.force(tx)
+  if tx.decider then return tx.steps:forced(true) end
   local done, message = transaction.flush(tx.coordinator.store, tx.decided["end"])
   if not done then tx.why = message end
   tx.steps:forced(done == true)
@@ -190,7 +210,10 @@ function DO.commit(tx, p, number)
   local done, message = tell(tx, p, "commit")
   p.reached, p.unreached = done == true, message
   tx.steps:finished(number, p.reached)
-  if p.reached and p.branch then tx.steps:acknowledged(number) end
+  if p.reached and p.branch then
+    p.acknowledged = true
+    tx.steps:acknowledged(number)
+  end
 end
 
 function DO.abort(tx, p, number)
@@ -213,26 +236,45 @@ end
 ---Members' commits that are durable are acknowledged; `force` makes them so. A store that the
 ---host has closed meanwhile is left to recovery, which opens it.
 function DO.watch(tx, p, number)
-  tx.left = not core.is_open(p.store)
-  if tx.left then return false end
-  local done = transaction.is_flushed(p.store, p.finished["end"])
+  local done, _, code = transaction.is_flushed(p.store, p.finished["end"])
+  if code == "closed" then -- recovery opens it anew
+    tx.left = true
+    return false
+  end
   if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
   if not done then return false end
+  p.acknowledged = true
   tx.steps:acknowledged(number)
 end
 
 function DO.answer(tx) tx.steps:answered() end
 
 DO["end"] = function(tx)
+  if tx.decider and not tx.recorded then
+    tx.ended = true
+    return tx.steps:ended()
+  end
   if not transaction.ended(tx.coordinator.store, tx.id) then return false end
+  tx.ended = true
   tx.steps:ended()
+end
+
+---What recovery goes on with need not be told again to those that have acknowledged.
+local function hand_over(tx)
+  local names = {}
+  for _, p in ipairs(tx.others) do
+    if p.acknowledged then names[p.name] = true end
+  end
+  tx.coordinator.acknowledged[tx.id] = names
 end
 
 ---Goes on after the answer, as far as it goes without waiting; with `force` to its end.
 ---@return boolean over  or left to recovery
 function drive.finish(tx, force)
   tx.forcing = force
-  return run(tx, nil) == "over" or tx.left == true
+  if run(tx, nil) ~= "over" and not tx.left then return false end
+  if not tx.ended and tx.decided then hand_over(tx) end
+  return true
 end
 
 -- The whole -----------------------------------------------------------------------------------------
@@ -282,7 +324,7 @@ local function commit(tx)
   run(tx, "answer")
   drive.drop(tx)
   if tx.is_duplicate then
-    local before = answer.duplicate(tx.coordinator.store, tx.client)
+    local before = answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client)
     if before then
       tx.steps:answered()
       return before

@@ -62,6 +62,24 @@ function jobs.record(path, sync, appends, size, segment_bytes)
   if store then check(store:close()) end
 end
 
+---Transactions of one event in each of two stores. Each answer is told to trap.c.
+function jobs.transact(home_path, other_path, transactions)
+  local options = { background = false }
+  local home, other = check(rille.open(home_path, options)), check(rille.open(other_path, options))
+  local coordinator = check(rille.coordinator(home, { name = "worker" }))
+  for i = 1, tonumber(transactions) do
+    check(coordinator:transact({}, function(tx)
+      assert(tx:append(home, "account-1", { type = "Withdrawn", data = { amount = i } }))
+      assert(tx:append(other, "account-2", { type = "Deposited", data = { amount = i } }))
+      return true
+    end))
+    os.rename("ack:" .. i, "")
+  end
+  check(coordinator:close())
+  check(other:close())
+  check(home:close())
+end
+
 ---Folds a store by closing it. The mark is made when that begins.
 function jobs.fold(path, mark)
   local store = check(rille.open(path, { sync = "never" }))
@@ -105,6 +123,24 @@ function jobs.stumble(path, appends, segment_bytes)
   say("closed", closed and "ok" or code, message or "")
 end
 
+---Moves something from one store to another; makes the file `mark` just before it is decided.
+---Tells what it was answered, and what is told to who asks.
+function jobs.decide(home, other, mark)
+  local here, there = check(rille.open(home, { background = false })), check(rille.open(other))
+  local function prepare()
+    io.open(mark, "w"):close()
+    return true
+  end
+  local c = check(rille.coordinator(here, { participants = { voter = { prepare = prepare } } }))
+  local result, message, code, detail = c:transact({ id = "order" }, function(tx)
+    check(tx:append(here, "a", { type = "Moved" }))
+    check(tx:append(there, "a", { type = "Moved" }))
+    return check(tx:enlist "voter")
+  end)
+  say("answer", result and result.outcome or code, detail and detail.id or message)
+  say("outcome", (c:outcome "order"))
+end
+
 ---Answers all questions; what the answers are, as one number; and whether verify finds
 ---everything in order. Where it may, it also appends, and folds that.
 function jobs.answer(path, readonly)
@@ -127,4 +163,8 @@ function jobs.compete(path, w) say(contest.compete(rille, path, tonumber(w))) en
 function jobs.follow(path, w) say(contest.follow(rille, path, tonumber(w))) end
 
 local job = table.remove(arg, 1)
+if not jobs[job] then -- transactions
+  package.loaded.rille = rille
+  jobs = require "spec.crash.teller".jobs
+end
 jobs[job](table.unpack(arg))
