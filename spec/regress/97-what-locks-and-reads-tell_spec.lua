@@ -43,7 +43,8 @@ end
 describe("a lock", function()
   it("is told by the stream that is held", function()
     assert(prepare { { stream = "held", events = EVENT } })
-    local message = stores.failure(there:append { { stream = "free", events = EVENT }, { stream = "held", expect = 0 } })
+    local work = { { stream = "free", events = EVENT }, { stream = "held", expect = 0 } }
+    local message = stores.failure(there:append(work))
     stores.contains(message, '"held"')
   end)
 end)
