@@ -1023,8 +1023,8 @@ static const struct {
      "function Coordinator:forget(seconds)\n"
      "  if type(seconds) ~= \"number\" then error(\"seconds must be a number, not a \" .. type(seconds), 2) end\n"
      "  if closed(self) then return nil, closed(self), \"closed\" end\n"
-     "  if not (seconds >= FORGET_LEAST_S) then\n"
-     "    return nil, (\"seconds = %s: at least %d, for a participant may still ask\"):format(seconds, FORGET_LEAST_S), \"invalid\"\n"
+     "  if seconds ~= seconds or seconds < FORGET_LEAST_S then\n"
+     "    return nil, (\"seconds = %s: at least %d, as one may still ask\"):format(seconds, FORGET_LEAST_S), \"invalid\"\n"
      "  end\n"
      "  return means.forget(self.store, core.wall() - seconds)\n"
      "end\n"
@@ -1107,7 +1107,7 @@ static const struct {
      "rille.coordinator = coordinator.open\n"
      "\n"
      "return coordinator\n"
-     , 15161},
+     , 15165},
     {"rille.database",
      "-- database.lua: a transaction that is decided in a database instead of the coordinator's store.\n"
      "--\n"

@@ -256,8 +256,8 @@ local FORGET_LEAST_S = 86400
 function Coordinator:forget(seconds)
   if type(seconds) ~= "number" then error("seconds must be a number, not a " .. type(seconds), 2) end
   if closed(self) then return nil, closed(self), "closed" end
-  if not (seconds >= FORGET_LEAST_S) then
-    return nil, ("seconds = %s: at least %d, for a participant may still ask"):format(seconds, FORGET_LEAST_S), "invalid"
+  if seconds ~= seconds or seconds < FORGET_LEAST_S then
+    return nil, ("seconds = %s: at least %d, as one may still ask"):format(seconds, FORGET_LEAST_S), "invalid"
   end
   return means.forget(self.store, core.wall() - seconds)
 end
