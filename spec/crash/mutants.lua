@@ -57,7 +57,7 @@ return {
 
   -- Transactions
   { name = "a decision is obeyed before it is durable", file = "core/settle.c",
-    text = "failed = log_flush(l, o->end, e); /* D6 */", with = "failed = 0;",
+    text = "return log_flush(l, o->end, e); /* D6 */", with = "return 0;",
     raid = { "cut", "after decide 1:settle;before flush 3:kill", 0 } },
   { name = "a coordinator begins before its epoch is durable", file = "core/instance.c",
     text = "if (!failed) failed = log_flush(l, log_written(l).address, e);", with = "",

@@ -43,8 +43,8 @@ end
 describe("a lock", function()
   it("is told by the stream that is held", function()
     assert(prepare { { stream = "held", events = EVENT } })
-    local work = { { stream = "free", events = EVENT }, { stream = "held", expect = 0 } }
-    local message = stores.failure(there:append(work))
+    local parts = { { stream = "free", events = EVENT }, { stream = "held", expect = 0 } }
+    local message = stores.failure(there:append(parts))
     stores.contains(message, '"held"')
   end)
 end)
