@@ -12,7 +12,7 @@ local values = require "spec.support.values"
 values.seed "crash_spec"
 
 local SOAK = os.getenv "RILLE_SOAK"
-local PLANS = { "1", "1h", "2", "2h", "3", "3h", "1hc", "2c" } -- see crash/bank.lua
+local PLANS = { "1", "1h", "2", "2h", "3", "3h", "1hc", "2c", "1ho" } -- see crash/bank.lua
 local TRIALS = 10                                              -- of a kind, without RILLE_SOAK
 local CALLS = 70                                               -- of a transfer that change a file, about
 local STORM_S = SOAK and 10 or 1

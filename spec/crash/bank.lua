@@ -3,6 +3,7 @@
 --
 -- A plan is text: how many participants there are beside home, and letters:
 --   h  home has an account too          c  one more store takes part, with conditions only
+--   o  one more promises an event, votes yes, and is left out by the policy
 -- "2h" is three accounts. Every account is a store with one stream, that began with START.
 local bank = {}
 
@@ -20,6 +21,7 @@ function bank.names(plan)
     accounts[#accounts + 1] = "m" .. i
   end
   if has(plan, "c") then names[#names + 1] = "limits" end
+  if has(plan, "o") then names[#names + 1] = "extra" end
   return names, accounts
 end
 
@@ -54,6 +56,7 @@ end
 function bank.transfer(c, stores, plan, given, only)
   local _, accounts = bank.names(plan)
   if only then accounts = { only } end
+  if stores.extra then given.policy = "spec/crash/leaves_out.lua" end
   return c:transact(given, function(tx)
     for i, name in ipairs(accounts) do
       local event = { type = "Moved", data = { transfer = given.id, amount = i == 1 and 1 - #accounts or 1 } }
@@ -61,6 +64,10 @@ function bank.transfer(c, stores, plan, given, only)
     end
     if stores.limits then
       assert(tx:append(stores.limits, "limits", {}, { expect = stores.limits:version "limits" }))
+    end
+    if stores.extra then
+      assert(tx:append(stores.extra, STREAM, { type = "Moved", data = { transfer = given.id, amount = 0 } }))
+      assert(tx:enlist(stores.extra, { optional = true }))
     end
     return true
   end)
@@ -94,6 +101,8 @@ end
 ---All accounts saw the same transfers, each once, and no money came or went.
 local function check_agreement(stores, accounts)
   local all, sum = {}, 0
+  local left_out = stores.extra and next((bank.seen(stores.extra)))
+  if left_out then fail("extra has %s and was left out", left_out) end
   for i, name in ipairs(accounts) do
     local seen, money = bank.seen(stores[name])
     sum = sum + money
