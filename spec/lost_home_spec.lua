@@ -266,8 +266,7 @@ describe("a coordinator", function()
 
   it("is killed while it is stopped", function()
     local process = r:stop(UNDECIDED)
-    process:kill()
-    process:wait()
+    r:kill_stopped(process)
     assert.same({}, r:judge())
   end)
 

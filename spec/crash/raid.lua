@@ -49,10 +49,12 @@ function raid.new(plan, options, module)
   scratch.shell("mkdir '%s'", base)
   bank.make(rille, base, plan)
   return setmetatable({ base = base, plan = plan, options = options or {}, told = {}, ids = {}, deaths = 0,
-    module = module }, raid)
+    stopped = {}, module = module }, raid)
 end
 
+---Also ends those who are still stopped, because a test failed.
 function raid:remove()
+  for process in pairs(self.stopped) do process:kill() end
   scratch.shell("rm -rf '%s'*", self.base)
 end
 
@@ -233,6 +235,7 @@ function raid:stop(at, given)
     if name ~= "plot" then arguments[name] = value end
   end
   local process = start(self, "transfer", arguments)
+  self.stopped[process] = true
   local line = process:line()
   while line and line ~= "stopped " .. at do
     hear(self, { line })
@@ -248,9 +251,16 @@ end
 ---@return string[] lines
 function raid:go_on(process)
   scratch.shell("kill -CONT %d", process.pid)
+  self.stopped[process] = nil
   local lines = wait(process, true)
   hear(self, lines)
   return lines
+end
+
+function raid:kill_stopped(process)
+  process:kill()
+  self.stopped[process] = nil
+  hear(self, (wait(process, true)))
 end
 
 ---A transfer whose coordinator dies as the plot says; nobody settles.
