@@ -9,6 +9,7 @@
 --   raid:leave(plot)  the coordinator is killed, and what is left is the caller's
 --   raid:stop(at), raid:go_on(process)   it is stopped, and continued
 --   raid:beside(times)   nothing happens to it; others die
+--   raid:succeed(plot)   a coordinator that comes after, and dies
 --   raid:storm(seconds)  many coordinators, and all die, now and then; or the power goes
 --
 -- One bank bears many raids: what was told in one must hold after all that follow.
@@ -322,6 +323,21 @@ function raid:storm(seconds, dark)
   for i, process in ipairs(list) do kill_one(self, process, record, i > 1) end
   if dark then go_dark(self, world, record, nil, true) end
   return self:judge(), #self.told - told
+end
+
+---A coordinator comes after one that died, and dies as the plot says, or at a call.
+function raid:succeed(plot, call)
+  local ids = table.concat(self.ids, " ", math.max(1, #self.ids - 2))
+  hear(self, (wait(start(self, "recover", { ids = ids, plot = plot }, call and { kill = call }), true)))
+end
+
+---Calls f(store) on one of the stores, which is opened for that.
+function raid:with(name, options, f)
+  local store = assert(rille.open(self:path(name), options))
+  local results = table.pack(pcall(f, store))
+  store:close()
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2)
 end
 
 function raid:path(name) return bank.path(self.base, name) end

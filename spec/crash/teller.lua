@@ -45,13 +45,27 @@ function actions.stop(_, name)
   os.execute "kill -STOP $PPID"
 end
 
----Another process settles everything, to its end.
-function actions.settle(a)
+local function start_settler(a)
   local lua = os.getenv "RILLE_LUA" or "lua5.4"
   local command = "'%s' spec/crash/worker.lua settle base='%s' plan='%s' fault='%s'"
-  local pipe = assert(io.popen(command:format(lua, a.base, a.plan, a.fault or "")))
+  return assert(io.popen(command:format(lua, a.base, a.plan, a.fault or "")))
+end
+
+local function wait_for(pipe)
   for line in pipe:lines() do io.stdout:write(line, "\n") end
   assert(pipe:close())
+end
+
+---Another process settles everything, to its end.
+function actions.settle(a) wait_for(start_settler(a)) end
+
+local racing -- a settler that is still at it
+
+---It does so when the deadline has passed, and this one goes on at the same time.
+function actions.race(a)
+  core.pause(tonumber(a.timeout) + 0.01)
+  racing = start_settler(a)
+  core.pause(math.random() * 0.03)
 end
 
 ---The same after the transaction's deadline has passed.
@@ -104,6 +118,7 @@ function jobs.transfer(...)
     tell(id, table.unpack(results))
     points.reach("after answer " .. i)
   end
+  if racing then wait_for(racing) end
   assert(c:close())
   bank.close(stores)
   if a.list then
