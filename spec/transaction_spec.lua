@@ -1,9 +1,12 @@
 -- transaction_spec.lua: rille.coordinator: several stores, and handlers, do something together or
 -- not at all.
+local core = require "spec.support.core"
+local disk = require "spec.crash.disk"
 local process = require "spec.support.process"
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
+local trap = require "spec.crash.trap"
 local contains, failure, raised = stores.contains, stores.failure, stores.raised
 
 local here, there, third, c
@@ -566,6 +569,28 @@ describe("handlers", function()
     assert.same({}, result.excluded)
   end)
 
+  it("a member that can't be reached is pending, keeps nobody waiting, and is told later", function()
+    local away = paths.there .. ".away"
+    local once = true
+    handlers { commit = function() -- it is decided, and told to the mail first
+      if once and there:close() then os.rename(paths.there, away) end
+      once = false
+      return true
+    end }
+    local result = assert(c:transact({}, function(tx)
+      assert(tx:enlist("mail", { work = { "receipt" } }))
+      assert(tx:append(here, "account-1", event(-5)))
+      return tx:append(there, "account-2", event(5))
+    end))
+    assert.same({ "committed", { "there" } }, { result.outcome, result.pending })
+    assert.equal(1, here:version "account-1")
+    scratch.shell("mv '%s' '%s'", away, paths.there)
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
+  end)
+
   it("that are optional may be left out", function()
     handlers { prepare = { nil, "full" } }
     local result = assert(move({ policy = "required" }, function(tx)
@@ -605,6 +630,80 @@ describe("handlers", function()
       contains(message, "mial")
     end)
     contains(raised(rille.coordinator, here, { participants = { m = { prepar = print } } }), "did you mean 'prepare'")
+  end)
+end)
+
+describe("what fails on the way", function()
+  it("a member that can't be reached is pending, and told later", function()
+    c:close()
+    c = assert(rille.coordinator(here, { participants = { mail = {
+      prepare = function() return true end,
+      commit = function()
+        there:close()
+        return true
+      end } } }))
+    local result = assert(c:transact({ id = "m" }, function(tx)
+      assert(tx:enlist "mail")
+      assert(tx:append(here, "account-1", event(-5)))
+      return tx:append(there, "account-2", event(5))
+    end))
+    assert.same({ "there" }, result.pending)
+    assert.same({ "there" }, c:pending()[1].participants)
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
+  end)
+
+  it("a failed flush of the decision: unknown, until home is repaired, and then the same for all", function()
+    if not trap.works() then return pending "calls fail on Linux, with a C compiler" end
+    c:close()
+    here:close()
+    there:close()
+    local lines = trap.run({ under = paths.here, mark = paths.folder .. "/mark", fail = 2, errno = 5 }, "decide",
+      { paths.here, paths.there, paths.folder .. "/mark" })
+    local text = table.concat(lines, "\n")
+    contains(text, "unknown")
+    assert(not text:find "aborted", text)
+    here, there = open "here", open "there"
+    c = assert(rille.coordinator(here))
+    local committed = c:outcome "order" == "committed"
+    assert(c:recover())
+    assert.equal(committed and 1 or 0, #types(here, "a"))
+    assert.equal(committed and 1 or 0, #types(there, "a"))
+    assert.same({}, there:indoubt())
+  end)
+
+  it("a full disk at commit has room for what was promised", function()
+    local done = disk.with(3, function(folder)
+      local small = assert(rille.open(folder .. "/small.rille"))
+      local filled
+      c:close()
+      c = assert(rille.coordinator(here, { participants = { voter = { prepare = function()
+        disk.take_space(folder, 0)
+        filled = true
+        return true
+      end } } }))
+      local result = assert(c:transact({}, function(tx)
+        assert(tx:append(here, "a", event(1)))
+        assert(tx:append(small, "a", { type = "Moved", data = ("x"):rep(5000) }))
+        return tx:enlist "voter"
+      end))
+      assert.is_true(filled)
+      assert.same({}, result.pending)
+      assert.same({ "Moved" }, types(small, "a"))
+      small:close()
+    end)
+    if not done then pending(disk.missing) end
+  end)
+
+  it("forgotten decisions are unknown, not aborted", function()
+    local result = assert(move {})
+    assert(c:recover())
+    assert.equal("committed", (c:outcome(result.transaction)))
+    for _ = 1, 3 do assert(here:append("later", { type = "T", data = ("x"):rep(300000) })) end -- what is new stays
+    assert(core.transaction.forget(here, os.time() + 60))
+    assert.equal("unknown", (c:outcome(result.transaction)))
   end)
 end)
 
@@ -673,6 +772,25 @@ describe("a coordinator", function()
     c = assert(rille.coordinator(here))
     assert.equal("aborted", (c:outcome(id)))
     nothing_happened()
+  end)
+end)
+
+describe("docs/transactions.md", function()
+  it("shows a program that runs, and what it prints", function()
+    local file <close> = assert(io.open "docs/transactions.md")
+    local program, output = file:read "a":match "\n```lua\n([^`]*)```\n+```text\n([^`]*)```"
+    local path = paths.folder .. "/program.lua"
+    local out <close> = assert(io.open(path, "w"))
+    local module = assert(package.searchpath("rille", package.cpath))
+    if not module:find "^/" then module = process.run "pwd":match "[^\n]+" .. "/" .. module end
+    out:write(("package.cpath = %q\n"):format(module), program)
+    out:close()
+    scratch.shell("mkdir '%s/shown'", paths.folder)
+    local pipe = assert(io.popen(("cd '%s/shown' && '%s' ../program.lua 2>&1")
+      :format(paths.folder, os.getenv "RILLE_LUA" or "lua5.4")))
+    local printed = pipe:read "a"
+    pipe:close()
+    assert.equal(output, printed)
   end)
 end)
 

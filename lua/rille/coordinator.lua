@@ -106,6 +106,7 @@ local function try(self, given, body)
   if not tx then return nil, message, code, detail end
   local ok, wanted, why = pcall(body, tx)
   if ok and wanted and tx.state == "open" then return tx:commit() end
+  if ok and tx.answer then return table.unpack(tx.answer, 1, tx.answer.n) end -- it did so by hand
   local state = tx.state
   tx:abort()
   if not ok then error(wanted, 0) end
