@@ -15,6 +15,7 @@ values.seed "crash_spec"
 
 local SOAK = os.getenv "RILLE_SOAK"
 local PLANS = { "1", "1h", "2", "2h", "3", "3h", "1hc", "2c", "1ho" } -- see crash/bank.lua
+local WITH_LEDGER = { "1f", "2hf" }                                    -- which no power cut can reach
 local TRIALS = 8                                               -- of a kind, without RILLE_SOAK
 local CALLS = 70                                               -- of a transfer that change a file, about
 local EPOCH_CALL = 17                                          -- the one that flushes the epoch
@@ -46,9 +47,9 @@ local function some(list)
 end
 
 ---Every point of every plan, or some of them: list of { plan, at }.
-local function chosen_points()
+local function chosen_points(plans)
   local list = {}
-  for _, plan in ipairs(PLANS) do
+  for _, plan in ipairs(plans or PLANS) do
     for _, at in ipairs(points(plan)) do list[#list + 1] = { plan, at } end
   end
   return some(list)
@@ -90,6 +91,11 @@ describe("a transaction", function()
     local n = try(chosen_points(), nil, function(r, at) return r:kill(at .. ":kill") end)
     assert(n.deaths > n.tried // 2, "it was not killed")
     assert(n.committed < n.tried and (n.committed > 0 or not SOAK), n.committed)
+  end)
+
+  it("is whole or nothing with a participant that is no store, when it is killed or late at any point", function()
+    try(chosen_points(WITH_LEDGER), nil, function(r, at) return r:kill(at .. ":kill") end)
+    try(chosen_points(WITH_LEDGER), { timeout = LATE_S }, function(r, at) return r:visit(at .. ":late") end)
   end)
 
   it("is whole or nothing when its coordinator is killed at any call that changes a file", function()

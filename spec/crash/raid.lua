@@ -16,6 +16,7 @@
 local bank = require "spec.crash.bank"
 local child = require "spec.crash.child"
 local image = require "spec.crash.image"
+local ledger = require "spec.crash.ledger"
 local power = require "spec.crash.power"
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
@@ -57,6 +58,7 @@ end
 function raid:remove()
   for process in pairs(self.stopped) do process:kill() end
   scratch.shell("rm -rf '%s'*", self.base)
+  ledger.remove(self.base)
 end
 
 local function words(self, given)

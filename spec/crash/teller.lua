@@ -96,6 +96,14 @@ local function prepare(...)
   return a
 end
 
+---A coordinator on home, whose ledger, if there is one, has points too.
+local function coordinate(a, name)
+  local options = bank.coordinator(a.base, a.plan, name)
+  local functions = options.participants and options.participants.ledger or {}
+  for what, f in pairs(functions) do functions[what] = points.wrapped("ledger " .. what, f) end
+  return assert(rille.coordinator(home, options))
+end
+
 -- Jobs --------------------------------------------------------------------------------------
 
 local jobs = {}
@@ -109,7 +117,7 @@ function jobs.transfer(...)
   local a = prepare(...)
   local stores = bank.open(rille, a.base, a.plan, OPTIONS)
   home = stores.home
-  local c = assert(rille.coordinator(home, { name = "teller" }))
+  local c = coordinate(a, "teller")
   for i = 1, tonumber(a.times or 1) do
     local id = a.id .. (i > 1 and "-" .. i or "")
     local results = table.pack(bank.transfer(c, stores, a.plan, { id = id, timeout = tonumber(a.timeout or 20),
@@ -170,7 +178,7 @@ function jobs.recover(...)
   local a = prepare(...)
   local stores = bank.open(rille, a.base, a.plan, OPTIONS)
   home = stores.home
-  local c = assert(rille.coordinator(home, { name = "successor" }))
+  local c = coordinate(a, "successor")
   assert(c:recover())
   if a.forget then assert(points.means[1].forget(home, core.wall())) end
   for id in (a.ids or ""):gmatch "%S+" do
