@@ -247,6 +247,21 @@ function Coordinator:run()
   return 0
 end
 
+---Decisions that are older and have ended need not be remembered: their outcome is "unknown" from
+---then on, except as rough as the index's places are. What could still be asked for is younger.
+local FORGET_LEAST_S = 86400
+
+---@param seconds number how old, a day at least
+---@return true? done, string message, string code
+function Coordinator:forget(seconds)
+  if type(seconds) ~= "number" then error("seconds must be a number, not a " .. type(seconds), 2) end
+  if closed(self) then return nil, closed(self), "closed" end
+  if seconds ~= seconds or seconds < FORGET_LEAST_S then
+    return nil, ("seconds = %s: at least %d, as one may still ask"):format(seconds, FORGET_LEAST_S), "invalid"
+  end
+  return means.forget(self.store, core.wall() - seconds)
+end
+
 -- The handle --------------------------------------------------------------------------------------------
 
 local function shut(self, force)

@@ -43,7 +43,8 @@ end
 describe("a lock", function()
   it("is told by the stream that is held", function()
     assert(prepare { { stream = "held", events = EVENT } })
-    local message = stores.failure(there:append { { stream = "free", events = EVENT }, { stream = "held", expect = 0 } })
+    local parts = { { stream = "free", events = EVENT }, { stream = "held", expect = 0 } }
+    local message = stores.failure(there:append(parts))
     stores.contains(message, '"held"')
   end)
 end)
