@@ -6,13 +6,14 @@
 -- `marked` is the mark as it stands in the store; `seen` is how far reactions have come, whose
 -- events wait in `group`. One append writes them and moves the mark from one to the other: so
 -- each event has its effect once, whenever the process dies, and of two instances that react
--- to the same event one is refused, reads the mark again and goes on from there.
+-- to the same event one is refused, reads the mark again and goes on from there. What goes to
+-- other stores is written by elsewhere.lua.
 --
 -- P1  What a group holds are the reactions to the events behind `marked` up to `seen`.
 -- P2  Nothing is written but together with the move of the mark, or (timers, parked events)
 --     with an expected version of the stream that says what is still to be done.
 
-local core = ...
+local elsewhere = require "rille.elsewhere"
 
 ---@class rille.effects
 local effects = {}
@@ -84,9 +85,9 @@ end
 ---begins anew; nil, message, code: the parts are refused, and nothing has changed.
 function effects.commit(self, parts, position)
   parts.mark = { self.name, self.marked, position }
-  local done, message, code, detail = core.append_internal(self.store, parts)
+  local done, message, code, detail = elsewhere.append(self, parts)
   if done and done.duplicate then -- it is there already, under the same ids
-    done, message, code, detail = core.append_internal(self.store, { mark = parts.mark })
+    done, message, code, detail = elsewhere.append(self, { mark = parts.mark })
   end
   if done then
     self.marked, self.seen = position, position

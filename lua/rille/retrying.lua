@@ -6,6 +6,7 @@
 
 local core = ...
 local effects = require "rille.effects"
+local elsewhere = require "rille.elsewhere"
 local worker = require "rille.worker"
 
 ---@class rille.retrying
@@ -19,7 +20,7 @@ local raise = effects.raise
 local function write_retried(self, entry, parts)
   local all = table.move(parts, 1, #parts, 1, {})
   all[#all + 1] = self.parking:unparked(entry.position)
-  local done, message, code, detail = core.append_internal(self.store, all)
+  local done, message, code, detail = elsewhere.append(self, all)
   if done and done.duplicate then
     done, message, code, detail = core.append_internal(self.store, { self.parking:unparked(entry.position) })
   end
