@@ -36,6 +36,7 @@ POSTGRES = $(wildcard lua/postgres/*.c)
 POSTGRES_SCRIPTS = $(wildcard lua/postgres/*.lua)
 LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
+PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
 .PHONY: all demo test bench soak lint asan clean setup-build setup-test setup-bench c-tests
 
@@ -98,7 +99,8 @@ soak: setup-test
 	  SEED=$$(date +%s) $(LUA) spec/run.lua \
 	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
 	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
-	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua || exit 1; done
+	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
+	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
@@ -108,12 +110,13 @@ asan: setup-test
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s all $B/bench
-	@$B/bench $(BENCH)
+	@RILLE_BUILD=$B RILLE_LUA=$(LUA) $B/bench $(BENCH)
 	@RILLE_BUILD=$B $(LUA) bench/bench.lua $(BENCH)
 
 $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
-	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) -o $@ \
-	  $(wildcard bench/*.c) $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) -lm
+	$(CC) -std=c11 -O2 $(WARNINGS) -Icore $(LMDB_CFLAGS) $(if $(SQLITE),,-DNO_SQLITE) \
+	  $(if $(PQ),$(shell $(PKG_CONFIG) --cflags libpq),-DNO_PQ) -o $@ $(wildcard bench/*.c) \
+	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
 lint: setup-test
 	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests

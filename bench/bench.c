@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "peer_pair.h"
 #include "probe.h"
 #include "row.h"
 #include "scratch.h"
@@ -116,7 +117,7 @@ static void clear_progress(void) { fputs("\r\033[K", stderr); }
 
 static void print_machine(bool json) {
   static const struct peer *const peers[] = {&peer_rille, &peer_loop, &peer_group, &peer_sqlite,
-                                            &peer_lmdb};
+                                            &peer_lmdb, &peer_databases};
   struct utsname u;
   if (uname(&u) != 0) die("uname: %s", strerror(errno));
   printf(json ? "{\"system\":\"%s\",\"release\":\"%s\",\"machine\":\"%s\",\"processors\":%ld,"

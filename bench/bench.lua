@@ -29,6 +29,9 @@ local BATCH, STREAMS = 1000, 10000
 local EVENTS = options.quick and 200000 or 1000000
 local APPENDS = 20
 local PAST_FOLDS = 300
+local REACTED = EVENTS // 20            -- events that the processor reacts to
+local KEYS = options.quick and 100000 or 1000000 -- of the projection whose memory is measured
+local MEMORY_ROUNDS = 1                 -- it makes a projection of all these keys, and hardly varies
 local dir = options.dir .. "/lua"
 
 local REDUCERS = {
@@ -38,6 +41,8 @@ local REDUCERS = {
   balance = [[return { initial = { balance = 0 }, key = "stream", on = {
     Deposited = function(state, event) state.balance = state.balance + event.data.amount end,
     Withdrawn = function(state, event) state.balance = state.balance - event.data.amount end } }]],
+  processor = [[return { on = { Asked = function(event, ctx)
+    ctx:emit("answers", { type = "Answered", data = event.data }) end } }]],
   rare = [[return { initial = { n = 0 }, on = { Closed = function(state) state.n = state.n + 1 end } }]],
 }
 
@@ -142,6 +147,50 @@ local function bare_turn()
   return EVENTS / (now() - start)
 end
 
+-- A processor of its own name each turn, from the beginning: it reads what is asked, and
+-- writes as many answers, with the mark, in groups.
+local function processor_turn(asked)
+  turns = turns + 1
+  local w = assert(asked:processor("bench " .. turns, dir .. "/processor.lua"))
+  local start = now()
+  assert(w:run())
+  local took = now() - start
+  assert(w:close())
+  return REACTED / took
+end
+
+local function fill_asked(asked)
+  for first = 1, REACTED, BATCH do
+    local list = {}
+    for i = 1, math.min(BATCH, REACTED - first + 1) do
+      list[i] = { type = "Asked", data = { amount = i, currency = "EUR", memo = MEMO } }
+    end
+    assert(asked:append("asked", list))
+  end
+end
+
+-- One event a key.
+local function fill_keys(store)
+  for first = 1, KEYS, BATCH do
+    local parts = {}
+    for i = 1, math.min(BATCH, KEYS - first + 1) do
+      parts[i] = { stream = ("account-%08d"):format(first + i),
+                   events = { type = "Deposited", data = { amount = i, currency = "EUR", memo = MEMO } } }
+    end
+    assert(store:append(parts))
+  end
+end
+
+-- KiB; nil where the system does not tell.
+local function memory_turn()
+  local params = new_params()
+  local pipe = assert(io.popen(("RILLE_BUILD='%s' lua5.4 bench/memory.lua '%s/keys.rille' '%s/balance.lua' %d")
+    :format(build, dir, dir, params.turn)))
+  local figure = pipe:read "n"
+  assert(pipe:close(), "bench/memory.lua failed")
+  return figure
+end
+
 local function iterate_turn(store)
   local start, n = now(), 0
   for event in store:all() do n = n + event.data.amount // event.data.amount end
@@ -185,6 +234,18 @@ local function report(name, unit, figures, target, peers, peer)
     ratio and (" = %5.2f x %s"):format(ratio, peer) or "", verdict))
 end
 
+-- A figure that is better when it is less, in MiB.
+local function report_memory(name, figures, target)
+  if #figures == 0 then return end
+  for i, kib in ipairs(figures) do figures[i] = kib / 1024 end
+  local row = { row = name, unit = "MiB", contender = "rille from Lua", rounds = figures, median = median(figures),
+                target = target }
+  row.met = row.median <= target
+  if options.json then print((rille.json.encode(row))) return end
+  print(("%-44s %9.1f MiB   target at most %g MiB: %s"):format(name, row.median, target,
+    row.met and "met" or ("over by %.0f %%"):format(100 * (row.median / target - 1))))
+end
+
 run(("rm -rf '%s' && mkdir -p '%s/peer'"):format(dir, options.dir))
 run(("mkdir -p '%s'"):format(dir))
 for name, text in pairs(REDUCERS) do
@@ -197,9 +258,14 @@ local filled = assert(rille.open(dir .. "/filled.rille", { sync = "never" }))
 fill(filled)
 assert(filled:close())
 local store = assert(rille.open(dir .. "/filled.rille"))
+local asked = assert(rille.open(dir .. "/asked.rille", { sync = "never" }))
+fill_asked(asked)
+local keys = assert(rille.open(dir .. "/keys.rille", { sync = "never" }))
+fill_keys(keys)
+assert(keys:close())
 
 local appends, peers, field, bare, rare, iterate = {}, {}, {}, {}, {}, {}
-local isolated, past, one, two = {}, {}, {}, {}
+local isolated, past, one, two, reacted, memory = {}, {}, {}, {}, {}, {}
 for round = 1, options.rounds do
   appends[round] = append_turn(store)
   peers[#peers + 1] = sqlite_turn()
@@ -211,6 +277,8 @@ for round = 1, options.rounds do
   past[round] = past_turn(store)
   one[round] = rebuild_turn(1)
   two[round] = rebuild_turn(2)
+  reacted[round] = processor_turn(asked)
+  if round <= MEMORY_ROUNDS then memory[#memory + 1] = memory_turn() end
 end
 if not options.json then
   print(("\nFrom Lua: medians of %d rounds, 60 bytes of data an event, a store of %d events"):format(
@@ -224,6 +292,9 @@ report("fold in an isolate", "events/s", isolated, 0.3, field, "the same, truste
 report("a state at a random position, of the median", "folds/s", past, 1e3)
 report("a projection rebuilt by one program", "events/s", one)
 report("... by two, each with half of the keys", "events/s", two, 1.7, one, "one")
+report("a processor that emits an event for each", "events/s", reacted)
+report_memory(("memory of a projection over %d k keys"):format(KEYS // 1000), memory, 100)
+assert(asked:close())
 assert(store:close())
 assert(clock_store:close())
 run(("rm -rf '%s' '%s/peer'"):format(dir, options.dir))

@@ -56,6 +56,10 @@ struct peer {
   uint64_t (*flushes)(void *handle);       /* of all processes; NULL: does not count them */
   void (*reserve)(void *handle, size_t append_bytes, size_t appends);   /* bare loops only */
   bool is_disk;                      /* no store, but what the disk allows */
+  /* Around a row, outside its processes; NULL: nothing to do. `start` returns why it can't
+  ** run on this machine, or NULL. */
+  const char *(*start)(void);
+  void (*stop)(void);
 };
 
 extern const struct peer peer_rille, peer_loop, peer_group, peer_sqlite, peer_lmdb, peer_pipe;

@@ -1,5 +1,5 @@
 /* row.c: the rows, and what those do that one process runs alone. The others stand in
-** processes.c, tags.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
+** processes.c, transaction.c, tags.c, folding.c, growth.c, follow.c, pace.c and conditions.c.
 **
 ** A turn ends early after TURN_MOST_NS, so that a slow disk gives fewer samples, not a
 ** long wait.
@@ -18,10 +18,12 @@
 #include "follow.h"
 #include "growth.h"
 #include "pace.h"
+#include "peer_pair.h"
 #include "play.h"
 #include "probe.h"
 #include "processes.h"
 #include "tags.h"
+#include "transaction.h"
 
 #define TURN_MOST_NS 5000000000u
 #define APPEND_STREAMS 10000
@@ -349,6 +351,21 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
   {{"appends", "appends/s", "1/s", false}, {"a_flush", "a flush", "1", false},          \
    {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 
+#define TRANSACTION                                                                     \
+  {{"rille", &peer_coordinator, true, 1}, {"rille, core alone", &peer_stores, true, 1}, \
+   {"bare pair", &peer_pair, true, 1},                                                  \
+   {"SQLite, attached", &peer_attached, true, 1},                                       \
+   {"PostgreSQL, prepared", &peer_databases, true, 1}}
+#define TRANSACTION_CLIENTS                                                             \
+  {{"rille, 8 clients", &peer_coordinator, true, 8}, {"rille, 1", &peer_coordinator, true, 1}, \
+   {"rille, core alone, 8", &peer_stores, true, 8},                                     \
+   {"rille, core alone, 1", &peer_stores, true, 1},                                     \
+   {"shared pair, 8", &peer_pair_shared, true, 8}, {"shared pair, 1", &peer_pair_shared, true, 1}, \
+   {"SQLite, attached, 8", &peer_attached, true, 8},                                    \
+   {"PostgreSQL, 8", &peer_databases, true, 8}}
+#define TRANSACTION_METRICS                                                             \
+  {{"transactions", "transactions/s", "1/s", false}, {"flushes", "flushes each", "1", true}}
+
 #define FOLDING                                                                         \
   {{"one event, folding", &peer_rille, true, 0}, {"one event, idle", &peer_rille, true, 0},\
    {"1000, folding", &peer_rille, true, 0}, {"1000, idle", &peer_rille, true, 0}}
@@ -398,6 +415,10 @@ const struct row rows[] = {
    run_single_unsynced, false},
   {{"processes", "several processes appending one event at a time, durable", PROCESSES,
     PROCESSES_METRICS, {{"rille, 1", 3, 0}, {NULL, 4, 1}}}, run_processes, false},
+  {{"transaction", "two stores, one client, durable", TRANSACTION, TRANSACTION_METRICS,
+    {{"bare pair", 0.8, 0}}}, run_transactions, false},
+  {{"transaction-clients", "two stores, several clients, durable", TRANSACTION_CLIENTS,
+    TRANSACTION_METRICS, {{"rille, 1", 3, 0}}}, run_transactions, false},
   {{"scan", "reading everything", READERS, {{"events", "events/s", "1/s", false}},
     {{NULL, 8e6, 0}}}, run_scan, false},
   {{"stream", "reading one stream among many", READERS, STREAM_METRICS, {{0}}}, run_stream, false},

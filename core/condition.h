@@ -5,7 +5,8 @@
 ** back for `unless`, is done before that, as of an end that is remembered; within it
 ** only what has come since is looked at, and if that is much, all is done again.
 **
-** Order of verdicts: duplicate, locked (locks.h), conflict of a version, of the mark, of `unless`. */
+** Order of verdicts: duplicate, locked (locks.h), conflict of a version, of the mark, of
+** `unless`. */
 #ifndef RILLE_CONDITION_H
 #define RILLE_CONDITION_H
 

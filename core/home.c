@@ -215,6 +215,18 @@ static int check_undecided(struct log *l, const rille_decide *d, rille_decided *
   return RILLE_REMARK;
 }
 
+/* A write that failed for another reason than space may have left the frame on the disk, where
+** the next first opener finds it. */
+static int unsure(const rille_decide *d, rille_error *e) {
+  rille_error why = {0};
+  if (e) why = *e;
+  error_set(e, RILLE_UNKNOWN,
+            "transaction %.*s may be decided or not: %.300s; open the store again and ask",
+            (int)d->id.length, d->id.bytes, why.message);
+  if (e) e->system = why.system;
+  return RILLE_UNKNOWN;
+}
+
 static int decide_locked(struct log *l, struct condition *c, const rille_decide *d,
                          rille_decided *done, bool *again, rille_error *e) {
   rille_appended before;
@@ -230,6 +242,7 @@ static int decide_locked(struct log *l, struct condition *c, const rille_decide 
   if (result || *again) return result;
   uint64_t next = l->seen.next_position;
   result = write_decision(l, d, e);
+  if (result == RILLE_IO) return unsure(d, e);
   if (result) return result;
   done->outcome = d->outcome;
   done->end = l->seen.address;

@@ -376,6 +376,22 @@ int index_head(struct index *x, unsigned kind, rille_text name, struct chain_hea
   return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't read a head");
 }
 
+int index_next_head(struct index *x, unsigned kind, rille_text after, rille_text *name,
+                    rille_error *e) {
+  MDB_cursor *cursor;
+  MDB_val key = val_of(after), value;
+  int code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
+  if (code) return lmdb_error(e, code, "heads can't be read");
+  code = mdb_cursor_get(cursor, &key, &value, after.length ? MDB_SET_RANGE : MDB_FIRST);
+  if (!code && after.length && text_equal(text_of(&key), after))
+    code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+  mdb_cursor_close(cursor);
+  if (code == MDB_NOTFOUND) return RILLE_NOTFOUND;
+  if (code) return lmdb_error(e, code, "heads can't be read");
+  *name = text_of(&key);
+  return 0;
+}
+
 static int parse_place(const MDB_val *key, const MDB_val *value, struct place *place,
                        rille_error *e) {
   if (is_sealed(key, value) && entry_read_place(text_of(key), text_of(value), place)) return 0;
@@ -399,11 +415,19 @@ int index_place(struct index *x, uint64_t position, struct place *place, rille_e
   return code ? lmdb_error(e, code, "can't read places") : parse_place(&key, &value, place, e);
 }
 
-int index_count(struct index *x, unsigned kind, uint64_t *count, rille_error *e) {
+static int count_entries(struct index *x, MDB_dbi table, uint64_t *count, rille_error *e) {
   MDB_stat stat;
-  int code = mdb_stat(x->read, x->heads[kind], &stat);
+  int code = mdb_stat(x->read, table, &stat);
   *count = code ? 0 : stat.ms_entries;
   return code ? lmdb_error(e, code, "can't be counted") : 0;
+}
+
+int index_count(struct index *x, unsigned kind, uint64_t *count, rille_error *e) {
+  return count_entries(x, x->heads[kind], count, e);
+}
+
+int index_kept_count(struct index *x, uint64_t *count, rille_error *e) {
+  return count_entries(x, x->kept, count, e);
 }
 
 /* What is called for each value of a table: one of the three. */

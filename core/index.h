@@ -74,6 +74,10 @@ INTERNAL void index_end(struct index *index);
 ** word_kind. */
 INTERNAL int index_head(struct index *index, unsigned kind, rille_text name,
                         struct chain_head *head, rille_error *error);
+/* The first name behind `after` (empty: the first of all). RILLE_NOTFOUND, without a message,
+** where there is none. The text lies in the map: it lasts until index_end. */
+INTERNAL int index_next_head(struct index *index, unsigned kind, rille_text after,
+                             rille_text *name, rille_error *error);
 /* The last place at or before a position; position 0 where there is none. */
 INTERNAL int index_place(struct index *index, uint64_t position, struct place *place,
                          rille_error *error);
@@ -98,6 +102,7 @@ INTERNAL int index_kept(struct index *index, rille_text key, rille_text *value,
 /* The first key behind `after` that begins with `prefix`. */
 INTERNAL int index_kept_next(struct index *index, rille_text after, rille_text prefix,
                              rille_text *key, rille_text *value, rille_error *error);
+INTERNAL int index_kept_count(struct index *index, uint64_t *count, rille_error *error);
 /* Calls `each` also for a value that is damaged, which is not sound. */
 typedef int (*index_each_kept)(void *context, rille_text key, bool sound);
 INTERNAL int index_walk_kept(struct index *index, index_each_kept each, void *context,

@@ -73,7 +73,8 @@ static bool note_fact(const struct noting *n, const struct fact *f) {
     case FACT_EPOCH:
       return set(n, WORD_EPOCH, f->name, frame_word(n->frame)) &&
              set(n, WORD_EPOCH, rille_text_of(EPOCH_LAST), f->value);
-    case FACT_RESTORED: return set(n, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), frame_word(n->frame));
+    case FACT_RESTORED:
+      return set(n, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), frame_word(n->frame));
     case FACT_WATERMARK: return set(n, WORD_EPOCH, rille_text_of(EPOCH_WATERMARK), f->value);
     default: return true;
   }
@@ -85,7 +86,8 @@ int note_facts(struct overlay *o, const uint8_t *prefix, size_t n, uint64_t fram
   for (size_t at = 0, used; (used = fact_get(prefix + at, n - at, &f)) != 0; at += used) {
     int effect = pending_effect(&f);
     bool noted = note_fact(&noting, &f);
-    if (noted && effect) noted = set(&noting, WORD_PENDING, f.name, effect > 0 ? frame_word(frame) : 0);
+    if (noted && effect)
+      noted = set(&noting, WORD_PENDING, f.name, effect > 0 ? frame_word(frame) : 0);
     if (!noted) return error_memory(e);
   }
   return 0;

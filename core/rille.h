@@ -282,6 +282,17 @@ RILLE_API int rille_store_delete(rille_store *store, rille_text stream, rille_er
 RILLE_API int rille_store_mark(rille_store *store, rille_text name, uint64_t *position,
                                rille_error *error);
 
+typedef struct rille_mark_found {
+  char name[RILLE_NAME_BYTES];
+  size_t name_length;
+  uint64_t position;
+} rille_mark_found;
+
+/* The first mark, in byte order, whose name is greater than `after` (empty: of all). A walk
+** takes the name for the next `after`: nothing is held in between. RILLE_NOTFOUND: none. */
+RILLE_API int rille_store_mark_next(rille_store *store, rille_text after, rille_mark_found *found,
+                                    rille_error *error);
+
 /* Does work that is due and that no background thread does: with no_background,
 ** flushes of sync "interval" and folds; otherwise nothing, and never waits for the
 ** disk. */
@@ -452,6 +463,7 @@ typedef struct rille_stats {
   int64_t created_us;            /* when the store was made; microseconds since 1970 */
   int64_t last_us;               /* time of the last append; 0: there was none */
   int failed;                    /* a flush has failed: close it everywhere */
+  uint64_t kept;                 /* keys under which scripts keep something */
   uint64_t indoubt, pending;     /* transactions: prepared here, not known; decided, not ended */
   int64_t oldest_us;             /* age of the oldest of both */
   struct rille_step_stats {      /* steps of transactions here, by all processes */

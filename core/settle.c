@@ -144,7 +144,7 @@ static int ask_everywhere(rille_store *h, const rille_doubt *d, rille_text given
 
 /* ---- Doing what it says ---- */
 
-/* A contradiction has been logged and is listed; to settle it has been tried. */
+/* A contradiction has been logged and is listed; it fails once, with ABORTED or CONFLICT. */
 static int obey(rille_store *h, const rille_doubt *d, const struct answer *a, rille_settled *s,
                 rille_error *e) {
   struct log *l = &h->shared->log;
@@ -175,17 +175,29 @@ static int settle_one(rille_store *h, const rille_doubt *d, rille_text given, ri
   return 0;
 }
 
+static bool is_contradiction(int failed) {
+  return failed == RILLE_ABORTED || failed == RILLE_CONFLICT;
+}
+
+/* A contradiction keeps no other transaction in doubt: it is told when all have been tried. */
 static int settle_listed(rille_store *h, const rille_settle *o, rille_settled *s, rille_error *e) {
   rille_doubts doubts;
+  rille_error why = {0};
   bool found = false;
-  int failed = doubts_prepared(h, true, &doubts, e);
+  int failed = doubts_prepared(h, true, &doubts, e), contradicted = 0;
   for (size_t i = 0; i < doubts.count && !failed; i++) {
     const rille_doubt *d = &doubts.list[i];
     bool wanted = o->id.length == 0 || text_equal(o->id, d->id) || text_equal(o->id, d->client);
     found = found || wanted;
     if (wanted) failed = settle_one(h, d, o->home, s, e);
+    if (!is_contradiction(failed)) continue;
+    if (e) why = *e;
+    contradicted = failed;
+    failed = 0;
   }
   rille_doubts_free(&doubts);
+  if (!failed && contradicted && e) *e = why;
+  if (!failed) failed = contradicted;
   if (failed || found || o->id.length == 0) return failed;
   return error_set(e, RILLE_NOTFOUND, "transaction %.*s is not in doubt here", (int)o->id.length,
                    o->id.bytes);

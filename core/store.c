@@ -498,22 +498,6 @@ int rille_store_version(rille_store *h, rille_text stream, uint64_t *version, ri
   return failed ? failed : reader_version(&h->shared->log, stream, &end, version, e);
 }
 
-int rille_store_mark(rille_store *h, rille_text name, uint64_t *position, rille_error *e) {
-  struct chain_head head = {.count = 0};
-  *position = 0;
-  if (name.length == 0 || name.length > RILLE_NAME_BYTES)
-    return error_set(e, RILLE_INVALID, "the mark's name has %zu bytes: it needs 1 to 255",
-                     name.length);
-  int failed = store_usable(h, e);
-  if (!failed) failed = log_head(&h->shared->log, WORD_MARK, name, &head, e);
-  if (failed || head.count == 0) return failed;
-  /* Heads are as of what is written, and this one may be of a frame that is not durable. */
-  if (store_sees_durable(h) && head.touched >= log_durable(&h->shared->log).address)
-    failed = rille_store_sync(h, e);
-  if (!failed) *position = head.tower[0];
-  return failed;
-}
-
 /* ---- Looking after it ---- */
 
 /* Those of an overlay that neither the index nor the one before it has. */
@@ -548,6 +532,7 @@ static int count_all(struct log *l, rille_stats *s, rille_error *e) {
   int failed = index_begin(l->index, e);
   for (unsigned kind = 0; kind < HEAD_KINDS && !failed; kind++)
     if (counts[kind]) failed = count_heads(l, kind, counts[kind], e);
+  if (!failed) failed = index_kept_count(l->index, &s->kept, e);
   index_end(l->index);
   return failed;
 }

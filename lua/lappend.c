@@ -248,8 +248,10 @@ static int read_mark(struct appending *a, int index) {
                luaL_typename(L, -1));
   a->work->append.mark.name.bytes = lua_tolstring(L, -1, &a->work->append.mark.name.length);
   lua_pop(L, 1);
-  if (!a->work->append.mark.name.length) return refuse(a, "mark", "has an empty name: it needs 1 to 255 bytes");
-  return read_mark_position(a, 2, &a->work->append.mark.from) && read_mark_position(a, 3, &a->work->append.mark.to);
+  if (!a->work->append.mark.name.length)
+    return refuse(a, "mark", "has an empty name: it needs 1 to 255 bytes");
+  return read_mark_position(a, 2, &a->work->append.mark.from) &&
+         read_mark_position(a, 3, &a->work->append.mark.to);
 }
 
 /* How long to wait for locks of transactions. */

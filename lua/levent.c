@@ -5,6 +5,7 @@
 ** touched, so that a replay makes little garbage. A view is valid only during the
 ** call it was passed to. */
 #include "lrille.h"
+#include "ltexts.h"
 #include "lvalue.h"
 
 static void push_text(lua_State *L, rille_text t) { lua_pushlstring(L, t.bytes, t.length); }
@@ -22,14 +23,16 @@ static void push_tags(lua_State *L, const rille_event *event) {
   }
 }
 
-/* The value, or nil where the event has none. */
-static void push_value(lua_State *L, rille_text bytes, const rille_event *event,
-                       const char *field) {
+/* The value, or nil where the event has none; `texts` as for value_decode_with, or 0. */
+static void push_value(lua_State *L, rille_text bytes, const rille_event *event, const char *field,
+                       int texts) {
   if (bytes.length == 0) {
     lua_pushnil(L);
     return;
   }
-  if (value_decode(L, bytes.bytes, bytes.length)) return;
+  if (texts ? value_decode_with(L, bytes.bytes, bytes.length, texts)
+            : value_decode(L, bytes.bytes, bytes.length))
+    return;
   luaL_error(L, "the %s of the event at position %I can't be read: %s", field,
              (LUAI_UACINT)event->position, lua_tostring(L, -1));
 }
@@ -54,10 +57,10 @@ void event_push(lua_State *L, const rille_event *event) {
   lua_setfield(L, -2, "time");
   push_tags(L, event);
   lua_setfield(L, -2, "tags");
-  push_value(L, event->data, event, "data");
+  push_value(L, event->data, event, "data", 0);
   lua_setfield(L, -2, "data");
   if (event->meta.length == 0) return;
-  push_value(L, event->meta, event, "meta");
+  push_value(L, event->meta, event, "meta", 0);
   lua_setfield(L, -2, "meta");
 }
 
@@ -87,15 +90,14 @@ struct event_names {
   const char *bytes[FIELDS];
 };
 
-#define UPVALUE_METATABLE lua_upvalueindex(1)
-#define UPVALUE_NAMES lua_upvalueindex(2)
+#define UPVALUE_NAMES lua_upvalueindex(1)
+#define UPVALUE_TEXTS lua_upvalueindex(2)
 
-/* The view at 1, whatever else a script may call this with. */
+/* The view at 1, whatever else a script may call this with: nothing but a view has as many
+** bytes and begins with its own address. */
 static struct event_view *check_view(lua_State *L) {
   struct event_view *v = lua_touserdata(L, 1);
-  if (!v || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, UPVALUE_METATABLE))
-    luaL_typeerror(L, 1, EVENT_HANDLE);
-  lua_pop(L, 1);
+  if (!v || lua_rawlen(L, 1) != sizeof *v || v->self != v) luaL_typeerror(L, 1, EVENT_HANDLE);
   if (!v->event) luaL_error(L, "the event is valid only during the call it was passed to");
   return v;
 }
@@ -106,7 +108,7 @@ static void view_data(lua_State *L, struct event_view *v) {
     lua_getiuservalue(L, 1, 1);
     return;
   }
-  push_value(L, v->event->data, v->event, "data");
+  push_value(L, v->event->data, v->event, "data", UPVALUE_TEXTS);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, 1);
   v->decoded = 1;
@@ -131,20 +133,19 @@ static int view_index(lua_State *L) {
     case F_VERSION: lua_pushinteger(L, (lua_Integer)e->version); return 1;
     case F_TIME: push_time(L, e); return 1;
     case F_TAGS: push_tags(L, e); return 1;
-    case F_META: push_value(L, e->meta, e, "meta"); return 1;
+    case F_META: push_value(L, e->meta, e, "meta", UPVALUE_TEXTS); return 1;
     case F_ID: push_id(L, e); return 1;
     default: return luaL_error(L, "an event has no field '%s'", luaL_tolstring(L, 2, NULL));
   }
 }
 
-/* Pushes view_index, with the metatable on top of the stack. */
 static void push_view_index(lua_State *L) {
-  lua_pushvalue(L, -1);
   struct event_names *names = lua_newuserdatauv(L, sizeof *names, FIELDS);
   for (int i = 0; i < FIELDS; i++) {
     names->bytes[i] = lua_pushstring(L, field_names[i]);
     lua_setiuservalue(L, -2, i + 1); /* so that it stays where it is */
   }
+  texts_push(L);
   lua_pushcclosure(L, view_index, 2);
 }
 
@@ -163,7 +164,7 @@ static int view_tostring(lua_State *L) {
 
 struct event_view *event_push_view(lua_State *L) {
   struct event_view *v = lua_newuserdatauv(L, sizeof *v, 1);
-  *v = (struct event_view){0};
+  *v = (struct event_view){.self = v};
   luaL_setmetatable(L, EVENT_HANDLE);
   return v;
 }

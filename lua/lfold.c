@@ -45,7 +45,8 @@ struct folding {
   rille_error error;
 };
 
-/* Whether the key at `index` is the wanted one. Integers become strings. */
+/* Whether the key at `index`, which a key function gave, is the wanted one. Integers become
+** strings. */
 static int is_wanted(lua_State *L, int index) {
   size_t n, m;
   if (lua_type(L, index) == LUA_TNUMBER && !lua_isinteger(L, index))
@@ -56,6 +57,9 @@ static int is_wanted(lua_State *L, int index) {
   lua_pushvalue(L, index);
   const char *key = lua_tolstring(L, -1, &n), *wanted = lua_tolstring(L, AT_KEY, &m);
   lua_pop(L, 1);
+  if (n > KEY_BYTES_MOST)
+    sandbox_refuse(L, AT_KEY_OF, "key returned %d bytes: a key has at most %d", (int)n,
+                   KEY_BYTES_MOST);
   return n == m && memcmp(key, wanted, n) == 0;
 }
 
@@ -140,16 +144,15 @@ static void take_event(lua_State *L, struct folding *f, size_t item) {
 
 static int fold_loop(lua_State *L) {
   struct folding *f = lua_touserdata(L, AT_FOLDING);
-  rille_event event;
+  rille_event *event = &f->event;
   int result;
-  while ((result = rille_reader_next(f->reader, &event, &f->error)) == 1) {
-    if (event.position > f->at || event.version > f->last_version) break;
-    f->version = event.version;
+  while ((result = rille_reader_next(f->reader, event, &f->error)) == 1) {
+    if (event->position > f->at || event->version > f->last_version) break;
+    f->version = event->version;
     size_t item = rille_reader_item(f->reader);
     if (item >= f->old + f->types && !f->every) continue;
-    f->event = event;
     take_event(L, f, item);
-    f->position = event.position;
+    f->position = event->position;
     if (f->most && ++f->handled == f->most) break;
   }
   f->failed = result < 0 ? result : 0;

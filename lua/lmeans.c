@@ -56,6 +56,23 @@ static int is_store(lua_State *L) {
   return 1;
 }
 
+/* mark_next(store, after or nil) --> name, position of the first mark behind it | nil
+** | nil, message, code, detail */
+static int mark_next(lua_State *L) {
+  rille_text after = {0};
+  rille_mark_found found;
+  rille_error e;
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  if (!lua_isnoneornil(L, 2)) after.bytes = luaL_checklstring(L, 2, &after.length);
+  int result = rille_store_mark_next(store, after, &found, &e);
+  if (result == RILLE_NOTFOUND) return 0;
+  if (result < 0) return error_push(L, &e);
+  lua_pushlstring(L, found.name, found.name_length);
+  lua_pushinteger(L, (lua_Integer)found.position);
+  return 2;
+}
+
 /* absolute(path) --> the same from wherever; nil where there is no such file */
 static int absolute(lua_State *L) {
   char path[SYSTEM_PATH_BYTES];
@@ -104,6 +121,7 @@ void means_push(lua_State *L) {
                                    {"store_place", store_place},
                                    {"is_store", is_store},
                                    {"is_open", is_open},
+                                   {"mark_next", mark_next},
                                    {"absolute", absolute},
                                    {"place", place},
                                    {NULL, NULL}};

@@ -14,8 +14,6 @@
 #include "lupcast.h"
 #include "lvalue.h"
 
-#define KEY_BYTES_MOST 255
-
 enum { AT_RUN = 1, AT_VIEW, AT_FIRST };
 
 /* ---- States ---- */

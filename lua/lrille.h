@@ -18,6 +18,7 @@
 #define ITERATOR_HANDLE "rille.iterator"
 #define EVENT_HANDLE "rille.event"
 #define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
+#define KEY_BYTES_MOST 255 /* of a state's key, as of a stream's name */
 
 /* User values of a store's handle. */
 enum {
@@ -141,6 +142,7 @@ INTERNAL void event_open_library(lua_State *L);
 INTERNAL void event_push(lua_State *L, const rille_event *event);
 /* A view that is used again for event after event. */
 struct event_view {
+  const void *self;                        /* what tells it from other userdata */
   const rille_event *event;                /* NULL: not inside a call */
   int decoded;                             /* data is kept in the user value */
 };

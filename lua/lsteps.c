@@ -65,10 +65,12 @@ struct steps_handle {
 };
 
 static const char *const step_words[] = {
-    [RILLE_STEP_WAIT] = "wait",     [RILLE_STEP_PREPARE] = "prepare", [RILLE_STEP_FLUSH] = "flush",
-    [RILLE_STEP_ASK] = "ask",       [RILLE_STEP_DECIDE] = "decide",   [RILLE_STEP_FORCE] = "force",
-    [RILLE_STEP_COMMIT] = "commit", [RILLE_STEP_ABORT] = "abort",     [RILLE_STEP_ANSWER] = "answer",
-    [RILLE_STEP_WATCH] = "watch",   [RILLE_STEP_END] = "end",         [RILLE_STEP_OVER] = "over"};
+    [RILLE_STEP_WAIT] = "wait",     [RILLE_STEP_PREPARE] = "prepare",
+    [RILLE_STEP_FLUSH] = "flush",   [RILLE_STEP_ASK] = "ask",
+    [RILLE_STEP_DECIDE] = "decide", [RILLE_STEP_FORCE] = "force",
+    [RILLE_STEP_COMMIT] = "commit", [RILLE_STEP_ABORT] = "abort",
+    [RILLE_STEP_ANSWER] = "answer", [RILLE_STEP_WATCH] = "watch",
+    [RILLE_STEP_END] = "end",       [RILLE_STEP_OVER] = "over"};
 
 static const char *const vote_words[] = {[RILLE_VOTE_NONE] = "none",
                                          [RILLE_VOTE_YES] = "yes",
@@ -236,22 +238,15 @@ static void new_handle(lua_State *L, const char *name, const luaL_Reg *methods, 
 void steps_open(lua_State *L) {
   static const luaL_Reg instance_methods[] = {
       {"begin", instance_begin}, {"close", instance_close}, {NULL, NULL}};
-  static const luaL_Reg steps_methods[] = {{"next", steps_next},
-                                           {"prepared", steps_prepared},
-                                           {"voted", steps_voted},
-                                           {"verdict", steps_verdict},
-                                           {"timeout", steps_timeout},
-                                           {"decided", steps_decided},
-                                           {"forced", steps_forced},
-                                           {"finished", steps_finished},
-                                           {"answered", steps_answered},
-                                           {"acknowledged", steps_acknowledged},
-                                           {"ended", steps_ended},
-                                           {"outcome", steps_outcome},
-                                           {"vote", steps_vote},
-                                           {"is_member", steps_is_member},
-                                           {"state", steps_state},
-                                           {NULL, NULL}};
+  static const luaL_Reg steps_methods[] = {
+      {"next", steps_next},         {"prepared", steps_prepared},
+      {"voted", steps_voted},       {"verdict", steps_verdict},
+      {"timeout", steps_timeout},   {"decided", steps_decided},
+      {"forced", steps_forced},     {"finished", steps_finished},
+      {"answered", steps_answered}, {"acknowledged", steps_acknowledged},
+      {"ended", steps_ended},       {"outcome", steps_outcome},
+      {"vote", steps_vote},         {"is_member", steps_is_member},
+      {"state", steps_state},       {NULL, NULL}};
   new_handle(L, INSTANCE_HANDLE, instance_methods, instance_close);
   new_handle(L, STEPS_HANDLE, steps_methods, steps_gc);
   lua_pushcfunction(L, instance_open);

@@ -15,6 +15,7 @@ static void set_numbers(lua_State *L, const rille_stats *stats) {
               {"tags", stats->tags},
               {"ids", stats->ids},
               {"marks", stats->marks},
+              {"kept", stats->kept},
               {"segments", stats->segments},
               {"log_bytes", stats->log_bytes},
               {"unfolded_bytes", stats->unfolded_bytes},

@@ -46,6 +46,10 @@ INTERNAL int value_encode_state(lua_State *L, int index, struct buffer *out);
 ** it no more than a constant times `length`, whatever the bytes claim. */
 INTERNAL int value_decode(lua_State *L, const char *bytes, size_t length);
 
+/* The same, faster where the same short strings come again: `texts` is the index of a struct
+** texts (ltexts.h), a userdata. */
+INTERNAL int value_decode_with(lua_State *L, const char *bytes, size_t length, int texts);
+
 /* Pushes the null of this lua_State: a userdata, true in a condition. */
 INTERNAL void value_push_null(lua_State *L);
 

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "ltexts.h"
 #include "lvalue.h"
 
 #define VALUE_READ_MESSAGE_BYTES 128
@@ -97,6 +98,8 @@ struct value_reader {
   const uint8_t *start, *at, *end;
   uint64_t owed; /* items that must still come */
   int depth;
+  struct texts *texts; /* or NULL */
+  int held;            /* index of their table */
   char message[VALUE_READ_MESSAGE_BYTES];
 };
 
@@ -111,51 +114,52 @@ static const char *const refused_kinds[] = {
     [VALUE_SHORT] = "the value is cut short",
 };
 
-/* Reads the item where it is a short string or a small integer, as most are, without the
-** detours of the others; false where it is none of these. */
-static inline int next_short(struct value_reader *r, struct value_item *item) {
-  const uint8_t *at = r->at;
-  if (at == r->end) return 0;
-  unsigned code = *at++;
-  if (code < 0x80) {
-    item->kind = VALUE_INTEGER;
-    item->integer = (int64_t)code;
-  } else if (code >= 0xa0 && code < 0xc0 && (code & 31) <= (size_t)(r->end - at)) {
-    item->kind = VALUE_STRING;
-    item->bytes = at;
-    item->count = code & 31;
-    at += code & 31;
-  } else {
-    return 0;
-  }
-  r->at = at;
-  r->owed--;
-  return 1;
-}
-
 static int next_item(struct value_reader *r, struct value_item *item) {
   const uint8_t *where = r->at;
-  if (next_short(r, item)) return 1;
   r->at = value_item(where, r->end, item);
   r->owed--;
   if (item->kind < VALUE_EXTENSION) return 1;
   return refuse_bytes(r, item->kind == VALUE_SHORT ? r->end : where, refused_kinds[item->kind]);
 }
 
-/* Enters a table of `items` items: checks depth, promises and stack. */
+/* Enters a table of `items` items: checks depth, promises and stack, of which there is
+** enough for the outermost. */
 static int enter_table(struct value_reader *r, uint64_t items) {
   static const char deep[] = "more than " VALUE_DEPTH_TEXT " tables deep";
   if (r->depth == VALUE_DEPTH) return refuse_bytes(r, r->at, deep);
   r->owed += items;
   if (r->owed > (uint64_t)(r->end - r->at))
     return refuse_bytes(r, r->end, refused_kinds[VALUE_SHORT]);
-  luaL_checkstack(r->L, 4, NULL);
-  r->depth++;
+  if (r->depth++ > 0) luaL_checkstack(r->L, 4, NULL);
   return 1;
 }
 
 /* Sizes that are told to Lua are hints; a table grows where an int is too small. */
 static int size_hint(uint64_t n) { return n > INT32_MAX ? INT32_MAX : (int)n; }
+
+static void push_string(struct value_reader *r, const uint8_t *bytes, uint64_t length) {
+  texts_push_string(r->L, r->texts, r->held, (const char *)bytes, (size_t)length);
+}
+
+/* Pushes the item where it is a short string or a small integer, as most are, without the
+** detours of the others, and returns its kind; VALUE_SHORT where it is neither. */
+static inline enum value_kind push_short(struct value_reader *r) {
+  const uint8_t *at = r->at;
+  if (at == r->end) return VALUE_SHORT;
+  unsigned code = *at++;
+  size_t n = code & 31;
+  if (code < 0x80) {
+    r->at = at;
+    r->owed--;
+    lua_pushinteger(r->L, (lua_Integer)code);
+    return VALUE_INTEGER;
+  }
+  if ((code & 0xe0) != 0xa0 || n > (size_t)(r->end - at)) return VALUE_SHORT;
+  r->at = at + n;
+  r->owed--;
+  push_string(r, at, n);
+  return VALUE_STRING;
+}
 
 static int read_value(struct value_reader *r);
 
@@ -172,18 +176,30 @@ static int read_array(struct value_reader *r, uint64_t n) {
   return 1;
 }
 
-/* Pushes a map's key; `kind` is that of the map's keys. */
+/* Pushes a map's key; its kind, or VALUE_SHORT where it can't be one. */
+static enum value_kind push_key(struct value_reader *r) {
+  const uint8_t *where = r->at;
+  enum value_kind kind = push_short(r);
+  struct value_item item;
+  if (kind != VALUE_SHORT) return kind;
+  if (!next_item(r, &item)) return VALUE_SHORT;
+  if (item.kind == VALUE_STRING) push_string(r, item.bytes, item.count);
+  else if (item.kind == VALUE_INTEGER) lua_pushinteger(r->L, item.integer);
+  else {
+    refuse_bytes(r, where, "a map key that is neither string nor 64-bit integer");
+    return VALUE_SHORT;
+  }
+  return item.kind;
+}
+
+/* `kind` is that of the map's keys. */
 static int read_map_key(struct value_reader *r, enum value_kind *kind) {
   const uint8_t *where = r->at;
-  struct value_item item;
-  if (!next_item(r, &item)) return 0;
-  if (item.kind == VALUE_STRING)
-    lua_pushlstring(r->L, (const char *)item.bytes, (size_t)item.count);
-  else if (item.kind == VALUE_INTEGER) lua_pushinteger(r->L, item.integer);
-  else return refuse_bytes(r, where, "a map key that is neither string nor 64-bit integer");
-  if (*kind != item.kind && *kind != VALUE_NIL)
+  enum value_kind this = push_key(r);
+  if (this == VALUE_SHORT) return 0;
+  if (*kind != this && *kind != VALUE_NIL)
     return refuse_bytes(r, where, "a map with both string and integer keys");
-  *kind = item.kind;
+  *kind = this;
   return 1;
 }
 
@@ -203,6 +219,7 @@ static int read_map(struct value_reader *r, uint64_t n) {
 static int read_value(struct value_reader *r) {
   lua_State *L = r->L;
   struct value_item item;
+  if (push_short(r) != VALUE_SHORT) return 1;
   if (!next_item(r, &item)) return 0;
   switch (item.kind) {
     case VALUE_NIL: value_push_null(L); return 1;
@@ -210,21 +227,23 @@ static int read_value(struct value_reader *r) {
     case VALUE_TRUE: lua_pushboolean(L, 1); return 1;
     case VALUE_INTEGER: lua_pushinteger(L, item.integer); return 1;
     case VALUE_FLOAT: lua_pushnumber(L, item.number); return 1;
-    case VALUE_STRING: lua_pushlstring(L, (const char *)item.bytes, (size_t)item.count); return 1;
+    case VALUE_STRING: push_string(r, item.bytes, item.count); return 1;
     case VALUE_ARRAY: return read_array(r, item.count);
     default: return read_map(r, item.count);
   }
 }
 
-int value_decode(lua_State *L, const char *bytes, size_t length) {
+static int decode(lua_State *L, rille_text bytes, struct texts *texts, int held) {
   struct value_reader r;
   int top = lua_gettop(L);
   r.L = L;
-  r.start = r.at = (const uint8_t *)bytes;
-  r.end = r.start + length;
+  r.start = r.at = (const uint8_t *)bytes.bytes;
+  r.end = r.start + bytes.length;
   r.owed = 1;
   r.depth = 0;
-  luaL_checkstack(L, 4, NULL);
+  r.texts = texts;
+  r.held = held;
+  luaL_checkstack(L, 8, NULL);
   if (read_value(&r)) {
     if (r.at == r.end) return 1;
     refuse_bytes(&r, r.at, "bytes after the end of the value");
@@ -232,4 +251,16 @@ int value_decode(lua_State *L, const char *bytes, size_t length) {
   lua_settop(L, top);
   lua_pushstring(L, r.message);
   return 0;
+}
+
+int value_decode(lua_State *L, const char *bytes, size_t length) {
+  return decode(L, (rille_text){bytes, length}, NULL, 0);
+}
+
+int value_decode_with(lua_State *L, const char *bytes, size_t length, int texts) {
+  struct texts *t = lua_touserdata(L, texts);
+  lua_getiuservalue(L, texts, 1);
+  int held = lua_gettop(L), done = decode(L, (rille_text){bytes, length}, t, held);
+  lua_replace(L, held);
+  return done;
 }

@@ -8,7 +8,7 @@ local FUNCTION_LINES = 70
 local FILE_LINES = 700
 local C_COLUMNS = 100
 local LUA_COLUMNS = 120
-local GENERATED = { ["lua/scripts.h"] = true, ["core/checksum_table.h"] = true }
+local GENERATED = { ["lua/scripts.h"] = true, ["lua/postgres/scripts.h"] = true, ["core/checksum_table.h"] = true }
 
 ---What each file of the core may include, besides rille.h, base.h and its own header.
 ---A name stands for the header; order is from the ground up: everything named in a
@@ -61,6 +61,7 @@ local ORDER = {
   { "settle", uses = "doubts error home instance participant query recall" },
   { "transaction", uses = "error instance participant recall settle" },
   { "kept", uses = "error store" },
+  { "marks", uses = "error store" },
   { "verify", uses = "error note store" },
   { "backup", uses = "error store" },
 }
@@ -84,7 +85,8 @@ local function paths(command)
   return list
 end
 
-local C_FILES = paths "ls core/*.c core/*.h lua/*.c lua/*.h spec/c/*.c spec/c/*.h bench/*.c bench/*.h"
+local C_FILES = paths("ls core/*.c core/*.h lua/*.c lua/*.h lua/postgres/*.c lua/postgres/*.h spec/c/*.c spec/c/*.h " ..
+  "bench/*.c bench/*.h")
 local LUA_FILES = paths "find lua spec examples bench -name '*.lua' | LC_ALL=C sort"
 local TEXT_FILES = paths([[find . \( -path ./.git -o -path ./build -o -path ./bench-scratch \) -prune -o -type f ]] ..
   [[\( -name '*.[ch]' -o -name '*.lua' -o -name '*.md' -o -name Makefile -o -name '*.yml' -o -name '*.rockspec' ]] ..
@@ -108,9 +110,17 @@ describe("includes", function()
     assert.same({ "core/index.c" }, found)
   end)
 
-  it("of Lua are under lua/ alone, but for the helper of memory_spec", function()
+  it("of libpq are under lua/postgres/ alone, but for a peer of the bench", function()
     none(C_FILES, function(path, complain)
-      if path:find "^lua/" or path == "spec/c/failing_alloc.c" then return end
+      if path:find "^lua/postgres/" or path == "bench/peer_databases.c" then return end
+      if text_of(path):find "#include%s*[<\"]libpq" then complain("%s includes libpq", path) end
+    end)
+  end)
+
+  it("of Lua are under lua/ alone, but for the helpers of specs", function()
+    local helpers = { ["spec/c/failing_alloc.c"] = true, ["spec/c/forked.c"] = true }
+    none(C_FILES, function(path, complain)
+      if path:find "^lua/" or helpers[path] then return end
       if text_of(path):find "#include%s*[<\"]l[ua][ua][^\n]*%.h" then complain("%s includes Lua", path) end
     end)
   end)
@@ -241,18 +251,24 @@ describe("each file", function()
 end)
 
 describe("what is made of other files", function()
-  it("is up to date: lua/scripts.h", function()
-    local made, status = process.run("'" .. LUA .. "' lua/embed.lua $(LC_ALL=C ls lua/rille/*.lua)")
+  ---Whether a folder's scripts.h is what embed.lua makes of these files.
+  local function check(header, files, prefix)
+    local made, status = process.run(("'%s' lua/embed.lua $(LC_ALL=C ls %s)"):format(LUA, files))
     assert.equal(0, status)
     -- A text that fits is enough: make's order of files may differ.
     local function sorted(text)
       local parts = {}
-      for part in text:gmatch '    {"rille%.[%w_]+",\n.-\n     , %d+},' do parts[#parts + 1] = part end
+      for part in text:gmatch('    {"' .. prefix .. '%.[%w_]+",\n.-\n     , %d+},') do parts[#parts + 1] = part end
       table.sort(parts)
       assert(#parts > 1, "no scripts found")
       return table.concat(parts, "\n")
     end
-    assert(sorted(made) == sorted(text_of "lua/scripts.h"), "lua/scripts.h is old: run make")
+    assert(sorted(made) == sorted(text_of(header)), header .. " is old: run make")
+  end
+
+  it("is up to date: lua/scripts.h", function() check("lua/scripts.h", "lua/rille/*.lua", "rille") end)
+  it("is up to date: lua/postgres/scripts.h", function()
+    check("lua/postgres/scripts.h", "lua/postgres/*.lua", "postgres")
   end)
 end)
 

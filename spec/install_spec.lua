@@ -50,3 +50,32 @@ describe("the rock", function()
     assert.truthy(output:find("^rille %d"), output)
   end)
 end)
+
+describe("the rock of PostgreSQL", function()
+  it("is built from every source of its folder", function()
+    local rockspec = {}
+    assert(loadfile("rockspec/postgres/rille-postgres-scm-1.rockspec", "t", rockspec))()
+    local there = {}
+    for path in process.run("LC_ALL=C ls lua/postgres/*.c"):gmatch "[^\n]+" do there[#there + 1] = path end
+    assert.same(there, rockspec.build.modules["rille.postgres"].sources)
+  end)
+
+  it("installs beside the other, and is found by it", function()
+    if process.run "command -v luarocks >/dev/null && echo yes" ~= "yes\n" then
+      return pending "luarocks is not installed"
+    end
+    local folder, status = process.run "pkg-config --variable=includedir libpq"
+    if status ~= 0 then return pending "libpq is not installed" end
+    local tree, clone = scratch.path "tree", scratch.path "clone"
+    process.run(("mkdir '%s' && cp -r core lua docs examples rockspec '%s'"):format(clone, clone))
+    local output
+    output, status = process.run(([[cd '%s' && luarocks --lua-version 5.4 make --deps-mode none --tree '%s' \
+      rockspec/postgres/rille-postgres-scm-1.rockspec PQ_INCDIR=%s 2>&1]]):format(clone, tree, folder))
+    assert.equal(0, status, output)
+    local program = scratch.file("found.lua", [[
+      package.cpath = arg[1] .. "/lib/lua/5.4/?.so;" .. package.cpath
+      print(require "rille".postgres "dbname=shop")]])
+    output = process.lua(('return assert(loadfile "%s")(...)'):format(program), tree)
+    assert.equal("rille.postgres (postgres shop)\n", output)
+  end)
+end)

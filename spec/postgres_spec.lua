@@ -146,8 +146,9 @@ describe("rille.postgres", function()
     assert.equal("yes", branch:prepare())
     assert.equal(name_of(199), server:psql "select substr(gid, 7, length(gid) - 8) from pg_prepared_xacts")
     assert(branch:abort())
-    _, code = failure(shop:enlist { id = new_id(), number = 1, deadline = now() + 5, work = {} })
+    message, code = failure(shop:enlist { id = new_id(), number = 1, deadline = now() + 5, work = {} })
     assert.equal("invalid", code)
+    contains(message, "no work")
   end)
 
   case("connects anew when its sessions are lost", function()
@@ -194,8 +195,8 @@ describe("rille.postgres", function()
   case("is of no use in a forked child, and the parent's session lives on", function()
     local path = scratch.folder .. "/forked.so"
     local command = "${CC:-cc} -std=c11 -fPIC $(pkg-config --cflags lua5.4 2>/dev/null) %s -o '%s' %s"
-    local output, status = process.run(command:format(process.run "uname -s":find "Darwin" and "-bundle -undefined dynamic_lookup" or "-shared", path,
-      "spec/c/forked.c"))
+    local shared = process.run "uname -s":find "Darwin" and "-bundle -undefined dynamic_lookup" or "-shared"
+    local output, status = process.run(command:format(shared, path, "spec/c/forked.c"))
     if status ~= 0 then return pending("there is no C compiler here: " .. output) end
     local forked = assert(package.loadlib(path, "luaopen_forked"))()
     assert(prepare():commit()) -- an idle session

@@ -4,7 +4,7 @@ local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local contains, raised = stores.contains, stores.raised
 
-local FIELDS = { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "log_bytes",
+local FIELDS = { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "kept", "log_bytes",
   "unfolded_bytes", "index_bytes", "index_readers", "segments", "appends", "flushes", "folds",
   "indoubt", "pending", "prepares", "decisions", "commits", "forces" }
 local TIMES = { "oldest", "prepare_time", "decision_time", "commit_time", "force_time" }
@@ -45,7 +45,7 @@ describe("stats", function()
 
   it("of an empty store are zero", function()
     local stats = store:stats()
-    for _, name in ipairs { "head", "written", "durable", "streams", "types", "tags", "ids", "marks",
+    for _, name in ipairs { "head", "written", "durable", "streams", "types", "tags", "ids", "marks", "kept",
       "log_bytes", "unfolded_bytes", "appends", "flushes", "folds" } do
       assert.equal(0, stats[name], name)
     end

@@ -113,6 +113,15 @@ describe("a transaction over two stores", function()
     assert.same({ first = 1, last = 1 }, result.positions.there)
   end)
 
+  it("is brought to its end although a store was closed right after", function()
+    assert(move {})
+    there:close()
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
+  end)
+
   it("has conditions: unless, with items of several appends, and a mark", function()
     assert(there:append("limits", { type = "Closed", tags = { "branch:7" } }))
     local function limited(after)

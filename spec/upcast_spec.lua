@@ -174,3 +174,107 @@ describe("one event that goes to many keys", function()
     kept:close()
   end)
 end)
+
+describe("upcast of a processor", function()
+  ---Runs a processor that tells what its handlers get; what it told.
+  local function told(fields, options)
+    files["p.lua"] = ([[
+local function tell(event, ctx)
+  local data = event.data
+  local text = ("%%s %%s@%%d"):format(event.type, data and data.v or "-", event.position)
+  ctx:emit("told", { type = "Told", data = text })
+end
+return { on = { New = tell, Same = tell }, %s }]]):format(fields)
+    names = names + 1
+    local w = assert(store:processor("w" .. names, "p.lua", options))
+    local left, message, code, detail = w:run()
+    local list = stores.fields("data", store:read "told")
+    return list, left == nil and { message, code, detail }, w
+  end
+
+  it("gives handlers the new type and data, and all else of the event", function()
+    put("Old", 1)
+    put("New", 2)
+    put("Other", 3)
+    assert.same({ "New 10@1", "New 2@2" },
+      (told "upcast = { Old = function(e) return { type = 'New', data = { v = e.data.v * 10 } } end }"))
+  end)
+
+  it("drops, splits and chains within one reaction", function()
+    put("Gone", 1)
+    put("Both", 2)
+    put("Oldest", 3)
+    local list = told [[upcast = { Gone = function() end,
+      Oldest = function(e) return { type = "Old", data = e.data } end,
+      Old = function(e) e.data.v = e.data.v + 1 return { type = "New", data = e.data } end,
+      Both = function(e) return { { type = "New", data = e.data }, { type = "Same", data = e.data } } end }]]
+    assert.same({ "New 2@2", "Same 2@2", "New 4@3" }, list)
+  end)
+
+  it("is asked before the key, and holds for the state, too", function()
+    put("Old", 7)
+    files["p.lua"] = [[return { key = function(event) return event.data.k end,
+      upcast = { Old = function(e) return { type = "New", data = { k = "k" .. e.data.v } } end },
+      state = { initial = { n = 0 }, on = { New = function(s) s.n = s.n + 1 end } },
+      on = { New = function(e, ctx) ctx:emit("told", { type = "Told", data = { ctx.key, ctx.state.n } }) end } }]]
+    assert(assert(store:processor("k", "p.lua")):run())
+    assert.same({ { "k7", 1 } }, stores.fields("data", store:read "told"))
+  end)
+
+  it("gives each handler data of its own", function()
+    put("Old", 1)
+    files["p.lua"] = [[return { upcast = { Old = function(e)
+        return { { type = "A", data = e.data }, { type = "B", data = e.data } } end },
+      on = { A = function(e) e.data.v = 100 end,
+             B = function(e, ctx) ctx:emit("told", { type = "Told", data = e.data.v }) end } }]]
+    assert(assert(store:processor("own", "p.lua")):run())
+    assert.same({ 1 }, stores.fields("data", store:read "told"))
+  end)
+
+  it("stops at what can't be, naming the event, and writes nothing", function()
+    put("Old", 1)
+    for what, expected in pairs {
+      ["return 5"] = "p.lua: upcast.Old returned a number",
+      ["return { type = 5 }"] = "whose type is a number",
+      ["return { type = '' }"] = "whose type has 0 bytes",
+      ["return { data = 1 }"] = "without type",
+      ["return { { type = 'New' }, 1 }"] = "a list with a number in it",
+      ["return { type = 'New', tags = {} }"] = "the field 'tags'",
+      ["return { type = 'New', data = math.floor }"] = "can't be",
+      ["return { type = 'Old2' }"] = "which is all it may",
+      ["error 'no idea'"] = "p.lua:7: no idea",
+    } do
+      local list, failed = told(([[upcast = { Old = function(e)
+        %s end,
+        Old2 = function() return { type = "Old3" } end,
+        Old3 = function() return { type = "Old2" } end }]]):format(what))
+      assert.same({}, list)
+      assert.equal("script", failed[2])
+      contains(failed[1], expected)
+      contains(failed[1], "at position 1: Old in stream a")
+    end
+  end)
+
+  it("refuses one event for two keys, and parks what fails until the script is mended", function()
+    put("Old", 1)
+    put("New", 2)
+    local split = [[key = function(e) return e.type end, on_error = "park", upcast = { Old = function(e)
+      return { { type = "New", data = e.data }, { type = "Same", data = e.data } } end }]]
+    local list, _, w = told(split)
+    assert.same({ "New 2@2" }, list)
+    local parked = assert(w:parked())
+    assert.equal(1, #parked)
+    contains(parked[1].message, "different keys")
+    assert.same({ 1, "Old" }, { parked[1].position, parked[1].type })
+    files["p.lua"] = files["p.lua"]:gsub("return e.type", "return 'one'")
+    assert.same({ 1, 0 }, { w:retry(1) })
+    assert.same({ "New 2@2", "New 1@1", "Same 1@1" }, stores.fields("data", store:read "told"))
+  end)
+
+  it("reads no more than it may need, and `from` means what is stored", function()
+    put("Old", 1)
+    put("New", 2)
+    assert.same({ "New 2@2" }, (told [[from = { types = { "New" } }, upcast = { Old = function(e)
+      return { type = "New", data = e.data } end }]]))
+  end)
+end)

@@ -138,7 +138,7 @@ end
 
 function Branch:judge_prepare(result)
   if result.tag == "PREPARE TRANSACTION" then
-    self.state = "prepared"
+    self.state, self.identity.voted = "prepared", true
     return "yes"
   end
   local is_error = result.tag or result.severity == "ERROR"
@@ -169,25 +169,28 @@ function Branch:prepare()
     how == "expired" and "aborted" or "unknown"
 end
 
----What must be known to end it after a crash.
-function Branch:note()
+---What prepared.lua needs to end it.
+function Branch:facts()
   self.identity.xid = self.xid
-  return assert(rille.encode(self.identity))
+  return self.identity
 end
+
+---The same as text: what must be known to end it after a crash.
+function Branch:note() return assert(rille.encode(self:facts())) end
 
 -- Ending ----------------------------------------------------------------------------------
 
 ---Ends what is prepared, or may be, in its own session or, where that is lost, a new one.
 function Branch:finish(outcome)
   local p = self.participant
+  if self.is_home then return nil, p.place .. ": it is not known whether it has decided: settle it", "unknown" end
   local deadline = libpq.now() + p.timeout
-  self.identity.xid = self.xid
   if not self.session then
     local session, message = p:take(deadline)
     if not session then return nil, message, "unknown" end
     self.session = session
   end
-  local done, message, code, detail = prepared.finish(self.session, self.identity, outcome, deadline)
+  local done, message, code, detail = prepared.finish(self.session, self:facts(), outcome, deadline)
   p:give(self.session)
   self.session = nil
   if not done then return nil, message, code, detail end
@@ -238,6 +241,7 @@ end
 function Branch:decide()
   local working, why = self:is_working()
   if not working then return nil, why, "aborted" end
+  self.is_home = true
   local name = decision.table(self.participant.schema)
   local ok, message, _, detail = self:need_table(name)
   if ok then ok, message, _, detail = decision.insert(self.session, name, self.id, self.deadline) end

@@ -113,11 +113,12 @@ function Participant:sweep(home, knows, outcome_of)
     local count, remaining, problems = 0, 0, {}
     for _, name in ipairs(names) do
       local id, nonce = prepared.parse(name)
-      local outcome = id and knows(nonce) and outcome_of(id)
+      local known = id and knows(nonce)
+      local outcome = known and outcome_of(id)
       local done, problem
       if outcome then done, problem = prepared.sweep_one(one, name, outcome, libpq.now() + self.timeout) end
       if done == "done" then count = count + 1 end
-      if not done and id and knows(nonce) then remaining = remaining + 1 end
+      if not done and known then remaining = remaining + 1 end
       if problem then problems[#problems + 1] = { gid = name, message = problem } end
     end
     return count, remaining, problems
@@ -149,6 +150,21 @@ function Participant:settle(T, note)
   end)
   if outcome or code == "closed" then return outcome, message, code end
   return nil, message, "unknown", detail
+end
+
+---Whether a row of the decisions is there: "commit", "abort", or nil. Decides nothing.
+---@return "commit"|"abort"|nil, string? message, string? code
+function Participant:decided(row)
+  local name = decision.table(self.schema)
+  local outcome, message, code = self:with_session(nil, function(one, deadline)
+    local there, why, reason = decision.is_there(one, name, deadline)
+    if there == nil then return nil, why, reason or "unknown" end
+    if not there then return false end
+    return decision.read(one, name, row, deadline)
+  end)
+  if outcome then return outcome end
+  if outcome == false then return nil end
+  return nil, message, code or "unknown"
 end
 
 -- The handle ------------------------------------------------------------------------------

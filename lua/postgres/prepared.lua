@@ -14,6 +14,7 @@ local NAME_BYTES = 199 -- PostgreSQL's GIDSIZE, without the zero
 local MISSING = "42704"
 local VERBS = { commit = "COMMIT PREPARED", abort = "ROLLBACK PREPARED" }
 local ENDED = { committed = "commit", aborted = "abort" }
+local FUTURE = "22023" -- what pg_xact_status says of a number that was not given yet
 local AGAINST = {
   commit = { "aborted", "it was to be committed, but has been rolled back by hand" },
   abort = { "conflict", "it was to be rolled back, but has been committed by hand" },
@@ -40,24 +41,37 @@ local function unknown(session, name, message, detail)
   return nil, ("%s: %s: %s"):format(session.place, name, message), "unknown", detail
 end
 
----There is none of that name: did its transaction end as it should?
+---What became of the noted transaction: "commit", "abort", "never" (no trace of its number);
+---nil, message where that is not known.
+local function status_of(session, note, deadline)
+  local result, message, _, detail =
+    session:ask("select pg_catalog.pg_xact_status($1::text::xid8) as status", deadline, note.xid)
+  if not result and detail and detail.sqlstate == FUTURE then return "never" end
+  if not result then return nil, message end
+  local status = result.rows[1].status
+  if ENDED[status] then return ENDED[status] end
+  return nil, "its transaction is " .. (type(status) == "string" and status or "too old to be known")
+end
+
+---There is none of that name: did its transaction end as it should? A vote "yes" is on the
+---server's disk, and its number with it; without one, a crash of the server may have lost the
+---number, and given it again.
 local function evidence(session, note, outcome, deadline)
   local same, reason = session:is_where(note)
   if not same then return unknown(session, note.gid, "it is not there, and " .. reason) end
-  local result, message = session:ask("select pg_catalog.pg_xact_status($1::text::xid8) as status", deadline, note.xid)
-  if not result then return unknown(session, note.gid, "it is not there, and " .. message) end
-  local status = result.rows[1].status
-  local ended = ENDED[status]
-  if ended == outcome then return true end
-  if not ended then
-    return unknown(session, note.gid, "it is not there, and its transaction is "
-      .. (type(status) == "string" and status or "too old to be known"))
+  local ended, message = status_of(session, note, deadline)
+  if ended == outcome or ended == "never" and outcome == "abort" then return true end
+  if ended == "never" then
+    message = "the server has never heard of its transaction: it was restored"
+  elseif ended and not note.voted then
+    message = "its number is another's by now, or it was committed by hand"
   end
+  if message then return unknown(session, note.gid, "it is not there, and " .. message) end
   local code, contradiction = AGAINST[outcome][1], AGAINST[outcome][2]
   return nil, ("%s: %s: %s"):format(session.place, note.gid, contradiction), code
 end
 
----Ends one. note = { gid=, xid=, system=, timeline= }.
+---Ends one. note = { gid=, xid=, voted=, system=, timeline= }.
 ---@return true?, string? message, string? code  "unknown": ask again
 function prepared.finish(session, note, outcome, deadline)
   local verb = assert(VERBS[outcome], "an outcome is commit or abort")

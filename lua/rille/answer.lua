@@ -3,7 +3,7 @@
 -- The decision's frame holds a `detail`: everything that is needed to tell the result once more
 -- and to bring the members to their end after a crash:
 --
---   { client, coordinator, participants = { { name, kind, uuid, path, member, vote, reason, note } },
+--   { client, coordinator, participants = { { name, kind, uuid, path, member, vote, reason, note, checks } },
 --     versions = { name = { stream = v } }, excluded = { name = reason }, policy, identity, home }
 --
 -- Versions of home's own streams are fixed by the decision and not in its frame: they are read
@@ -27,7 +27,8 @@ end
 
 local function entry_of(p)
   return { name = p.name, kind = p.kind, uuid = p.uuid, path = p.path, member = p.member or nil, vote = p.vote,
-           reason = p.reason, note = p.branch and p.branch:note() or nil, home = p.home or nil }
+           reason = p.reason, note = p.branch and p.branch:note() or nil, home = p.home or nil,
+           checks = p.checks_only or nil }
 end
 
 ---@return string bytes  what the decision's frame keeps
@@ -102,6 +103,12 @@ function answer.unknown(tx, why)
   return nil, ("it is not known whether the transaction happened: %s; ask outcome(%q)")
     :format(why or "home could not make the decision durable", tx.client or tx.id), "unknown",
     { id = tx.client or tx.id }
+end
+
+---Of a transaction of which no more is known than that it is committed.
+function answer.bare(id)
+  return { outcome = "committed", id = id, duplicate = true, members = {}, excluded = {}, pending = {}, versions = {},
+           positions = {} }
 end
 
 ---What home knows of a client's id, as the result of then; nil where it is not committed.

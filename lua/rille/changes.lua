@@ -7,25 +7,35 @@ local rille = require "rille"
 ---@class rille.changes
 local changes = {}
 
-local function is_branch(value) return type(value) == "table" end
+---Integers first, then strings, then whatever else there is.
+local function before(a, b)
+  local integer_a, integer_b = math.type(a) == "integer", math.type(b) == "integer"
+  if integer_a ~= integer_b then return integer_a end
+  if integer_a or type(a) == "string" and type(b) == "string" then return a < b end
+  if type(a) ~= type(b) then return type(a) > type(b) end
+  return tostring(a) < tostring(b)
+end
 
-local function sorted_keys(a, b)
+---The keys of one table or two, in order.
+function changes.keys(a, b)
   local keys = {}
-  for key in pairs(a) do keys[#keys + 1] = key end
-  for key in pairs(b) do
-    if a[key] == nil then keys[#keys + 1] = key end
+  for key in next, a do keys[#keys + 1] = key end
+  for key in next, b or {} do
+    if rawget(a, key) == nil then keys[#keys + 1] = key end
   end
-  table.sort(keys, function(x, y)
-    if type(x) == type(y) then return x < y end
-    return type(x) == "number"
-  end)
+  table.sort(keys, before)
   return keys
 end
 
+---A text as Lua would have it written, on one line.
+function changes.quoted(text) return (("%q"):format(text):gsub("\\\n", "\\n")) end
+
 local function place_of(place, key)
-  if math.type(key) == "integer" then return ("%s[%d]"):format(place, key) end
+  local kind = type(key)
+  if kind == "number" or kind == "boolean" then return ("%s[%s]"):format(place, tostring(key)) end
+  if kind ~= "string" then return ("%s[a %s]"):format(place, kind) end
   if key:find "^[%a_][%w_]*$" then return place == "" and key or place .. "." .. key end
-  return ("%s[%q]"):format(place, key)
+  return ("%s[%s]"):format(place, changes.quoted(key))
 end
 
 local function same(a, b)
@@ -33,17 +43,20 @@ local function same(a, b)
 end
 
 local function collect(list, place, a, b)
-  if is_branch(a) and is_branch(b) then
-    for _, key in ipairs(sorted_keys(a, b)) do collect(list, place_of(place, key), a[key], b[key]) end
+  if type(a) == "table" and type(b) == "table" then
+    for _, key in ipairs(changes.keys(a, b)) do
+      collect(list, place_of(place, key), rawget(a, key), rawget(b, key))
+    end
   elseif not same(a, b) then
     list[#list + 1] = { place = place == "" and "state" or place, before = a, after = b }
   end
 end
 
+---@param what? string what all places begin with
 ---@return { place: string, before: any, after: any }[] in the order of places; nil: was not there
-function changes.between(a, b)
+function changes.between(a, b, what)
   local list = {}
-  collect(list, "", a, b)
+  collect(list, what or "", a, b)
   return list
 end
 

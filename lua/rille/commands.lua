@@ -145,7 +145,7 @@ end
 local STAT_GROUPS = {
   { "uuid", "created" },
   { "head", "written", "durable", "last_time", "failed" },
-  { "streams", "types", "tags", "ids", "marks" },
+  { "streams", "types", "tags", "ids", "marks", "kept" },
   { "log_bytes", "segments", "unfolded_bytes", "index_bytes", "index_readers" },
   { "appends", "flushes", "folds" },
   { "indoubt", "pending", "oldest" },

@@ -7,6 +7,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local database = require "rille.database"
 local drive = require "rille.drive"
 local handler = require "rille.handler"
 local options_of = require "rille.options"
@@ -14,6 +15,7 @@ local policy = require "rille.policy"
 local poll = require "rille.poll"
 local recovery = require "rille.recovery"
 local rille = require "rille"
+local settling = require "rille.settling"
 local transaction = require "rille.transaction"
 local means = core.transaction
 
@@ -60,15 +62,25 @@ local function read_options(self, options, known)
   end
   local p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
   if not p then return nil, message, code end
+  local home = options.home and self.participants[options.home]
+  if options.home ~= nil and type(options.home) ~= "string" then error("home must be a name", 3) end
+  if options.home and (not home or home.kind ~= "postgres") then
+    return nil, ("home is %q: it must be the name of a database that takes part"):format(options.home), "invalid"
+  end
   local timeout = options.timeout or TIMEOUT_S
-  return { client = id, policy = p, timeout = timeout, attempts = options.attempts or 1,
+  return { client = id, home = options.home, policy = p, timeout = timeout, attempts = options.attempts or 1,
            deadline = core.monotonic() + timeout }
 end
 
 ---What has been decided for this id already: a result, or nil; nil, message, code.
 local function before(self, client)
   if not client then return nil end
-  return answer.duplicate(self.store, client)
+  local result, message, code = answer.duplicate(self.store, client)
+  if result or code then return result, message, code end
+  local said
+  said, message, code = database.ask(self, client)
+  if said then return answer.bare(client) end
+  return nil, message, code
 end
 
 ---Begins a transaction that is committed or aborted by hand.
@@ -149,10 +161,15 @@ function Coordinator:outcome(id, options)
   options_of.check(options, OUTCOME, 2)
   if closed(self) then return nil, closed(self), "closed" end
   self:advance()
-  local force = nil
-  if options.settle then force = true end
-  local told, message, code, detail = means.outcome(self.store, id, force)
+  local told, message, code, detail = means.outcome(self.store, id)
   if not told then return nil, message, code, detail end
+  if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
+    local said, why, reason = database.ask(self, id)
+    if said == "commit" then return "committed", answer.bare(id) end
+    if reason then return "unknown", why end
+    if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
+    if not told then return nil, message, code, detail end
+  end
   if told.outcome ~= "committed" then return told.outcome end
   return "committed", recovery.result(self, told)
 end
@@ -236,6 +253,7 @@ local function shut(self, force)
   if force then self:advance(true) end
   self.state = "closed"
   poll.forget(self.store, self)
+  settling.askers[self] = nil
   return self.instance:close()
 end
 
@@ -298,6 +316,7 @@ function coordinator.open(store, options)
     participants = participants, instance = instance, watching = {}, state = "open",
     hook = options.indoubt, hook_age = options.indoubt_age }, Coordinator)
   poll.register(store, self)
+  settling.askers[self] = database.outcome_for
   recovery.open(self)
   return self
 end

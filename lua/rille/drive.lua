@@ -2,7 +2,7 @@
 -- happened, until the client can be answered.
 --
 --   steps:next() --> word, participant         what each word means: core/rille_transaction.h
---   DO[word](tx, p, number)                    does it, and tells the machine
+--   DO[word](tx, p, number)                    does it, and tells the machine; false: not now
 --
 -- All that may block has the transaction's deadline. What is left after the answer, WATCH and
 -- END, is done by `finish` whenever its coordinator is used again; if it never is, recovery
@@ -10,6 +10,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local database = require "rille.database"
 local transaction = core.transaction
 
 ---@class rille.drive
@@ -137,8 +138,26 @@ local function note_members(tx)
   return names
 end
 
+---In a database, whose COMMIT makes it durable.
+local function decide_in_database(tx, names)
+  local decided, message, code = database.decide(tx)
+  if decided then
+    tx.decided = {}
+    database.record(tx, names, answer.describe(tx))
+    return tx.steps:decided "committed"
+  end
+  if code == "unknown" then
+    tx.why = message
+    return tx.steps:decided "unknown"
+  end
+  no(tx.decider, message, code)
+  tx.is_duplicate = code == "duplicate"
+  tx.steps:decided "aborted"
+end
+
 function DO.decide(tx)
   local names = note_members(tx)
+  if tx.decider then return decide_in_database(tx, names) end
   local home = tx.home
   local work = home and home.work or {}
   local decided, message, code, refusal = unlocking(transaction.decide, tx.coordinator.store, work, {
@@ -162,6 +181,7 @@ function DO.decide(tx)
 end
 
 function DO.force(tx)
+  if tx.decider then return tx.steps:forced(true) end
   local done, message = transaction.flush(tx.coordinator.store, tx.decided["end"])
   if not done then tx.why = message end
   tx.steps:forced(done == true)
@@ -205,7 +225,11 @@ end
 
 ---Members' commits that are durable are acknowledged; `force` makes them so.
 function DO.watch(tx, p, number)
-  local done = transaction.is_flushed(p.store, p.finished["end"])
+  local done, _, code = transaction.is_flushed(p.store, p.finished["end"])
+  if code == "closed" then -- recovery opens it anew
+    tx.left = true
+    return false
+  end
   if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
   if not done then return false end
   tx.steps:acknowledged(number)
@@ -214,6 +238,7 @@ end
 function DO.answer(tx) tx.steps:answered() end
 
 DO["end"] = function(tx)
+  if tx.decider and not tx.recorded then return tx.steps:ended() end
   if not transaction.ended(tx.coordinator.store, tx.id) then return false end
   tx.steps:ended()
 end
@@ -222,7 +247,7 @@ end
 ---@return boolean over
 function drive.finish(tx, force)
   tx.forcing = force
-  return run(tx, nil) == "over"
+  return run(tx, nil) == "over" or tx.left or false
 end
 
 -- The whole -----------------------------------------------------------------------------------------
@@ -263,7 +288,7 @@ function drive.commit(tx)
   tx.steps = transaction.steps(list)
   run(tx, "answer")
   if tx.is_duplicate then
-    local before = answer.duplicate(tx.coordinator.store, tx.client)
+    local before = answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client)
     if before then
       tx.steps:answered()
       return before

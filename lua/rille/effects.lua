@@ -13,12 +13,14 @@
 -- P2  Nothing is written but together with the move of the mark, or (timers, parked events)
 --     with an expected version of the stream that says what is still to be done.
 
+local core = ...
 local elsewhere = require "rille.elsewhere"
 
 ---@class rille.effects
 local effects = {}
 
-local TRIES = 100 -- appends in vain, while the mark stays where it was
+local TRIES = 100     -- appends in vain, while the mark stays where it was
+local NEVER = 1 << 52 -- a version that no stream has
 
 ---What a rejected append says of what was emitted, not of the world.
 effects.CAUSED = { conflict = true, duplicate = true, invalid = true }
@@ -81,14 +83,36 @@ local function yield_to_other(self, position)
     :format(self.name, before, position), "busy")
 end
 
+---Whether the event of a part is in its stream already, by its id. It is asked by an append
+---that can't be: that it is known is said before that the version is another.
+local function is_known(self, part)
+  if not part.events.id then return false end
+  local done, message, code, detail = core.append_internal(self.store,
+    { { stream = part.stream, events = part.events, expect = NEVER } })
+  if not done and code ~= "conflict" then effects.raise(message, code, detail) end
+  return done ~= nil
+end
+
+---Appends parts together with `rest`, without those events that their streams have already.
+function effects.append(self, parts, rest)
+  while true do
+    local all = table.move(parts, 1, #parts, 1, { mark = rest.mark })
+    table.move(rest, 1, #rest, #all + 1, all)
+    local done, message, code, detail = elsewhere.append(self, all)
+    if not (done and done.duplicate) and code ~= "duplicate" then return done, message, code, detail end
+    local new = {}
+    for _, part in ipairs(done and {} or parts) do
+      if not is_known(self, part) then new[#new + 1] = part end
+    end
+    if #new == #parts then return nil, message, code, detail end
+    parts = new
+  end
+end
+
 ---Writes the parts and moves the mark to a position. False: another was first, and all
 ---begins anew; nil, message, code: the parts are refused, and nothing has changed.
 function effects.commit(self, parts, position)
-  parts.mark = { self.name, self.marked, position }
-  local done, message, code, detail = elsewhere.append(self, parts)
-  if done and done.duplicate then -- it is there already, under the same ids
-    done, message, code, detail = elsewhere.append(self, { mark = parts.mark })
-  end
+  local done, message, code, detail = effects.append(self, parts, { mark = { self.name, self.marked, position } })
   if done then
     self.marked, self.seen = position, position
     effects.new_group(self)

@@ -147,19 +147,40 @@ return function(commands, open, params_of)
     end
   end
 
-  function commands.marks(options)
-    local store <close> = open(options.store, { readonly = true })
-    local head, rows = store:head(), {}
+  ---Each mark that was ever set; `known` has the names of the processors.
+  local function other_marks(store, known)
+    local rows, name = {}, nil
+    while true do
+      local mark
+      name, mark = core.mark_next(store, name)
+      if not name then
+        if mark then screen.fail(mark) end -- a message
+        return rows
+      end
+      if not known[name] then rows[#rows + 1] = { kind = "mark", name = name, mark = mark } end
+    end
+  end
+
+  local function all_marks(store)
+    local rows, known = {}, {}
     for kind, name, entry in registry.each(store) do
       local mark
-      if kind == "processor" then mark = succeed(store:mark(name))
+      if kind == "processor" then
+        mark, known[name] = succeed(store:mark(name)), true
       else
         local p = store:projection(name, entry.path or entry.script, { params = entry.params })
         mark = p and p:mark()
       end
-      rows[#rows + 1] = { kind = kind, name = name, mark = mark, lag = mark and math.max(0, head - mark),
-                          script = entry.script }
+      rows[#rows + 1] = { kind = kind, name = name, mark = mark, script = entry.script }
     end
+    local others = other_marks(store, known)
+    return table.move(others, 1, #others, #rows + 1, rows)
+  end
+
+  function commands.marks(options)
+    local store <close> = open(options.store, { readonly = true })
+    local head, rows = store:head(), all_marks(store)
+    for _, row in ipairs(rows) do row.lag = row.mark and math.max(0, head - row.mark) end
     if options.json or not screen.is_terminal() then
       for _, row in ipairs(rows) do screen.json(row) end
       return
@@ -167,7 +188,7 @@ return function(commands, open, params_of)
     local add = screen.table { { "kind" }, { "name", most = 40 }, { "mark", right = true },
       { "lag", right = true }, { "script" } }
     for _, row in ipairs(rows) do
-      add { row.kind, row.name, tostring(row.mark or "?"), tostring(row.lag or "?"), row.script }
+      add { row.kind, row.name, tostring(row.mark or "?"), tostring(row.lag or "?"), row.script or "" }
     end
     add(nil)
   end

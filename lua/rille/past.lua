@@ -67,12 +67,15 @@ function past.diff(store, definition, from, to, only)
   end
 end
 
----The types that a reducer has an interest in; nil: all.
-function past.types_of(definition)
-  if definition.every then return nil end
+---A query for the events that a reducer has an interest in, of a stream if one is named. The
+---wildcard's are all but rille's own; of these, those that have a name.
+function past.query_of(definition, stream)
   local types = { table.unpack(definition.types) }
   for name in pairs(definition.upcast or {}) do types[#types + 1] = name end
-  return types
+  local query = { { stream = stream, types = types } }
+  if #types == 0 then query[1] = nil end
+  if definition.every then query[#query + 1] = { stream = stream } end
+  return query
 end
 
 ---Each event that touched a key, with the state before and after it.
@@ -81,7 +84,9 @@ end
 function past.why(store, definition, key, anew)
   local replay = past.replay(store, definition, key)
   local stream = definition.key == "stream" and key or nil
-  local events = store:all { stream = stream, types = past.types_of(definition) }
+  local query = past.query_of(definition, stream)
+  if #query == 0 then return function() end end
+  local events = store:all(query)
   return function()
     while true do
       local event = events()

@@ -84,8 +84,9 @@ end
 local function how(self, options)
   local consistency = options.consistency or "strong"
   if consistency == "strong" or consistency == "session" then
-    local definition = self.states.definition
-    local strong, why, reason = core.transaction.strong(self.store, { types = past.types_of(definition) })
+    local query = past.query_of(self.states.definition)
+    local strong, why, reason = true, nil, nil
+    if #query > 0 then strong, why, reason = core.transaction.strong(self.store, query) end
     if not strong then return nil, why, reason end
   end
   local head, message, code = self.store:head()

@@ -8,6 +8,7 @@ local rille = require "rille"
 local options = require "rille.options"
 local reducer = require "rille.reducer"
 local sandbox = require "rille.sandbox"
+local upcasting = require "rille.upcasting"
 
 ---@class rille.reaction
 local reaction = {}
@@ -16,7 +17,8 @@ local EMITS_MOST = 10000 -- events of one reaction
 local NAME_BYTES = 255   -- of streams and types
 local ATTEMPTS = 5       -- where the script doesn't say
 local WILDCARD = "*"
-local FIELDS = { from = true, key = true, state = true, on = true, on_error = true, attempts = true }
+local FIELDS = { from = true, key = true, state = true, on = true, upcast = true, on_error = true,
+                 attempts = true }
 local ON_ERROR = { retry = true, skip = true, park = true, stop = true }
 local EVENT = { type = true, data = true, tags = true, meta = true, id = true, time = true,
                 position = true, version = true, stream = true }
@@ -54,45 +56,51 @@ local function fault(value)
   if value.from ~= nil and type(value.from) ~= "table" then
     return "from must be an item of a query or a list of them, not " .. type(value.from)
   end
+  return reducer.upcast_fault(value.upcast)
 end
 
----The types that have a handler, in order; nil: all.
-local function types_of(on)
+---The types that have a handler, or may become one that has, in order; nil: all.
+local function types_of(on, upcast)
   if on[WILDCARD] then return nil end
   local types = {}
   for name in pairs(on) do types[#types + 1] = name end
+  for name in pairs(upcast) do
+    if not on[name] then types[#types + 1] = name end
+  end
   table.sort(types)
   return types
 end
 
----The types that an item of `from` names and that have a handler; nil: all.
-local function narrowed(named, types, on)
+---The types that an item of `from` names and that the script takes; nil: all.
+local function narrowed(named, types, takes)
   if named == nil then return types end
   if type(named) == "string" then named = { named } end
   if types == nil then return named end
   local both = {}
   for _, name in ipairs(named) do
-    if on[name] then both[#both + 1] = name end
+    if takes(name) then both[#both + 1] = name end
   end
   return both
 end
 
 ---The query that finds the events, without bounds; nil: there is nothing to find.
-local function query_of(from, on)
-  local types, query = types_of(on), {}
+local function query_of(from, on, upcast)
+  local types, query = types_of(on, upcast), {}
+  local function takes(name) return on[name] or upcast[name] end
   local list = from == nil and { {} } or #from > 0 and from or { from }
   for _, item in ipairs(list) do
     if type(item) ~= "table" then return nil, "an item of from must be a table, not " .. type(item) end
     local copy = {}
     for field, value in pairs(item) do copy[field] = value end
-    copy.types = narrowed(item.types, types, on)
+    copy.types = narrowed(item.types, types, takes)
     if next(copy) == nil then return {} end
     if not copy.types or #copy.types > 0 then query[#query + 1] = copy end
   end
   return #query > 0 and query or nil
 end
 
----The reducer of its state, which has the processor's key.
+---The reducer of its state, which has the processor's key, and upcasts as it does unless it
+---says how itself.
 local function define_state(value, name)
   local state = value.state
   if state == nil then return false end
@@ -100,7 +108,7 @@ local function define_state(value, name)
     return nil, ("%s: state must be a reducer { initial =, on = }, not %s"):format(name, type(state))
   end
   if state.key ~= nil then return nil, name .. ": state has no key of its own: it is the processor's" end
-  local copy = { key = value.key }
+  local copy = { key = value.key, upcast = value.upcast }
   for field, part in pairs(state) do copy[field] = part end
   return reducer.define(copy, name .. ": state")
 end
@@ -115,25 +123,71 @@ function reaction.define(value, name)
   local on = {}
   for type_name, handler in pairs(value.on) do on[type_name] = handler end
   local query
-  query, wrong = query_of(value.from, on)
+  local upcast = reducer.own_upcast(value.upcast)
+  query, wrong = query_of(value.from, on, upcast or {})
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
-  return { name = name, key = value.key, on = on, state = state, query = query,
+  return { name = name, key = value.key, on = on, state = state, query = query, upcast = upcast,
            on_error = value.on_error or "stop", attempts = value.attempts or ATTEMPTS }
 end
 
----The key of an event: a string, or nil where the processor has no key.
----@return boolean wanted, string? key  or nil, message
-function reaction.key(definition, event)
+---A traceback without what rille has below the script.
+local function tidy(traceback)
+  if not traceback then return nil end
+  return (traceback:gsub("\n%s+%[C%]: in [^\n]+\n%s+rille%.%l+:.*", ""))
+end
+
+---The handler of a type. rille's own types are nobody's by the wildcard.
+local function handler_of(definition, name)
+  return definition.on[name] or not name:find "^%$" and definition.on[WILDCARD] or nil
+end
+
+---What an event is to the script: the events that have handlers, one where it upcasts nothing.
+---@return table[]? events, string? message, string? traceback
+function reaction.view(definition, event)
+  local events, message, traceback = upcasting.events(definition.upcast, event)
+  if not events and traceback then return nil, message, tidy(traceback) end
+  if not events then return nil, ("%s: %s"):format(definition.name, message) end
+  local view = {}
+  for _, one in ipairs(events) do
+    if handler_of(definition, one.type) then view[#view + 1] = one end
+  end
+  return view
+end
+
+local function key_of(definition, event)
   local key = definition.key
   if key == nil then return true end
   if key == "stream" then return true, event.stream end
-  sandbox.seed(event.position)
   local ok, value, traceback = sandbox.traced(key, event)
   if not ok then return nil, value, traceback end
   if value == nil then return false end
-  if type(value) == "string" or math.type(value) == "integer" then return true, tostring(value) end
-  return nil, ("%s: key returned a %s: a processor's key is a string or an integer, or nil to skip the event")
-    :format(definition.name, type(value))
+  if type(value) ~= "string" and math.type(value) ~= "integer" then
+    return nil, ("%s: key returned a %s: a processor's key is a string or an integer, or nil to skip the event")
+      :format(definition.name, type(value))
+  end
+  if #tostring(value) > NAME_BYTES then
+    return nil, ("%s: key returned %d bytes: a key has at most %d"):format(definition.name, #value, NAME_BYTES)
+  end
+  return true, tostring(value)
+end
+
+---The one key of all that is in a view: a string, or nil where the processor has no key. What
+---is to be skipped is taken out.
+---@return boolean wanted, string? key  or nil, message, traceback
+function reaction.key(definition, view)
+  local wanted, key = {}, nil
+  if view[1] then sandbox.seed(view[1].position) end
+  for _, event in ipairs(view) do
+    local has, its, traceback = key_of(definition, event)
+    if has == nil then return nil, its, traceback end
+    if has and wanted[1] and its ~= key then
+      return nil, ("%s: upcast made events of different keys, %q and %q: a processor takes an event for one key")
+        :format(definition.name, key, its)
+    end
+    if has then wanted[#wanted + 1], key = event, its end
+  end
+  for i = 1, math.max(#view, #wanted) do view[i] = wanted[i] end
+  return #wanted > 0, key
 end
 
 -- What it emits ----------------------------------------------------------------------------
@@ -279,12 +333,6 @@ end
 
 -- One reaction -------------------------------------------------------------------------------
 
----A traceback without what rille has below the script.
-local function tidy(traceback)
-  if not traceback then return nil end
-  return (traceback:gsub("\n%s+%[C%]: in [^\n]+\n%s+rille%.reaction:.*", ""))
-end
-
 ---How often handlers have caused each other, up to this event.
 local function depth_of(event)
   local cause = type(event.meta) == "table" and event.meta["$cause"]
@@ -304,18 +352,25 @@ local function context(run, event, key, state, host)
   }
 end
 
----Lets the script react. `around` has what the processor was opened with: host, elsewhere.
+---Lets the script react to what an event is to it. `around` has what the processor was opened
+---with: host, elsewhere.
+---@param view table[] of reaction.view
 ---@return table? emits { stream, event, expect, delay, to }..., with depth
 ---@return string? message, string? traceback
-function reaction.react(definition, event, key, state, around)
-  local handler = definition.on[event.type] or definition.on[WILDCARD]
-  local run, depth = { emits = {}, elsewhere = around.elsewhere }, depth_of(event)
-  if not handler then return { depth = depth } end
-  sandbox.seed(event.position)
-  local ctx = context(run, event, key, state, around.host)
-  local ok, message, traceback = sandbox.traced(handler, event, ctx)
+function reaction.react(definition, view, key, state, around)
+  local run = { emits = { depth = 0 }, elsewhere = around.elsewhere }
+  if not view[1] then return run.emits end
+  local depth = depth_of(view[1])
+  sandbox.seed(view[1].position)
+  local ctx = context(run, view[1], key, state, around.host)
+  for _, event in ipairs(view) do
+    local ok, message, traceback = sandbox.traced(handler_of(definition, event.type), event, ctx)
+    if not ok then
+      run.over = true
+      return nil, message, tidy(traceback)
+    end
+  end
   run.over = true
-  if not ok then return nil, message, tidy(traceback) end
   run.emits.depth = depth
   return run.emits
 end

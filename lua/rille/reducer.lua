@@ -22,8 +22,8 @@ local WILDCARD = "*"
 
 local function fail(message, code, detail) return nil, message, code or "script", detail end
 
----What is wrong with a reducer's upcast, or nil.
-local function upcast_fault(upcast)
+---What is wrong with a script's upcast, or nil.
+function reducer.upcast_fault(upcast)
   if upcast == nil then return nil end
   if type(upcast) ~= "table" then return "upcast must be { OldName = function }, not " .. type(upcast) end
   for name, old in next, upcast do
@@ -58,7 +58,7 @@ local function fault(definition)
       return ("on.%s must be a function, not %s"):format(name, type(handler))
     end
   end
-  return upcast_fault(definition.upcast)
+  return reducer.upcast_fault(definition.upcast)
 end
 
 ---Types and their handlers in one order; the wildcard's comes last.
@@ -74,7 +74,7 @@ local function lay_out(on)
 end
 
 ---A copy that the script can't change while it is read by; nil where there is nothing.
-local function own_upcast(upcast)
+function reducer.own_upcast(upcast)
   if not upcast or next(upcast) == nil then return nil end
   local copy = {}
   for name, old in next, upcast do copy[name] = old end
@@ -91,7 +91,7 @@ function reducer.define(definition, name)
   local types, handlers, every = lay_out(definition.on)
   return { name = name, initial = definition.initial, key = definition.key,
            types = types, handlers = handlers, every = every,
-           upcast = own_upcast(definition.upcast) }
+           upcast = reducer.own_upcast(definition.upcast) }
 end
 
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.

@@ -6,7 +6,6 @@
 
 local core = ...
 local effects = require "rille.effects"
-local elsewhere = require "rille.elsewhere"
 local worker = require "rille.worker"
 
 ---@class rille.retrying
@@ -18,12 +17,7 @@ local raise = effects.raise
 
 ---Writes the reaction to a parked event, and that it is parked no more. nil, failure: it stays.
 local function write_retried(self, entry, parts)
-  local all = table.move(parts, 1, #parts, 1, {})
-  all[#all + 1] = self.parking:unparked(entry.position)
-  local done, message, code, detail = elsewhere.append(self, all)
-  if done and done.duplicate then
-    done, message, code, detail = core.append_internal(self.store, { self.parking:unparked(entry.position) })
-  end
+  local done, message, code, detail = effects.append(self, parts, { self.parking:unparked(entry.position) })
   if done then return true end
   if code == "conflict" and detail.stream == self.parking.stream then return false end
   if effects.CAUSED[code] then return nil, message, code end
@@ -40,15 +34,18 @@ local function park_again(self, entry, failure)
 end
 
 ---The parts of the reaction to a parked event, or nil, failure. Its key may be unknown: then
----it was the script's key function that failed.
+---it was the script's key function or upcast that failed.
 local function react(self, entry)
-  local event, failure = worker.fetch(self, entry)
-  if not event then return nil, failure end
-  local wanted, key = true, entry.key
-  if key == nil then wanted, key = worker.key(self, event) end
-  if wanted == nil then return nil, key end
-  if not wanted then return {} end
-  return worker.react(self, event, key)
+  local view, failure = worker.fetch(self, entry)
+  if not view then return nil, failure end
+  local key = entry.key
+  if key == nil or #view > 1 then
+    local wanted, found = worker.key(self, view)
+    if wanted == nil then return nil, found end
+    if not wanted then return {} end
+    key = key or found
+  end
+  return worker.react(self, view, key)
 end
 
 ---One attempt. True; false: another was here; nil, failure: it stays parked.

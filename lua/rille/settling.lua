@@ -49,6 +49,28 @@ local function counts_of(given)
   return counts
 end
 
+---Coordinators that can ask homes that are no stores -> function(coordinator, doubt): outcome.
+settling.askers = setmetatable({}, { __mode = "k" })
+
+---Asks for what is decided elsewhere than in a store: the core can't.
+local function outcome_elsewhere(doubt)
+  for c, ask in pairs(settling.askers) do
+    local outcome = doubt.id:sub(1, #c.uuid) == c.uuid and ask(c, doubt)
+    if outcome then return outcome end
+  end
+end
+
+local function settle_elsewhere(store, list, counts)
+  for _, doubt in ipairs(list) do
+    local outcome = doubt.kind ~= "store" and outcome_elsewhere(doubt)
+    if outcome and means[outcome](store, doubt.id) then
+      local name = outcome == "commit" and "committed" or "aborted"
+      counts[name], counts.unreachable = counts[name] + 1, counts.unreachable - 1
+    end
+  end
+  return counts
+end
+
 ---Settles what is in doubt, if it is time to try.
 ---@return { committed: integer, aborted: integer, undecided: integer, unreachable: integer }?
 function settling.run(store, force)
@@ -66,7 +88,7 @@ function settling.run(store, force)
   if not settled and code ~= "notfound" then return nil, message, code, detail end
   try.pause = math.min(PAUSE_MOST_S, try.pause * 2)
   try.at = now + try.pause
-  return counts_of(settled)
+  return settle_elsewhere(store, list, counts_of(settled))
 end
 
 ---Tells of each that is older than `age`, once.
@@ -104,10 +126,12 @@ function core.methods.settle(store, options)
   for name, value in pairs(options) do
     if type(value) ~= "string" then error(name .. " must be a string, not " .. type(value), 2) end
   end
-  local settled, message, code, detail = means.settle(store, options.id, options.home)
-  if not settled and code ~= "notfound" then return nil, message, code, detail end
-  if not settled and options.id then return nil, message, code, detail end
-  return counts_of(settled)
+  local list, message, code, detail = means.indoubt(store)
+  if not list then return nil, message, code, detail end
+  local settled
+  settled, message, code, detail = means.settle(store, options.id, options.home)
+  if not settled and (options.id or code ~= "notfound") then return nil, message, code, detail end
+  return settle_elsewhere(store, list, counts_of(settled))
 end
 
 local OUTCOMES = { commit = "committed", abort = "aborted" }

@@ -8,6 +8,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local database = require "rille.database"
 local drive = require "rille.drive"
 local options_of = require "rille.options"
 local rille = require "rille"
@@ -87,7 +88,7 @@ local function store_participant(self, store)
   if p then return p end
   local c = self.coordinator
   p = { kind = "store", store = store, uuid = uuid, path = path, work = {},
-        home = uuid == c.uuid and path == c.path or nil }
+        home = not self.home_wanted and uuid == c.uuid and path == c.path or nil }
   if p.home then p.store = c.store end
   p.name = unique(self, transaction.name_of(path))
   p, message, code = add(self, p)
@@ -180,11 +181,11 @@ end
 
 -- The end ---------------------------------------------------------------------------------------
 
----Lets go of branches that are at work already.
-local function drop(self)
+---Lets go of branches that are at work already, and are not to commit.
+local function drop(self, members_stay)
   self.state = "over"
-  for _, p in ipairs(self.others) do
-    if p.branch and p.kind ~= "handler" then pcall(p.branch.abort, p.branch) end
+  for _, p in ipairs(self.list) do
+    if p.branch and p.kind ~= "handler" and not (members_stay and p.member) then pcall(p.branch.abort, p.branch) end
   end
 end
 
@@ -222,8 +223,17 @@ function Transaction:commit()
   self.state = "over"
   local p = plain(self)
   if p then return append_plainly(self, p) end
+  local home, message, code = database.home_of(self)
+  local taken = home == nil and not code
+  if home then taken, message, code = database.take(self, home) end
+  if not taken then
+    drop(self)
+    return nil, message, code
+  end
   self.names = rille.encode { participants = names_of(self) }
-  local result, message, code, detail = drive.commit(self)
+  local result, detail
+  result, message, code, detail = drive.commit(self)
+  if code ~= "unknown" then drop(self, result ~= nil) end
   self.coordinator:watch(self)
   return result, message, code, detail
 end
@@ -241,15 +251,16 @@ Transaction.__gc = Transaction.abort
 function Transaction:__tostring() return ("rille transaction %s (%s)"):format(self.client or self.id, self.state) end
 
 ---@param c rille.coordinator
----@param given { client: string?, policy: rille.policy, timeout: number, deadline: number }
+---@param given { client: string?, home: string?, policy: rille.policy, timeout: number, deadline: number }
 function transaction.new(c, given)
   local id, home_end, code, detail = c.instance:begin()
   if not id then return nil, home_end, code, detail end
   local begun = core.monotonic()
-  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
-    timeout = given.timeout, begun = begun, deadline = given.deadline or begun + given.timeout,
-    wall_deadline = core.wall() + given.timeout, home_kind = "store", home_path = c.path, state = "open",
-    list = {}, others = {}, by_name = {}, by_store = {} }, Transaction)
+  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client,
+    policy = given.policy, home_wanted = given.home,
+    timeout = given.timeout, begun = begun, deadline = given.deadline,
+    wall_deadline = core.wall() + math.max(0, given.deadline - begun), home_kind = "store", home_path = c.path,
+    state = "open", list = {}, others = {}, by_name = {}, by_store = {} }, Transaction)
 end
 
 return transaction

@@ -85,7 +85,16 @@ local function parts_of(self, emits, event, key)
   return parts
 end
 
----The event as it was written: a handler may have changed the one that it got.
+---What an event is to the script, with its place; nil, failure.
+function worker.view(self, event)
+  local place = effects.place(event)
+  local view, message, traceback = reaction.view(self.definition, event)
+  if not view then return nil, { message = message, traceback = traceback } end
+  view.place = place
+  return view
+end
+
+---The same of the event as it was written: a handler may have changed the one that it got.
 function worker.fetch(self, place)
   local position = place.position
   local following, _, _, iterator = self.store:all {
@@ -93,28 +102,28 @@ function worker.fetch(self, place)
   }
   local _ <close> = iterator
   local event = following()
-  if event then return event end
+  if event then return worker.view(self, event) end
   return nil, { message = ("the event at position %d is no longer there"):format(position) }
 end
 
----Lets the script react to an event of this key.
+---Lets the script react to the view of an event of this key.
 ---@return table? parts, table? failure { message, traceback, fatal, detail }
-function worker.react(self, event, key)
-  local place = effects.place(event)
+function worker.react(self, view, key)
+  local place = view.place
   local state, failure
   if self.definition.state then
-    state, failure = state_at(self, event, key)
+    state, failure = state_at(self, place, key)
     if failure then return nil, failure end
   end
-  local emits, message, traceback = reaction.react(self.definition, event, key, state, self)
+  local emits, message, traceback = reaction.react(self.definition, view, key, state, self)
   if self.closed then raise("the processor is closed", "closed") end
   if not emits then return nil, { message = message, traceback = traceback } end
   return parts_of(self, emits, place, key)
 end
 
----Whether the script wants the event, and for which key; nil, failure.
-function worker.key(self, event)
-  local wanted, key, traceback = reaction.key(self.definition, event)
+---Whether the script wants what is in the view, and for which key; nil, failure.
+function worker.key(self, view)
+  local wanted, key, traceback = reaction.key(self.definition, view)
   if wanted == nil then return nil, { message = key, traceback = traceback } end
   return wanted, key
 end
@@ -194,7 +203,7 @@ end
 ---Reacts to an event whose effect is written at once; again where a version it expects is
 ---not there.
 local function handle_alone(self, place, key, parts)
-  local attempts, event, failure = 0
+  local attempts, view, failure = 0
   if not flush(self) then return false end
   repeat
     attempts = attempts + 1
@@ -202,9 +211,10 @@ local function handle_alone(self, place, key, parts)
     if done ~= nil then return done end
     failure = { message = message }
     if code ~= "conflict" or attempts >= self.definition.attempts then break end
-    event, failure = worker.fetch(self, place)
-    if not event then break end
-    parts, failure = worker.react(self, event, key)
+    view, failure = worker.fetch(self, place)
+    if not view then break end
+    if #view > 1 then worker.key(self, view) end -- takes out what is to be skipped
+    parts, failure = worker.react(self, view, key)
   until not parts
   failure.attempts = attempts
   return fail(self, place, key, failure)
@@ -226,14 +236,16 @@ end
 local function handle(self, event)
   local place = effects.place(event)
   if is_waiting(self, place.position) then return "wait" end
-  local wanted, key = worker.key(self, event)
+  local view, fault = worker.view(self, event)
+  if not view then return fail(self, place, nil, fault) end
+  local wanted, key = worker.key(self, view)
   if wanted == nil then return fail(self, place, nil, key) end
   if not wanted then
     take(self, place)
     return true
   end
   if self.parking:holds(key) then return park(self, place, key, behind(self, key)) end
-  local parts, failure = worker.react(self, event, key)
+  local parts, failure = worker.react(self, view, key)
   if not parts then return fail(self, place, key, failure) end
   if parts.alone or place.position <= (self.alone_until or 0) then
     return handle_alone(self, place, key, parts)

@@ -10,8 +10,13 @@
 **
 ** A record is a line, and behind that of a write its bytes:
 **   C dir name ino | D dir name ino | R dir name dir name | U dir name
-**   W ino offset n | T ino size | S ino | A text
-** A rename from a name that begins with "ack:" is no rename but a note, A. */
+**   W ino offset n | T ino size | B ino thread | S ino thread | A text
+** A rename from a name that begins with "ack:" is no rename but a note, A.
+**
+** Several processes may write one record: each of its entries is one append. What was done is
+** written down before the call returns, so before the process can tell others of it; but a
+** flush is written down when it begins, B, and when it has succeeded, S: only what was done
+** before B is sure to be on the disk then. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -79,26 +84,24 @@ static enum fate fate(void) {
 
 /* ---- Writing it down ---- */
 
-static void put(const void *bytes, size_t n) {
-  const char *p = bytes;
-  while (n) {
-    ssize_t w = syscall(SYS_write, record_fd, p, n);
-    if (w <= 0) abort();
-    p += w, n -= (size_t)w;
-  }
+/* In one append. */
+static void put(const struct iovec *v, int count, size_t n) {
+  const char *path = getenv("TRAP_RECORD");
+  pthread_mutex_lock(&lock);
+  if (record_fd < 0)
+    record_fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  pthread_mutex_unlock(&lock);
+  if (syscall(SYS_writev, record_fd, v, (long)count) != (ssize_t)n) abort();
 }
 
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...) {
   char line[LINE_BYTES];
-  const char *path = getenv("TRAP_RECORD");
   va_list arguments;
-  if (!path) return;
-  if (record_fd < 0)
-    record_fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (!getenv("TRAP_RECORD")) return;
   va_start(arguments, format);
   int n = vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  put(line, (size_t)n);
+  put(&(struct iovec){line, (size_t)n}, 1, (size_t)n);
 }
 
 static unsigned long inode(int fd) {
@@ -127,15 +130,20 @@ static void note_made(char what, const char *path) {
 }
 
 static void note_written(int fd, off_t at, const struct iovec *v, int count, size_t n) {
+  char line[128];
+  struct iovec all[IOV_MAX];
+  size_t left = n;
+  int parts = 1;
   if (!getenv("TRAP_RECORD")) return;
-  pthread_mutex_lock(&lock);
-  note("W %lu %lld %zu\n", inode(fd), (long long)at, n);
-  for (int i = 0; i < count && n; i++) {
-    size_t part = v[i].iov_len < n ? v[i].iov_len : n;
-    put(v[i].iov_base, part);
-    n -= part;
+  int used = snprintf(line, sizeof line, "W %lu %lld %zu\n", inode(fd), (long long)at, n);
+  all[0] = (struct iovec){line, (size_t)used};
+  for (int i = 0; i < count && left && parts < IOV_MAX; i++, parts++) {
+    size_t part = v[i].iov_len < left ? v[i].iov_len : left;
+    all[parts] = (struct iovec){v[i].iov_base, part};
+    left -= part;
   }
-  pthread_mutex_unlock(&lock);
+  if (left) abort();
+  put(all, parts, (size_t)used + n);
 }
 
 /* ---- Writes ---- */
@@ -194,8 +202,10 @@ static int flushed(int fd, long call) {
   enum fate f = ours ? fate() : LIVE;
   if (f == DIE) die();
   if (f == FAIL) return -1;
+  long thread = syscall(SYS_gettid);
+  if (ours) note("B %lu %ld\n", inode(fd), thread);
   int result = (int)syscall(call, fd);
-  if (ours && result == 0) note("S %lu\n", inode(fd));
+  if (ours && result == 0) note("S %lu %ld\n", inode(fd), thread);
   return result;
 }
 int fdatasync(int fd) { return flushed(fd, SYS_fdatasync); }

@@ -20,17 +20,20 @@ function trap.works()
   return library ~= false
 end
 
----Runs a child in the trap. `settings` are TRAP_UNDER ... as under, kill, fail, errno,
----mark, record.
----@return table lines, integer status
-function trap.run(settings, job, arguments)
+---Starts a child in the trap. `settings` are TRAP_UNDER ... as under, kill, fail, errno,
+---mark, record. `with`: more assignments for its environment.
+function trap.start(settings, job, arguments, with)
   assert(trap.works())
-  local words = { ("LD_PRELOAD=\"$LD_PRELOAD\":'%s'"):format(library) }
+  local words = { with or "", ("LD_PRELOAD=\"$LD_PRELOAD\":'%s'"):format(library) }
   for name, value in pairs(settings) do
     words[#words + 1] = ("TRAP_%s='%s'"):format(name:upper(), value)
   end
-  return child.run(job, arguments, nil, table.concat(words, " "))
+  return child.start(job, arguments, nil, table.concat(words, " "))
 end
+
+---Runs it to its end.
+---@return table lines, integer status
+function trap.run(...) return trap.start(...):wait() end
 
 ---How many calls a job makes; it is run for that, and what it records is returned too.
 function trap.count(settings, job, arguments)

@@ -62,6 +62,24 @@ function jobs.record(path, sync, appends, size, segment_bytes)
   if store then check(store:close()) end
 end
 
+---Transactions of one event in each of two stores. Each answer is told to trap.c.
+function jobs.transact(home_path, other_path, transactions)
+  local options = { background = false }
+  local home, other = check(rille.open(home_path, options)), check(rille.open(other_path, options))
+  local coordinator = check(rille.coordinator(home, { name = "worker" }))
+  for i = 1, tonumber(transactions) do
+    check(coordinator:transact({}, function(tx)
+      assert(tx:append(home, "account-1", { type = "Withdrawn", data = { amount = i } }))
+      assert(tx:append(other, "account-2", { type = "Deposited", data = { amount = i } }))
+      return true
+    end))
+    os.rename("ack:" .. i, "")
+  end
+  check(coordinator:close())
+  check(other:close())
+  check(home:close())
+end
+
 ---Folds a store by closing it. The mark is made when that begins.
 function jobs.fold(path, mark)
   local store = check(rille.open(path, { sync = "never" }))
@@ -127,4 +145,8 @@ function jobs.compete(path, w) say(contest.compete(rille, path, tonumber(w))) en
 function jobs.follow(path, w) say(contest.follow(rille, path, tonumber(w))) end
 
 local job = table.remove(arg, 1)
+if not jobs[job] then -- transactions
+  package.loaded.rille = rille
+  jobs = require "spec.crash.teller".jobs
+end
 jobs[job](table.unpack(arg))

@@ -62,8 +62,10 @@ end
 local Server = {}
 Server.__index = Server
 
--- The server's end is waited for, because it writes into its folder until then.
-local KEEPER = [[unset LD_PRELOAD; cat >/dev/null; pid=$(head -1 '%s/data/postmaster.pid' 2>/dev/null)
+-- The server's end is waited for, because it writes into its folder until then. Who ends the
+-- tests by a signal to all of their processes does not mean the keeper.
+local KEEPER = [[unset LD_PRELOAD; trap '' TERM INT HUP; cat >/dev/null
+  pid=$(head -1 '%s/data/postmaster.pid' 2>/dev/null)
   if [ -n "$pid" ]; then
     kill -QUIT "$pid" 2>/dev/null
     for i in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
@@ -87,8 +89,8 @@ function Server:start(...)
   for _, setting in ipairs { ... } do settings[#settings + 1] = setting end
   local words = {}
   for i, setting in ipairs(settings) do words[i] = "-c " .. setting end
-  run([[%s/pg_ctl start -w -t 60 -D %s -l %s/log -o "%s" >/dev/null]], programs, self.data, self.folder,
-    table.concat(words, " "))
+  run([[%s/pg_ctl start -w -t 60 -D %s -l %s/log -o "%s" >/dev/null || { tail -20 %s/log; exit 1; }]], programs,
+    self.data, self.folder, table.concat(words, " "), self.folder)
   self.pid = assert(line(("head -1 %s/postmaster.pid"):format(self.data)))
 end
 
@@ -100,10 +102,15 @@ function Server:restart(...)
   self:start(...)
 end
 
+-- One that nobody has collected yet is a zombie, whose number the next start would take for
+-- a living server's.
+local KILL = [[all="%s $(pgrep -P %s | tr '\n' ' ')"; kill -9 $all
+  alive() { for p in $all; do case "$(ps -o stat= -p $p)" in ""|Z*) ;; *) return 0 ;; esac; done; return 1; }
+  for i in $(seq 200); do alive || { rm -f '%s/postmaster.pid' '%s'/.s.PGSQL.*; exit 0; }; sleep 0.02; done; exit 1]]
+
 ---Ends each of its processes as a crash would, and waits until none is left.
 function Server:kill()
-  local output, status = process.run(([[all="%s $(pgrep -P %s | tr '\n' ' ')"; kill -9 $all
-    for i in $(seq 100); do kill -0 $all 2>/dev/null || exit 0; sleep 0.05; done; exit 1]]):format(self.pid, self.pid))
+  local output, status = process.run("(" .. KILL:format(self.pid, self.pid, self.data, self.folder) .. ")")
   assert(status == 0, "the server's processes would not end: " .. output)
 end
 
@@ -112,7 +119,7 @@ function Server:fork_timeline()
   self:stop()
   run("touch %s/recovery.signal", self.data)
   self:start "restore_command=false"
-  run([[for i in $(seq 100); do [ -e %s/recovery.signal ] || exit 0; sleep 0.05; done; exit 1]], self.data)
+  postgres.eventually(function() return self:psql "select pg_is_in_recovery()" == "f" end)
 end
 
 ---How to connect; options such as "dbname=other".
@@ -126,8 +133,8 @@ function Server:psql(sql, database)
   local file = assert(io.open(path, "w"))
   file:write(sql)
   file:close()
-  local output, status = process.run(("psql -X -q -A -t -v ON_ERROR_STOP=1 -h %s -U rille -d %s <%s")
-    :format(self.folder, database or "postgres", path))
+  local output, status = process.run(("%s/psql -X -q -A -t -v ON_ERROR_STOP=1 -h %s -U rille -d %s <%s")
+    :format(programs, self.folder, database or "postgres", path))
   os.remove(path)
   if status ~= 0 then error(output, 2) end
   return (output:gsub("\n$", ""))

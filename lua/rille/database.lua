@@ -1,0 +1,111 @@
+-- database.lua: a transaction that is decided in a database instead of the coordinator's store.
+--
+-- The database's own COMMIT carries the decision, as a row of rille_decision, so it needs no
+-- prepared transactions. Who is in doubt settles there by inserting "abort": the first row wins.
+-- The coordinator's store gets a record of it, for those who ask later; where record and row
+-- differ, the row is right, and a missing record is made up for by asking the database.
+--
+-- Only stores and voters may take part beside it: what a handler has to do, or another database,
+-- could not be found again after a crash. A caller's id is a row of its own, in the same COMMIT.
+
+local core = ...
+local means = core.transaction
+
+---@class rille.database
+local database = {}
+
+---The row that a caller's id has.
+local function row_of(uuid, client) return ("client %s %s"):format(uuid, client) end
+
+local function table_of(p) return ('"%s".rille_decision'):format(p.object.schema:gsub('"', '""')) end
+
+---The database in which the transaction is decided; nil: in the store. nil, message, code.
+function database.home_of(tx)
+  local found = tx.by_name[tx.home_wanted or ""]
+  if tx.home_wanted and not found then
+    return nil, ("home is %q, which takes no part in the transaction"):format(tx.home_wanted), "invalid"
+  end
+  if found then return found end
+  for _, p in ipairs(tx.list) do
+    if not p.voter and (found or p.kind ~= "postgres") then return nil end
+    if not p.voter then found = p end
+  end
+  return found
+end
+
+---Makes it home. nil, message, code where somebody takes part who can't be beside it.
+function database.take(tx, home)
+  local others = {}
+  for _, p in ipairs(tx.list) do
+    if p ~= home then others[#others + 1] = p end
+    if p ~= home and not p.voter and (not p.store or p.optional) then
+      return nil, ("%s can't take part where %s is home: only stores that are required, and voters, can")
+        :format(p.name, home.name), "unsupported"
+    end
+  end
+  tx.others, tx.decider, tx.home_kind, tx.home_path = others, home, "postgres", home.name
+  home.home, home.vote = true, "yes"
+  return true
+end
+
+---Decides: "committed" | nil, message, "aborted"|"unknown"|"duplicate".
+function database.decide(tx)
+  local p = tx.decider
+  if tx.client then
+    local name = table_of(p)
+    local ready, message, code = p.branch:need_table(name)
+    if not ready then return nil, message, code end
+    local rows, why, reason, detail = p.branch:exec(("insert into %s (tx, outcome) values ($1, 'commit')")
+      :format(name), row_of(tx.coordinator.uuid, tx.client))
+    if not rows then
+      local taken = detail and detail.sqlstate == "23505"
+      return nil, why, taken and "duplicate" or reason
+    end
+  end
+  return p.branch:decide()
+end
+
+---What the store of the coordinator keeps of it. It decides nothing; and where that store takes
+---part itself, its commit is the record.
+function database.record(tx, members, detail)
+  local c = tx.coordinator
+  for _, p in ipairs(tx.others) do
+    if p.uuid == c.uuid and p.path == c.path then return end
+  end
+  local recorded = means.decide(tx.coordinator.store, {}, { id = tx.id, client = tx.client, home_end = tx.home_end,
+    outcome = "committed", members = members, detail = detail })
+  tx.recorded = recorded and recorded.outcome == "committed"
+end
+
+-- Asking ------------------------------------------------------------------------------------------
+
+---What the databases of a coordinator say of an id: "commit", "abort", or nil; nil, message,
+---code where one can't be asked. To ask for a transaction settles it.
+function database.ask(c, id)
+  local settles, said = id:sub(1, #c.uuid + 1) == c.uuid .. ".", nil
+  for _, object in pairs(c.participants) do
+    if object.kind == "postgres" then
+      local outcome, message, code
+      if settles then outcome, message, code = object:settle(id)
+      else outcome, message, code = object:decided(row_of(c.uuid, id))
+      end
+      if outcome == "commit" then return outcome end
+      if code then return nil, message, code end
+      said = outcome or said
+    end
+  end
+  return said
+end
+
+---The outcome of a transaction that is prepared in a store, and decided in a database: nil where
+---its coordinator is alive, or the database can't be asked.
+function database.outcome_for(c, doubt)
+  local object = c.participants[doubt.place]
+  if not object or object.kind ~= "postgres" then return nil end
+  local late = doubt.deadline and core.wall() > doubt.deadline
+  local told = means.outcome(c.store, doubt.id, false)
+  if not told or told.outcome == "undecided" and not late then return nil end
+  return (object:settle(doubt.id))
+end
+
+return database

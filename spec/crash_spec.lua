@@ -1,0 +1,151 @@
+-- crash_spec.lua: transactions whose processes are killed, or whose power goes, at each point;
+-- others settle meanwhile, and die while they recover (crash/raid.lua, crash/points.lua).
+-- Then everybody agrees, nothing that was told or seen is taken back, and no lock remains.
+--
+-- A part of the points is tried, by chance; with RILLE_SOAK all, under every plan, or as many as
+-- there is time for: SECONDS for each kind.
+local faults = require "spec.crash.faults"
+local raid = require "spec.crash.raid"
+local trap = require "spec.crash.trap"
+local values = require "spec.support.values"
+
+values.seed "crash_spec"
+
+local SOAK = os.getenv "RILLE_SOAK"
+local PLANS = { "1", "1h", "2", "2h", "3", "3h", "1hc", "2c" } -- see crash/bank.lua
+local TRIALS = 10                                              -- of a kind, without RILLE_SOAK
+local CALLS = 70                                               -- of a transfer that change a file, about
+local STORM_S = SOAK and 10 or 1
+local FAULT_TRIALS = 8
+local LATE_S = 0.05
+local SECONDS = SOAK and tonumber(os.getenv "SECONDS") or math.huge
+
+local points_of = {}
+
+---The points of a transfer under this plan.
+local function points(plan)
+  if not points_of[plan] then
+    local r = raid.new(plan)
+    points_of[plan] = r:points()
+    r:remove()
+  end
+  return points_of[plan]
+end
+
+---In some order; without RILLE_SOAK only a few.
+local function some(list)
+  for i = #list, 2, -1 do
+    local j = math.random(i)
+    list[i], list[j] = list[j], list[i]
+  end
+  return SOAK and list or table.move(list, 1, TRIALS, 1, {})
+end
+
+---Every point of every plan, or some of them: list of { plan, at }.
+local function chosen_points()
+  local list = {}
+  for _, plan in ipairs(PLANS) do
+    for _, at in ipairs(points(plan)) do list[#list + 1] = { plan, at } end
+  end
+  return some(list)
+end
+
+local function chosen_calls()
+  local list = {}
+  for _, plan in ipairs(PLANS) do
+    for call = 1, CALLS do list[#list + 1] = { plan, call } end
+  end
+  return some(list)
+end
+
+---Tries each, in a bank for each plan, while there is time.
+---@return { tried: integer, committed: integer, deaths: integer }
+local function try(list, options, f)
+  local banks, counts, stop = {}, { tried = 0, committed = 0, deaths = 0 }, os.time() + SECONDS
+  for _, chosen in ipairs(list) do
+    local plan, at = chosen[1], chosen[2]
+    local r = banks[plan] or raid.new(plan, options)
+    banks[plan] = r
+    local ok, all = pcall(f, r, at)
+    if not ok then error(("plan %s, %s: %s"):format(plan, at, all), 0) end
+    if all[r.ids[#r.ids]] then counts.committed = counts.committed + 1 end
+    counts.tried = counts.tried + 1
+    if os.time() >= stop then break end
+  end
+  for _, r in pairs(banks) do
+    counts.deaths = counts.deaths + r.deaths
+    r:remove()
+  end
+  return counts
+end
+
+describe("a transaction", function()
+  if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
+
+  it("is whole or nothing when its coordinator is killed at any point, and who settles after it", function()
+    local n = try(chosen_points(), nil, function(r, at) return r:kill(at .. ":kill") end)
+    assert(n.deaths > n.tried // 2, "it was not killed")
+    assert(n.committed < n.tried and (n.committed > 0 or not SOAK), n.committed)
+  end)
+
+  it("is whole or nothing when its coordinator is killed at any call that changes a file", function()
+    local n = try(chosen_calls(), nil, function(r, call) return r:kill_call(call) end)
+    assert(n.deaths > 0, "it was not killed")
+  end)
+
+  it("is whole or nothing when the power goes at any point, and again while it is settled", function()
+    try(chosen_points(), nil, function(r, at) return r:cut(at .. ":kill") end)
+  end)
+
+  it("is whole or nothing when nothing arrives on the disk that is not flushed", function()
+    try(chosen_points(), nil, function(r, at) return r:cut(at .. ":kill", 0) end)
+  end)
+
+  it("is whole or nothing when the power goes at any call that changes a file", function()
+    try(chosen_calls(), nil, function(r, call) return r:cut_call(call % 2 == 0 and 0 or nil) end)
+  end)
+
+  it("goes on when others settle at any point: its coordinator lives", function()
+    local n = try(chosen_points(), nil, function(r, at) return r:visit(at .. ":settle") end)
+    assert.equal(n.tried, n.committed)
+  end)
+
+  it("is aborted by who settles when its deadline has passed, unless it is decided", function()
+    try(chosen_points(), { timeout = LATE_S }, function(r, at) return r:visit(at .. ":late") end)
+  end)
+end)
+
+describe("many coordinators", function()
+  if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
+
+  local function storm(plan, dark)
+    local r = raid.new(plan)
+    local all, told = r:storm(STORM_S, dark)
+    assert(told > 0 and next(all), "nothing happened")
+    r:remove()
+  end
+
+  it("that are killed, others in their places, leave no money in between", function() storm "2h" end)
+  it("lose no money when the power goes", function() storm("3hc", true) end)
+end)
+
+describe("a fault is found:", function()
+  if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
+
+  ---What is wrong, in a number of trials; nil: nothing.
+  local function found(fault, how)
+    for _ = 1, FAULT_TRIALS do
+      local r = raid.new("2h", { fault = fault, timeout = how.timeout })
+      local ok, message = pcall(r[how[1]], r, how[2], how[3])
+      r:remove()
+      if not ok then return message end
+    end
+  end
+
+  for fault, how in pairs(faults.found_by) do
+    it(fault, function()
+      local message = assert(found(fault, how), "it was not found")
+      assert(message:find " has not$" or message:find "it is not there" or message:find "it is there", message)
+    end)
+  end
+end)
