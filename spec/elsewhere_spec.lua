@@ -238,6 +238,26 @@ describe("an event for another store, by ids", function()
     assert.equal(warehouse:head(), warehouse:durable())
   end)
 
+  it("is one append for each store, however they alternate", function()
+    local path = scratch.path "office.rille"
+    local office <close> = assert(rille.open(path))
+    sell(1)
+    local body = [[
+      for i = 1, 3 do
+        ctx:emit("a" .. i % 2, { type = "Picked", data = i }, { to = "warehouse" })
+        ctx:emit("b", { type = "Filed", data = i }, { to = "office" })
+      end]]
+    local both = { stores = { warehouse = warehouse, office = office } }
+    remember()
+    open(handler(body), both):run()
+    go_back()
+    open(handler(body), both):run()
+    assert.same({ 1, 2, 3 }, picked())
+    assert.equal(1, warehouse:stats().appends)
+    assert.same({ 1, 2, 3 }, stores.fields("data", office:all()))
+    assert.equal(1, office:stats().appends)
+  end)
+
   it("costs one flush there for many", function()
     for i = 1, 100 do sell(i) end
     local before = warehouse:stats().flushes

@@ -89,16 +89,16 @@ end
 
 ---Parts for here, and the others as a list of appends { to, parts }: one for each cause and store.
 local function split(parts)
-  local here, others = { mark = parts.mark }, {}
+  local here, others, last = { mark = parts.mark }, {}, {}
   for _, part in ipairs(parts) do
-    local last = others[#others]
     if not part.to then here[#here + 1] = part
     else
-      if not last or last.to ~= part.to or last.cause ~= part.cause then
-        last = { to = part.to, cause = part.cause, parts = {} }
-        others[#others + 1] = last
+      local other = last[part.to]
+      if not other or other.cause ~= part.cause then
+        other = { to = part.to, cause = part.cause, parts = {} }
+        last[part.to], others[#others + 1] = other, other
       end
-      last.parts[#last.parts + 1] = { stream = part.stream, events = part.events, expect = part.expect }
+      table.insert(other.parts, { stream = part.stream, events = part.events, expect = part.expect })
     end
   end
   return here, others
