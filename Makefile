@@ -7,7 +7,8 @@
 # make asan     every test again under AddressSanitizer and UBSan
 # make clean
 #
-# REPO=path: another git repository for the demo. WERROR=1: warnings are errors.
+# REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
+# in which it makes the table moves anew. WERROR=1: warnings are errors.
 
 LUA ?= lua5.4
 PKG_CONFIG ?= pkg-config
@@ -85,6 +86,8 @@ setup-build setup-test setup-bench: setup-%:
 demo: setup-build
 	@$(MAKE) --no-print-directory -s all
 	@RILLE_BUILD=$B $(LUA) examples/demo.lua $(REPO)
+	@RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/transfer.lua
+	@RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
 
 test: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests

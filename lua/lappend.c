@@ -17,6 +17,7 @@ static const char *const event_fields[] = {"type", "data",     "tags",    "meta"
                                            "time", "position", "version", "stream", NULL};
 static const char *const append_options[] = {"expect", "unless", "mark", "wait", NULL};
 static const char *const several_fields[] = {"unless", "mark", "wait", NULL};
+static const char *const work_fields[] = {"unless", "mark", "internal", NULL};
 static const char *const part_fields[] = {"stream", "events", "expect", NULL};
 static const char *const no_options[] = {NULL};
 
@@ -33,6 +34,7 @@ struct appending {
   int has_unless;
   int internal; /* names may be rille's own */
   int64_t wait_ms;
+  int is_work;  /* of a transaction, which rille's own scripts may have marked as theirs */
   struct work *work; /* what becomes of it */
 };
 
@@ -286,7 +288,7 @@ static int read_one(struct appending *a) {
 /* append{ { stream=, events=, expect= }, ..., unless=, mark=, wait= }, the table at `table` */
 static int read_several(struct appending *a, int table) {
   lua_State *L = a->L;
-  options_check(L, table, several_fields, 1, "option");
+  options_check(L, table, a->is_work ? work_fields : several_fields, 1, "option");
   if (!read_conditions(a, table)) return 0;
   size_t n = lua_rawlen(L, table);
   for (size_t i = 1; i <= n; i++) {
@@ -474,8 +476,11 @@ int append_internal(lua_State *L) { return append(L, 1); }
 int work_read(lua_State *L, int index, const struct store_handle *handle, struct work *work) {
   *work = (struct work){.append.size = 0};
   int64_t now_us = clock_ask(L, handle);
-  struct appending a = {.L = L, .s = push_new_room(L), .work = work};
+  struct appending a = {.L = L, .s = push_new_room(L), .is_work = 1, .work = work};
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  get_raw(L, index, "internal");
+  a.internal = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   if (!read_several(&a, index)) return 0;
   finish(&a, now_us);
   return 1;

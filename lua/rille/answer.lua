@@ -74,7 +74,7 @@ end
 local function votes_of(tx)
   local votes, again, blocked = {}, false, false
   for _, p in ipairs(tx.list) do
-    votes[p.name] = { vote = p.vote or "none", code = p.code, message = p.reason }
+    votes[p.name] = { vote = p.vote or "none", code = p.code, message = p.reason, detail = p.detail }
     if p.code and AGAIN[p.code] then again = true
     elseif p.vote == "no" and not p.optional and not p.voter then blocked = true
     end

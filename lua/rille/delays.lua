@@ -1,7 +1,7 @@
 -- delays.lua: events that are to come later: a fold of the stream "$delayed-NAME".
 --
---      $delayed    { stream, event, due, key }    its version is the timer's number
---      $delivered  { number }                     with it, in one append, came the event
+--      $delayed    { stream, event, due, key, to }    its version is the timer's number
+--      $delivered  { number }                         with it, in one append, came the event
 --
 -- Whoever delivers expects the version of the stream that it has read: of two instances one
 -- is refused, reads on, and finds the timer gone. In memory the timers that are left stand in
@@ -43,7 +43,8 @@ function Delays:catch_up()
   for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
     self.version = e.version
     if e.type == delays.DELAYED then
-      local timer = { number = e.version, due = e.data.due, stream = e.data.stream, event = e.data.event }
+      local timer = { number = e.version, due = e.data.due, stream = e.data.stream, event = e.data.event,
+                      to = e.data.to }
       self.timers[timer.number] = timer
       push(self.heap, timer)
     elseif e.type == delays.DELIVERED then
@@ -65,10 +66,11 @@ function Delays:delivered(timer, fault)
            events = { type = delays.DELIVERED, data = { number = timer.number, fault = fault } } }
 end
 
----The part of an append that sets a timer.
-function Delays:delayed(stream, event, due, key)
-  return { stream = self.stream,
-           events = { type = delays.DELAYED, data = { stream = stream, event = event, due = due, key = key } } }
+---The part of an append that sets a timer; `to`: the store for which the event is.
+---@param emit { stream: string, event: table, to: string? }
+function Delays:delayed(emit, due, key)
+  return { stream = self.stream, events = { type = delays.DELAYED,
+    data = { stream = emit.stream, event = emit.event, due = due, key = key, to = emit.to } } }
 end
 
 function delays.open(store, name)

@@ -21,8 +21,8 @@ local DO = {}
 ---Codes after which what was refused may have been written all the same.
 local UNSURE = { io = true, unknown = true }
 
-local function no(p, message, code)
-  p.vote, p.reason, p.code = UNSURE[code] and "none" or "no", message, code
+local function no(p, message, code, detail)
+  p.vote, p.reason, p.code, p.detail = UNSURE[code] and "none" or "no", message, code, detail
 end
 
 local function late(tx) return ("not decided within %g s"):format(tx.timeout) end
@@ -44,12 +44,12 @@ end
 -- Preparing --------------------------------------------------------------------------------------
 
 local function prepare_store(tx, p, number)
-  local done, message, code = unlocking(transaction.prepare, p.store, p.work, {
+  local done, message, code, refusal = unlocking(transaction.prepare, p.store, p.work, {
     id = tx.id, name = p.name, home_kind = tx.home_kind, home_path = tx.home_path, home_end = tx.home_end,
     coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline, detail = tx.names,
   })
   if not done then
-    no(p, message, code)
+    no(p, message, code, refusal)
     return tx.steps:voted(number, p.vote) -- "none" is told to abort
   end
   p.versions, p.flush, p.checks_only = done.versions, done.flush, done.checks_only
@@ -167,7 +167,8 @@ function DO.decide(tx)
   local names = note_members(tx)
   if tx.decider then return decide_in_database(tx, names) end
   local home = tx.home
-  local decided, message, code = unlocking(transaction.decide, tx.coordinator.store, home and home.work or {}, {
+  local work = home and home.work or {}
+  local decided, message, code, refusal = unlocking(transaction.decide, tx.coordinator.store, work, {
     id = tx.id, client = tx.client, home_end = tx.home_end,
     outcome = "committed", members = names, detail = answer.describe(tx),
   })
@@ -182,7 +183,7 @@ function DO.decide(tx)
     return tx.steps:decided "unknown"
   else
     tx.is_duplicate = code == "duplicate" and tx.client ~= nil
-    if home then no(home, message, code) else tx.reason = message end
+    if home then no(home, message, code, refusal) else tx.reason = message end
   end
   tx.steps:decided "aborted"
 end
@@ -294,12 +295,12 @@ end
 ---Home's own conditions, early: what fails now costs nobody anything.
 local function check_home(tx)
   if not tx.home then return true end
-  local done, message, code = unlocking(transaction.check, tx.home.store, tx.home.work)
+  local done, message, code, refusal = unlocking(transaction.check, tx.home.store, tx.home.work)
   if done then
     tx.home.vote = "yes"
     return true
   end
-  no(tx.home, message, code)
+  no(tx.home, message, code, refusal)
   return false
 end
 

@@ -6,13 +6,15 @@
 -- `marked` is the mark as it stands in the store; `seen` is how far reactions have come, whose
 -- events wait in `group`. One append writes them and moves the mark from one to the other: so
 -- each event has its effect once, whenever the process dies, and of two instances that react
--- to the same event one is refused, reads the mark again and goes on from there.
+-- to the same event one is refused, reads the mark again and goes on from there. What goes to
+-- other stores is written by elsewhere.lua.
 --
 -- P1  What a group holds are the reactions to the events behind `marked` up to `seen`.
 -- P2  Nothing is written but together with the move of the mark, or (timers, parked events)
 --     with an expected version of the stream that says what is still to be done.
 
 local core = ...
+local elsewhere = require "rille.elsewhere"
 
 ---@class rille.effects
 local effects = {}
@@ -96,7 +98,7 @@ function effects.append(self, parts, rest)
   while true do
     local all = table.move(parts, 1, #parts, 1, { mark = rest.mark })
     table.move(rest, 1, #rest, #all + 1, all)
-    local done, message, code, detail = core.append_internal(self.store, all)
+    local done, message, code, detail = elsewhere.append(self, all)
     if not (done and done.duplicate) and code ~= "duplicate" then return done, message, code, detail end
     local new = {}
     for _, part in ipairs(done and {} or parts) do

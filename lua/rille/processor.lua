@@ -8,6 +8,7 @@
 local core = ...
 local check_options = require "rille.options".check
 local delays = require "rille.delays"
+local elsewhere = require "rille.elsewhere"
 local parking = require "rille.parking"
 local poll = require "rille.poll"
 local reaction = require "rille.reaction"
@@ -24,7 +25,7 @@ Processor.__name = "rille.processor"
 local processor = {}
 
 local OPTIONS = { params = true, provide = true, depth = true, isolated = true, memory_bytes = true,
-                  instructions = true }
+                  instructions = true, stores = true, coordinator = true }
 local RUN = { ms = true }
 local NAME_BYTES = 240 -- so that the names of its streams fit
 local DEPTH = 100      -- of events that cause each other
@@ -100,6 +101,7 @@ function Processor:provide(functions) self.host = reaction.host(functions or {})
 
 function Processor:close()
   self.closed = true
+  if self.elsewhere then elsewhere.close(self.elsewhere) end
   poll.forget(self.store, self)
   return true
 end
@@ -139,7 +141,7 @@ end
 ---@param store rille.store
 ---@param name string
 ---@param file string the script
----@param options? { params: table, provide: table<string, function>, depth: integer }
+---@param options? { params: table, provide: table, depth: integer, stores: table, coordinator: rille.coordinator }
 ---@return rille.processor? processor, string message, string code
 function processor.open(store, name, file, options)
   options = options or {}
@@ -147,8 +149,14 @@ function processor.open(store, name, file, options)
   if #name == 0 or #name > NAME_BYTES then
     return invalid("the processor's name has %d bytes, 1 to %d are possible", #name, NAME_BYTES)
   end
+  local place, message, code = elsewhere.open(store, name, options)
+  if place == nil then return nil, message, code end
+  if place and options.isolated then
+    return nil, "a script in an isolate can't emit to other stores: what is given to it are copies", "unsupported"
+  end
   if options.isolated then return require "rille.apart".open(store, "processor", name, file, options) end
-  local mark, message, code, detail = store:mark(name)
+  local mark, detail
+  mark, message, code, detail = store:mark(name)
   if not mark then return nil, message, code, detail end
   local host = reaction.host(options.provide or {})
   local watcher
@@ -159,7 +167,7 @@ function processor.open(store, name, file, options)
   if not entered then return nil, message, code end
   local self = setmetatable({
     store = store, name = name, watcher = watcher, definition = watcher.definition, host = host,
-    depth = options.depth or DEPTH, marked = mark, seen = mark,
+    elsewhere = place, depth = options.depth or DEPTH, marked = mark, seen = mark,
     parking = parking.open(store, name), delays = delays.open(store, name),
   }, Processor)
   poll.register(store, self)

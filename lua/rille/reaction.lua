@@ -22,7 +22,7 @@ local FIELDS = { from = true, key = true, state = true, on = true, upcast = true
 local ON_ERROR = { retry = true, skip = true, park = true, stop = true }
 local EVENT = { type = true, data = true, tags = true, meta = true, id = true, time = true,
                 position = true, version = true, stream = true }
-local EMIT = { expect = true, delay = true }
+local EMIT = { expect = true, delay = true, to = true }
 local EXPECT = { none = true, exists = true, any = true }
 
 -- What the script must return ---------------------------------------------------------------
@@ -249,18 +249,40 @@ local function check_how(how, event)
   if event.id ~= nil then refuse "emit: a delayed event can't have an id: it is delivered once anyway" end
 end
 
+---Whether the store is known, and the reaction one that can be had exactly once.
+local function check_place(run, event, how)
+  if how.to ~= nil then
+    local stores = run.elsewhere and run.elsewhere.stores or {}
+    if type(how.to) ~= "string" then refuse("emit: to must be the name of a store, not %s", type(how.to)) end
+    if not stores[how.to] then
+      refuse("emit: %s: they are named in the option stores of the processor", options.unknown("store", how.to, stores))
+    end
+  end
+  local leaves = run.leaves or how.to ~= nil
+  local has_id, expects = run.has_id or event.id ~= nil, run.expects or how.expect ~= nil
+  if leaves and has_id then
+    refuse "emit: an event for another store gets its id from rille, and no other of the reaction can have one"
+  end
+  if leaves and expects and not run.elsewhere.coordinator then
+    refuse("emit: a reaction that has an event for another store can expect a version only where a transaction"
+      .. " does both: with the option coordinator of the processor")
+  end
+  run.leaves, run.has_id, run.expects = leaves, has_id, expects
+end
+
 ---The emitted event as it will be written, or an error.
 local function add(run, stream, event, how)
   if run.over then refuse "emit: the reaction is over" end
   check_name(stream, "stream")
   check_event(event)
   check_how(how, event)
+  check_place(run, event, how)
   if #run.emits >= EMITS_MOST then refuse("emit: one reaction emits at most %d events", EMITS_MOST) end
   local bytes, message = rille.encode { type = event.type, data = event.data, tags = event.tags,
     meta = event.meta, id = event.id, time = event.time }
   if not bytes then refuse("emit: %s", (message:gsub("^value", "event"))) end
   run.emits[#run.emits + 1] = { stream = stream, event = rille.decode(bytes), expect = how.expect,
-                                delay = how.delay }
+                                delay = how.delay, to = how.to }
 end
 
 ---ctx:emit of one reaction. Errors name the script's line.
@@ -330,16 +352,17 @@ local function context(run, event, key, state, host)
   }
 end
 
----Lets the script react to what an event is to it.
+---Lets the script react to what an event is to it. `around` has what the processor was opened
+---with: host, elsewhere.
 ---@param view table[] of reaction.view
----@return table? emits { stream, event, expect, delay }..., with depth
+---@return table? emits { stream, event, expect, delay, to }..., with depth
 ---@return string? message, string? traceback
-function reaction.react(definition, view, key, state, host)
-  local run = { emits = { depth = 0 } }
+function reaction.react(definition, view, key, state, around)
+  local run = { emits = { depth = 0 }, elsewhere = around.elsewhere }
   if not view[1] then return run.emits end
   local depth = depth_of(view[1])
   sandbox.seed(view[1].position)
-  local ctx = context(run, view[1], key, state, host)
+  local ctx = context(run, view[1], key, state, around.host)
   for _, event in ipairs(view) do
     local ok, message, traceback = sandbox.traced(handler_of(definition, event.type), event, ctx)
     if not ok then

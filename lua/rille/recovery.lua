@@ -91,8 +91,16 @@ local function end_if_told(c, doubt, detail)
   return true
 end
 
+---Whether the decision is one that no power cut can take: it is flushed here where whoever made
+---it died before that. Nobody is told of another (D6).
+local function stands(c, doubt)
+  local told = means.outcome(c.store, doubt.id)
+  return told ~= nil and told.outcome == "committed"
+end
+
 ---Tells those that have not acknowledged. True when all have.
 local function bring_on(c, doubt)
+  if not stands(c, doubt) then return false end
   local detail = detail_of(doubt)
   for _, p in ipairs(detail.participants) do
     if is_open(c, p, doubt.id) then

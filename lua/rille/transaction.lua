@@ -109,6 +109,13 @@ function Transaction:append(store, ...)
   return work.add(p.work, p.store, ...)
 end
 
+---The same for rille's own scripts, which have names of their own.
+function transaction.append_internal(self, store, parts)
+  local p, message, code = store_participant(self, store)
+  if not p then return nil, message, code end
+  return work.add_internal(p.work, parts)
+end
+
 local function check_options(options)
   options_of.check(options, ENLIST, 3)
   if options.optional ~= nil and type(options.optional) ~= "boolean" then error("optional must be a boolean", 3) end

@@ -65,6 +65,16 @@ function work.add(self, store, stream, events, options)
   return true
 end
 
+---Adds parts in the second form that rille's own scripts have made: names may begin with "$".
+---@return boolean? added, string message, string code
+function work.add_internal(self, parts)
+  local added, message, code = add_conditions(self, parts)
+  if not added then return nil, message, code end
+  self.internal = true
+  for _, part in ipairs(parts) do self[#self + 1] = copy(part) end
+  return true
+end
+
 ---Whether there is anything in it.
 function work.is_empty(self) return next(self) == nil end
 

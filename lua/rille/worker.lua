@@ -12,6 +12,7 @@
 
 local core = ...
 local effects = require "rille.effects"
+local elsewhere = require "rille.elsewhere"
 local reaction = require "rille.reaction"
 local replay = require "rille.replay"
 
@@ -53,14 +54,17 @@ local function state_at(self, event, key)
   return state
 end
 
----One part of an append for an emitted event. The event says what caused it.
-local function part_of(self, emit, cause, key)
+---One part of an append for an emitted event, the `number`th of its reaction. The event says
+---what caused it.
+local function part_of(self, emit, cause, key, number)
   local event, delay = emit.event, emit.delay or 0
   event.meta = event.meta or {}
   local depth = delay >= FRESH_DELAY_S and 0 or cause.depth + 1
-  event.meta["$cause"] = { processor = self.name, position = cause.position, depth = depth }
-  if delay == 0 then return { stream = emit.stream, events = event, expect = emit.expect } end
-  return self.delays:delayed(emit.stream, event, core.now(self.store) + delay, key)
+  event.meta["$cause"] = { processor = self.name, position = cause.position, depth = depth,
+                           store = emit.to and self.elsewhere.uuid or nil }
+  if delay > 0 then return self.delays:delayed(emit, core.now(self.store) + delay, key) end
+  local part = { stream = emit.stream, events = event, expect = emit.expect }
+  return emit.to and elsewhere.part(self, part, emit.to, cause.position, number) or part
 end
 
 ---The parts of a reaction, or nil, failure: with `alone` where they depend on what is there,
@@ -74,8 +78,8 @@ local function parts_of(self, emits, event, key)
     return fatal(effects.located(message, event), "script", effects.place(event))
   end
   for i, emit in ipairs(emits) do
-    parts[i] = part_of(self, emit, cause, key)
-    parts.alone = parts.alone or emit.expect ~= nil or emit.event.id ~= nil
+    parts[i] = part_of(self, emit, cause, key, i)
+    parts.alone = parts.alone or emit.expect ~= nil or emit.event.id ~= nil and not emit.to
     parts.delayed = parts.delayed or (emit.delay or 0) > 0
   end
   return parts
@@ -111,7 +115,7 @@ function worker.react(self, view, key)
     state, failure = state_at(self, place, key)
     if failure then return nil, failure end
   end
-  local emits, message, traceback = reaction.react(self.definition, view, key, state, self.host)
+  local emits, message, traceback = reaction.react(self.definition, view, key, state, self)
   if self.closed then raise("the processor is closed", "closed") end
   if not emits then return nil, { message = message, traceback = traceback } end
   return parts_of(self, emits, place, key)
@@ -260,8 +264,10 @@ end
 
 ---Writes an event whose time has come. One that can't be written is given up, and why is kept.
 local function deliver(self, timer)
-  local parts = { { stream = timer.stream, events = timer.event }, self.delays:delivered(timer) }
-  local done, message, code, detail = core.append_internal(self.store, parts)
+  local part = { stream = timer.stream, events = timer.event }
+  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.number, 1) end
+  local parts = { part, self.delays:delivered(timer) }
+  local done, message, code, detail = elsewhere.append(self, parts)
   if not done and (code == "invalid" or code == "duplicate") then
     parts = { self.delays:delivered(timer, message) }
     done, message, code, detail = core.append_internal(self.store, parts)
