@@ -185,7 +185,8 @@ end
 
 -- The power goes: the disk of then, and what was told until then.
 local function go_dark(self, world, record, style, anywhere)
-  local calls = power.read(record)
+  local calls = {} -- who died before it wrote anything has left no record
+  if os.rename(record, record) then calls = power.read(record) end
   local at = end_of(calls)
   power.play(world, calls, anywhere and math.random(0, at) or at)
   hear(self, world.notes)
