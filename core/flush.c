@@ -137,6 +137,13 @@ static uint32_t sequence_of(struct log *l) {
   return l->control->words ? atomic_load(&l->control->words->sequence) : 0;
 }
 
+/* A transaction's commit, whose writer leaves the flush to the next who flushes. */
+static void flush_owed(struct log *l) {
+  if (l->options.readonly) return;
+  uint64_t owed = atomic_load(&l->control->words->owed);
+  if (owed > log_durable(l).address) (void)log_flush(l, owed, NULL); /* a failure is met next */
+}
+
 int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeout_ms,
              rille_error *e) {
   int64_t now = system_monotonic_us();
@@ -151,6 +158,8 @@ int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeou
     if ((failed = log_refuse_failed(l, e)) < 0) return failed;
     (void)log_poll_flush(l, NULL); /* nobody else may flush; a failure of the disk's is met next */
     if (now >= end || !nap(l, sequence, end - now)) return RILLE_REMARK;
+    int64_t began = now;
     now = system_monotonic_us();
+    if (durable_only && now - began >= WAIT_NAP_US) flush_owed(l);
   }
 }

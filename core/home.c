@@ -71,6 +71,8 @@ static int judge_epoch(struct log *l, const struct transaction_id *t, uint64_t h
   if (!failed) failed = epoch_word(l, EPOCH_RESTORED, &restored, e);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed || epoch == 0) return failed;
+  const struct pending_entry *open = pending_find(&l->pending, t->nonce);
+  if (open && open->value != t->epoch) return 0; /* an id that nobody was given */
   if (restored > epoch || home_end > l->seen.address) return 0;
   if (closed && frame_of(closed) < max_u64(home_end, watermark)) return 0;
   o->outcome = closed ? RILLE_OUTCOME_ABORTED : RILLE_OUTCOME_UNDECIDED;
@@ -215,22 +217,35 @@ static int check_undecided(struct log *l, const rille_decide *d, rille_decided *
   return RILLE_REMARK;
 }
 
-/* A write that failed for another reason than space may have left the frame on the disk, where
-** the next first opener finds it. */
-static int unsure(const rille_decide *d, rille_error *e) {
-  rille_error why = {0};
-  if (e) why = *e;
-  error_set(e, RILLE_UNKNOWN,
-            "transaction %.*s may be decided or not: %.300s; open the store again and ask",
-            (int)d->id.length, d->id.bytes, why.message);
-  if (e) e->system = why.system;
+/* Streams that are only checked are brought into the overlay: once the frame is written, to tell
+** their versions must not fail. */
+static int know_streams(struct log *l, const rille_append *work, rille_error *e) {
+  struct overlay_entry *entry;
+  int failed = 0;
+  for (size_t i = 0; work && work->versions && i < work->part_count && !failed; i++)
+    failed = log_entry(l, CHAIN_STREAM, work->parts[i].stream, &entry, e);
+  return failed;
+}
+
+static void fill_versions(struct log *l, const rille_append *work) {
+  for (size_t i = 0; work && work->versions && i < work->part_count; i++)
+    work->versions[i] = overlay_find(&l->fresh, CHAIN_STREAM, work->parts[i].stream)->count;
+}
+
+/* D6: where the disk failed the frame may be in the file, and may come back whole. A full disk
+** leaves no whole frame (segment.c), and whatever fails before it is written leaves nothing. */
+static int tell_unknown(int failed, rille_error *e) {
+  if (failed != RILLE_IO) return failed;
+  if (e) e->code = RILLE_UNKNOWN;
   return RILLE_UNKNOWN;
 }
 
 static int decide_locked(struct log *l, struct condition *c, const rille_decide *d,
                          rille_decided *done, bool *again, rille_error *e) {
   rille_appended before;
-  bool conditions = d->work && d->outcome == RILLE_OUTCOME_COMMITTED;
+  bool commits = d->outcome == RILLE_OUTCOME_COMMITTED, conditions = d->work && commits;
+  rille_decide aborts = *d;
+  if (!commits) aborts.client = (rille_text){0}; /* what else its client does is not decided */
   int result = check_undecided(l, d, done, e);
   if (!result) result = log_succeed(l, e);
   if (!result && conditions) result = condition_check(c, l, &before, again, e);
@@ -239,27 +254,18 @@ static int decide_locked(struct log *l, struct condition *c, const rille_decide 
                      "the ids of home's events were used before, at position "
                      "%llu",
                      (unsigned long long)before.first);
+  if (!result && !*again) result = know_streams(l, d->work, e);
   if (result || *again) return result;
   uint64_t next = l->seen.next_position;
-  result = write_decision(l, d, e);
-  if (result == RILLE_IO) return unsure(d, e);
+  result = tell_unknown(write_decision(l, commits ? d : &aborts, e), e);
   if (result) return result;
+  fill_versions(l, d->work);
   done->outcome = d->outcome;
   done->end = l->seen.address;
   if (l->seen.next_position == next) return 0;
   done->first = next;
   done->last = l->seen.next_position - 1;
   return 0;
-}
-
-static int fill_versions(struct log *l, const rille_append *work, rille_error *e) {
-  struct chain_head head;
-  int failed = 0;
-  for (size_t i = 0; work && work->versions && i < work->part_count && !failed; i++) {
-    failed = log_find_head(l, CHAIN_STREAM, work->parts[i].stream, &head, e);
-    work->versions[i] = head.count;
-  }
-  return failed;
 }
 
 static int check_decide(struct log *l, const rille_decide *d, rille_error *e) {
@@ -291,7 +297,6 @@ int log_decide(struct log *l, const rille_decide *d, rille_decided *done, rille_
     if (!failed) failed = log_enter_append(l, e);
     if (failed) break;
     failed = decide_locked(l, &c, d, done, &again, e);
-    if (!failed && !again) failed = fill_versions(l, d->work, e);
     log_leave_append(l);
   }
   condition_release(&c);

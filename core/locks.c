@@ -11,14 +11,15 @@
 static bool writes(const rille_part *part) { return part->event_count > 0; }
 static bool reads(const rille_part *part) { return part->expect != RILLE_EXPECT_ANY; }
 
-static bool share_stream(const rille_append *x, const rille_append *t) {
+/* The part of x whose stream t writes, or reads where x writes it; NULL: there is none. */
+static const rille_part *share_stream(const rille_append *x, const rille_append *t) {
   for (size_t i = 0; i < x->part_count; i++)
     for (size_t j = 0; j < t->part_count; j++) {
       const rille_part *a = &x->parts[i], *b = &t->parts[j];
       bool meets = (writes(a) && (writes(b) || reads(b))) || (reads(a) && writes(b));
-      if (meets && text_equal(a->stream, b->stream)) return true;
+      if (meets && text_equal(a->stream, b->stream)) return a;
     }
-  return false;
+  return NULL;
 }
 
 /* ---- Items ---- */
@@ -69,7 +70,8 @@ static rille_text first_stream(const rille_append *x) {
 static int check_against(const struct pending *p, const rille_append *x,
                          const struct pending_entry *entry, int64_t now_us, rille_error *e) {
   const rille_append *t = &entry->promise.work;
-  if (share_stream(x, t)) return refuse(entry, "stream", first_stream(x), now_us, e);
+  const rille_part *shared = share_stream(x, t);
+  if (shared) return refuse(entry, "stream", shared->stream, now_us, e);
   if (x->mark.name.length && text_equal(x->mark.name, t->mark.name))
     return refuse(entry, "mark", x->mark.name, now_us, e);
   int met = touches(x, t, &p->memory, e);

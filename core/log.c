@@ -174,7 +174,7 @@ int log_note_facts(struct log *l, const uint8_t *prefix, size_t n, uint64_t fram
 
 struct loading {
   struct log *log;
-  struct pack found; /* names and addresses */
+  struct pack found; /* names and words, the newer ones last */
 };
 
 static int find_pending(void *context, unsigned kind, rille_text name,
@@ -182,7 +182,7 @@ static int find_pending(void *context, unsigned kind, rille_text name,
   struct loading *g = context;
   (void)kind;
   pack_text(&g->found, name);
-  pack_u64(&g->found, frame_of(head->tower[0]));
+  pack_u64(&g->found, head->tower[0]);
   return 0;
 }
 
@@ -201,13 +201,26 @@ static int load_entry(struct log *l, rille_text name, uint64_t address, rille_er
   return failed;
 }
 
+/* What is split off and not folded yet is newer than the index. */
+static void find_pending_in_old(struct loading *g) {
+  struct log *l = g->log;
+  for (size_t i = 0; l->has_old && i < l->old.capacity; i++) {
+    const struct overlay_entry *entry = l->old.slots[i];
+    if (!entry || entry->kind != WORD_PENDING || entry->count == 0) continue;
+    pack_text(&g->found, (rille_text){entry->name, entry->name_length});
+    pack_u64(&g->found, entry->tower[0]);
+  }
+}
+
 static int load_found(struct loading *g, rille_error *e) {
   struct unpack u = {.at = g->found.bytes.bytes, .left = g->found.bytes.length};
   int failed = g->found.no_memory ? error_memory(e) : 0;
   if (!failed && u.left) failed = know_files(g->log, e);
   while (u.left && !failed) {
     rille_text name = unpack_text(&u);
-    failed = load_entry(g->log, name, unpack_u64(&u), e);
+    uint64_t word = unpack_u64(&u);
+    if (word) failed = load_entry(g->log, name, frame_of(word), e);
+    else pending_forget(&g->log->pending, name);
   }
   return failed;
 }
@@ -219,6 +232,7 @@ static int load_pending(struct log *l, rille_error *e) {
   int failed = index_begin(l->index, e);
   if (!failed) failed = index_walk_words(l->index, WORD_PENDING, find_pending, &g, e);
   index_end(l->index);
+  find_pending_in_old(&g);
   if (!failed) failed = load_found(&g, e);
   pack_release(&g.found);
   l->pending_loaded = !failed;

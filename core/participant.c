@@ -9,6 +9,8 @@
 #include "input.h"
 #include "recall.h"
 
+#define OWED_FLUSH_US 1000000
+
 static int refuse_readonly(const struct log *l, rille_error *e) {
   return l->options.readonly ? error_set(e, RILLE_READONLY, "the store is open for reading only")
                              : 0;
@@ -42,18 +44,27 @@ static int check_new(struct log *l, rille_text id, rille_error *e) {
                    id.bytes);
 }
 
+static int count_part(struct log *l, struct overlay *streams, const rille_part *part,
+                      uint64_t *version, rille_error *e) {
+  struct chain_head head;
+  struct overlay_entry *entry = overlay_find(streams, CHAIN_STREAM, part->stream);
+  int failed = entry ? 0 : log_find_head(l, CHAIN_STREAM, part->stream, &head, e);
+  if (failed) return failed;
+  if (!entry) entry = overlay_add(streams, CHAIN_STREAM, part->stream, &head);
+  if (!entry) return error_memory(e);
+  *version = entry->count += part->event_count;
+  return 0;
+}
+
 /* What each part's stream will be at: nobody else writes to it until then. */
 static int fix_versions(struct log *l, const rille_append *work, rille_error *e) {
-  struct chain_head head;
-  for (size_t i = 0; i < work->part_count && work->versions; i++) {
-    int failed = log_find_head(l, CHAIN_STREAM, work->parts[i].stream, &head, e);
-    if (failed) return failed;
-    work->versions[i] = head.count;
-    for (size_t j = 0; j <= i; j++)
-      if (text_equal(work->parts[j].stream, work->parts[i].stream))
-        work->versions[i] += work->parts[j].event_count;
-  }
-  return 0;
+  struct overlay streams;
+  int failed = 0;
+  overlay_init(&streams, &l->memory, l->identity.salt);
+  for (size_t i = 0; i < work->part_count && work->versions && !failed; i++)
+    failed = count_part(l, &streams, &work->parts[i], &work->versions[i], e);
+  overlay_release(&streams);
+  return failed;
 }
 
 static int write_promise(struct log *l, const struct promise *p, bool checks_only, rille_error *e) {
@@ -171,8 +182,9 @@ static int tell_frame(struct log *l, uint64_t address, rille_finished *done, ril
 }
 
 /* What an operator did is compared with what home says. */
-static int compare(struct log *l, const struct pending_entry *entry, int outcome, rille_error *e) {
-  struct fact fact = {.kind = FACT_ENDED, .name = pending_name(entry)};
+static int compare(struct log *l, rille_text id, const struct pending_entry *entry, int outcome,
+                   rille_error *e) {
+  struct fact fact = {.kind = FACT_ENDED, .name = id}; /* the entry's own goes with the entry */
   int by_hand = (int)entry->value;
   if (entry->kind == PENDING_BY_HAND && by_hand == outcome)
     return write_note(l, &fact, FRAME_RESOLVE, e);
@@ -189,7 +201,7 @@ static int compare(struct log *l, const struct pending_entry *entry, int outcome
   return error_set(e, outcome == RILLE_OUTCOME_COMMITTED ? RILLE_ABORTED : RILLE_CONFLICT,
                    "transaction %.*s was resolved here by hand, and home has decided otherwise: "
                    "the stores disagree; see `rille tx show`, and append what is missing",
-                   (int)fact.name.length, fact.name.bytes);
+                   (int)id.length, id.bytes);
 }
 
 /* What there is to do for a transaction that is not prepared any more. */
@@ -199,7 +211,7 @@ static int finish_known(struct log *l, rille_text id, int outcome, rille_finishe
   unsigned was;
   const struct pending_entry *entry = pending_find(&l->pending, id);
   int failed = find_outcome(l, id, &frame, &was, e);
-  if (!failed && entry) failed = compare(l, entry, outcome, e);
+  if (!failed && entry) failed = compare(l, id, entry, outcome, e);
   if (failed) return failed;
   if (was == (unsigned)outcome) {
     failed = tell_frame(l, frame, done, e);
@@ -240,8 +252,11 @@ static int finish(struct log *l, rille_text id, int outcome, rille_finished *don
   return failed;
 }
 
+/* The background thread makes it durable soon, if nobody else flushes before. */
 int log_commit(struct log *l, rille_text id, rille_finished *done, rille_error *e) {
-  return finish(l, id, RILLE_OUTCOME_COMMITTED, done, e);
+  int result = finish(l, id, RILLE_OUTCOME_COMMITTED, done, e);
+  if (result == 0) log_want_flush(l, OWED_FLUSH_US);
+  return result;
 }
 
 int log_abort(struct log *l, rille_text id, rille_finished *done, rille_error *e) {

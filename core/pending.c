@@ -41,6 +41,8 @@ static void drop(struct pending *p, rille_text name) {
   if (!p->keep) pending_keep_end(p);
 }
 
+void pending_forget(struct pending *p, rille_text name) { drop(p, name); }
+
 static void free_list(struct pending *p, struct pending_entry *entry) {
   for (struct pending_entry *next; entry; entry = next) {
     next = entry->next;

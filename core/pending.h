@@ -47,6 +47,8 @@ struct pending {
 
 INTERNAL void pending_init(struct pending *p, const struct memory *memory);
 INTERNAL void pending_clear(struct pending *p);
+/* Its end was found elsewhere than in a fact. */
+INTERNAL void pending_forget(struct pending *p, rille_text name);
 /* From here to the end an entry that goes stays readable, for who writes what it promised. */
 INTERNAL void pending_keep(struct pending *p);
 INTERNAL void pending_keep_end(struct pending *p);

@@ -120,7 +120,8 @@ typedef struct rille_decided {
 
 /* Decides at home. 0: as asked. RILLE_REMARK: it had been decided; `outcome` tells how.
 ** RILLE_DUPLICATE: another transaction of this client id is committed. RILLE_CONFLICT,
-** RILLE_LOCKED ...: home's own no; nothing is written. */
+** RILLE_LOCKED ...: home's own no; nothing is written. RILLE_UNKNOWN: the disk failed, and the
+** decision may be there: nobody may be told that it is aborted. */
 RILLE_API int rille_store_decide(rille_store *home, const rille_decide *decide,
                                  rille_decided *decided, rille_error *error);
 

@@ -321,10 +321,15 @@ static int take_back(struct segments *s, uint64_t from, uint64_t to, uint64_t fr
   return number ? number : write_zeros(s, from, min_u64(to, frontier));
 }
 
-/* Behind the frame that ends at `end`, as far as there are no zeros yet. */
-static int reserve_behind(struct segments *s, uint64_t end, uint64_t reserve) {
+/* Behind the frame that will end at `end`, as far as there are no zeros yet, with `more` where
+** there is room. This comes before the frame is written: if it fails, no whole frame was ever in
+** the file, and none can come back when the power goes before what was taken back is flushed. */
+static int reserve_behind(struct segments *s, uint64_t end, uint64_t reserve, uint64_t more) {
+  uint64_t from = max_u64(s->frontier, end);
   if (end + reserve <= s->frontier) return 0;
-  int number = write_zeros(s, s->frontier, end + reserve);
+  int number = write_zeros(s, from, end + reserve + more);
+  if (number && more) number = write_zeros(s, from, end + reserve);
+  else reserve += more;
   if (number == 0) s->frontier = end + reserve;
   return number;
 }
@@ -333,13 +338,14 @@ int segments_append(struct segments *s, uint64_t end, const void *frame, size_t 
                     rille_error *e) {
   assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
   uint64_t frontier = s->frontier;
-  size_t put, zeros = zeros_behind(s, end + n, n);
+  size_t put = 0, zeros = zeros_behind(s, end + n, n);
   struct last_file last = last_file(s);
-  int number = system_write(last.fd, end - last.first, frame, n, s->zeros, zeros, &put);
+  int number = reserve ? reserve_behind(s, end + n, reserve, zeros) : 0;
+  if (reserve) zeros = 0;
+  if (!number) number = system_write(last.fd, end - last.first, frame, n, s->zeros, zeros, &put);
   if (put >= n) { /* the frame is there, if not all the zeros */
     s->frontier = max_u64(s->frontier, end + put);
-    number = reserve ? reserve_behind(s, end + n, reserve) : 0;
-    if (!number) return 0;
+    return 0;
   }
   int failed =
       error_system(e, number, "can't write to %016llx.seg", (unsigned long long)last.first);

@@ -33,8 +33,10 @@ int settle_at_home(rille_store *home, rille_text id, uint64_t home_end, bool loo
   if (can && dead) failed = close_dead(home, id, e);
   else if (can && late) failed = log_fence(l, id, (rille_text){0}, home_end, o, e);
   if (!failed && can && (dead || late)) failed = log_outcome(l, id, home_end, o, e);
-  if (!failed && o->outcome == RILLE_OUTCOME_COMMITTED) failed = log_flush(l, o->end, e); /* D6 */
-  return failed;
+  if (failed || o->outcome != RILLE_OUTCOME_COMMITTED) return failed;
+  if (!l->options.readonly) return log_flush(l, o->end, e); /* D6 */
+  if (o->end > log_durable(l).address) *o = (struct outcome){.outcome = RILLE_OUTCOME_UNDECIDED};
+  return 0;
 }
 
 /* ---- Asking the home of one ---- */
@@ -253,7 +255,7 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   struct control *c = &h->shared->control;
   for (bool settled = false;; settled = false) {
     rille_error why = {0};
-    uint32_t sequence = h->shared->forked ? 0 : atomic_load(&c->words->sequence);
+    uint32_t sequence = h->shared->forked || !c->words ? 0 : atomic_load(&c->words->sequence);
     int result = store_append_once(h, append, done, &why);
     if (e && result != 0) *e = why;
     if (result != RILLE_LOCKED) return result;
@@ -279,8 +281,9 @@ int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
 
 /* ---- Strong reads (K5) ---- */
 
-/* Whether a prepared transaction would add to what is read. */
+/* Whether a prepared transaction would add to what is read; a mark is read with everything. */
 static bool adds(const struct promise *p, rille_text stream, const struct query *q) {
+  if (p->work.mark.name.length && !stream.length && !q->count) return true;
   for (size_t i = 0; i < p->work.part_count; i++) {
     const rille_part *part = &p->work.parts[i];
     if (part->event_count && stream.length && text_equal(part->stream, stream)) return true;

@@ -14,9 +14,6 @@ static void count_step(struct step_words *step, int64_t began_us) {
   atomic_fetch_add(&step->time_us, (uint64_t)(system_monotonic_us() - began_us));
 }
 
-/* The background thread makes a commit durable soon, if nobody else flushes before. */
-#define OWED_FLUSH_US 1000000
-
 /* ---- The way home ---- */
 
 /* How to get from the folder `from` to `to`, both absolute; empty: not at all. */
@@ -57,6 +54,20 @@ static int check_prepare(const rille_prepare *p, rille_error *e) {
   return 0;
 }
 
+/* Home never prepares: its decision would take the promise's place. Where a store of the same
+** uuid is meant, a copy, that log doesn't know the transaction. */
+static int refuse_home(struct log *l, const rille_prepare *p, rille_error *e) {
+  struct outcome o;
+  if (!text_equal(p->home_kind, rille_text_of("store"))) return 0; /* it is decided elsewhere */
+  int failed = log_outcome(l, p->id, p->home_end, &o, e);
+  if (failed || o.outcome == RILLE_OUTCOME_NONE || o.outcome == RILLE_OUTCOME_UNKNOWN)
+    return failed;
+  return error_set(e, RILLE_INVALID,
+                   "transaction %.*s is decided in this store, which can't promise it: is it open "
+                   "under another path?",
+                   (int)p->id.length, p->id.bytes);
+}
+
 int rille_store_prepare(rille_store *h, const rille_prepare *p, rille_prepared *prepared,
                         rille_error *e) {
   char relative[SYSTEM_PATH_BYTES];
@@ -64,6 +75,7 @@ int rille_store_prepare(rille_store *h, const rille_prepare *p, rille_prepared *
   rille_prepared ignored;
   int failed = store_usable(h, e);
   if (!failed) failed = check_prepare(p, e);
+  if (!failed) failed = refuse_home(l, p, e);
   if (failed) return failed;
   int64_t began = system_monotonic_us();
   relative_path(h->shared->folder, p->home_path, relative);
@@ -88,6 +100,9 @@ int rille_store_prepare(rille_store *h, const rille_prepare *p, rille_prepared *
 int rille_store_flush(rille_store *h, uint64_t end, rille_error *e) {
   int failed = store_usable(h, e);
   if (failed || rille_store_is_flushed(h, end)) return failed;
+  if (end > log_written(&h->shared->log).address)
+    return error_set(e, RILLE_INVALID, "the log has not come to byte %llu",
+                     (unsigned long long)end);
   int64_t began = system_monotonic_us();
   failed = log_flush(&h->shared->log, end, e);
   if (!failed) count_step(&h->shared->control.words->forces, began);
@@ -108,7 +123,6 @@ int rille_store_commit(rille_store *h, rille_text id, rille_finished *finished, 
   result = log_commit(&h->shared->log, id, finished ? finished : &ignored, e);
   if (result < 0) return result;
   count_step(&h->shared->control.words->commits, began);
-  log_want_flush(&h->shared->log, OWED_FLUSH_US);
   return result;
 }
 
@@ -205,6 +219,8 @@ static int fence_client(rille_store *h, rille_text client, rille_told *told, ril
   return failed;
 }
 
+/* A client's id comes first: it may look like a transaction's. What was aborted may have been
+** begun anew, so it is fenced again; what has been committed meanwhile is looked at again. */
 static int outcome(rille_store *h, rille_text id, bool settle, bool force, rille_told *told,
                    rille_error *e) {
   char client_of[RILLE_TRANSACTION_BYTES];
@@ -212,14 +228,19 @@ static int outcome(rille_store *h, rille_text id, bool settle, bool force, rille
   int last;
   clear(told);
   int failed = store_usable(h, e);
-  if (failed) return failed;
-  if (transaction_parse(id, &t)) return look(h, id, settle, force, told, e);
-  failed = log_client(&h->shared->log, id, client_of, &last, e);
+  if (!failed) failed = log_client(&h->shared->log, id, client_of, &last, e);
   if (failed) return failed;
   if (last == RILLE_OUTCOME_COMMITTED)
     return look(h, rille_text_of(client_of), settle, force, told, e);
+  if (last == RILLE_OUTCOME_NONE && transaction_parse(id, &t))
+    return look(h, id, settle, force, told, e);
   told->outcome = last;
-  return settle && force && !last ? fence_client(h, id, told, e) : 0;
+  if (!settle || !force) return 0;
+  if (id.length == 0 || id.length > RILLE_NAME_BYTES)
+    return error_set(e, RILLE_INVALID, "the id has %zu bytes: it needs 1 to 255", id.length);
+  failed = fence_client(h, id, told, e);
+  if (failed || told->outcome != RILLE_OUTCOME_NONE) return failed;
+  return outcome(h, id, settle, force, told, e);
 }
 
 int rille_store_outcome(rille_store *h, rille_text id, rille_told *told, rille_error *e) {

@@ -116,7 +116,7 @@ static void view_data(lua_State *L, struct event_view *v) {
 
 static enum event_field find_field(lua_State *L) {
   const struct event_names *names = lua_touserdata(L, UPVALUE_NAMES);
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  const char *key = lua_tostring(L, 2); /* a number's is none of the names, either */
   int field = 0;
   while (field < FIELDS && names->bytes[field] != key) field++;
   return (enum event_field)field;

@@ -30,6 +30,7 @@ struct folding {
   size_t old;          /* items below this number are types to be upcast */
   size_t types;        /* so many after them have a handler of their own */
   int every;           /* the item after those has one, too */
+  int keyed;           /* there is a function that says which events count */
   int check;           /* each state is to be one that can be kept */
   struct buffer *room; /* for that */
   struct upcast upcast;
@@ -84,21 +85,30 @@ static int has_key(lua_State *L) {
   return wanted;
 }
 
-/* What a handler returned, on top of the stack, becomes the state. */
+/* Pushes a handler, for who has to name it; its index. */
+static int push_handler(lua_State *L, int handler) {
+  lua_rawgeti(L, AT_HANDLERS, handler);
+  return lua_gettop(L);
+}
+
+/* What a handler returned, on top of the stack, becomes the state, and is popped. */
 static void take_result(lua_State *L, int handler) {
-  if (lua_isnil(L, -1)) {
-    if (!lua_istable(L, AT_STATE))
-      sandbox_refuse(L, handler,
-                     "the handler returned nothing, but the state is a %s: return the new one",
-                     luaL_typename(L, AT_STATE));
-    lua_pop(L, 1);
-    return;
-  }
-  if (value_is_null(L, -1)) {
-    lua_pop(L, 1);
-    lua_pushnil(L);
-  } else if (lua_type(L, -1) == LUA_TUSERDATA) {
-    sandbox_refuse(L, handler, "the handler returned an event: a state is plain data");
+  switch (lua_type(L, -1)) {
+    case LUA_TNIL:
+      if (!lua_istable(L, AT_STATE))
+        sandbox_refuse(L, push_handler(L, handler),
+                       "the handler returned nothing, but the state is a %s: return the new one",
+                       luaL_typename(L, AT_STATE));
+      lua_pop(L, 1);
+      return;
+    case LUA_TUSERDATA:
+      if (!value_is_null(L, -1))
+        sandbox_refuse(L, push_handler(L, handler),
+                       "the handler returned an event: a state is plain data");
+      lua_pop(L, 1);
+      lua_pushnil(L);
+      break;
+    default: break;
   }
   lua_replace(L, AT_STATE);
 }
@@ -106,14 +116,15 @@ static void take_result(lua_State *L, int handler) {
 static void check_state(lua_State *L, struct folding *f, int handler) {
   if (lua_isnil(L, AT_STATE)) return;
   buffer_clear(f->room, MIB);
-  if (!value_encode_state(L, AT_STATE, f->room))
-    sandbox_refuse(L, handler, "the state can't be kept: %s", lua_tostring(L, -1));
+  if (value_encode_state(L, AT_STATE, f->room)) return;
+  const char *why = lua_tostring(L, -1);
+  sandbox_refuse(L, push_handler(L, handler), "the state can't be kept: %s", why);
 }
 
 /* Gives what the view shows to a handler, by its number. */
 static void handle(lua_State *L, void *folding, int handler) {
   struct folding *f = folding;
-  if (!lua_isnil(L, AT_KEY_OF) && !has_key(L)) return;
+  if (f->keyed && !has_key(L)) return;
   f->touched = 1;
   if (lua_isnil(L, AT_STATE)) { /* it begins, or begins anew, where the key was removed */
     lua_pushvalue(L, AT_FRESH);
@@ -122,15 +133,12 @@ static void handle(lua_State *L, void *folding, int handler) {
     lua_replace(L, AT_STATE);
   }
   lua_rawgeti(L, AT_HANDLERS, handler);
-  int function = lua_gettop(L);
-  lua_pushvalue(L, function);
   lua_pushvalue(L, AT_STATE);
   lua_pushvalue(L, AT_VIEW);
   lua_pushvalue(L, AT_KEY);
   lua_call(L, 3, 1);
-  take_result(L, function);
-  if (f->check) check_state(L, f, function);
-  lua_settop(L, function - 1);
+  take_result(L, handler);
+  if (f->check) check_state(L, f, handler);
 }
 
 static void take_event(lua_State *L, struct folding *f, size_t item) {
@@ -146,6 +154,7 @@ static int fold_loop(lua_State *L) {
   struct folding *f = lua_touserdata(L, AT_FOLDING);
   rille_event *event = &f->event;
   int result;
+  f->keyed = !lua_isnil(L, AT_KEY_OF);
   while ((result = rille_reader_next(f->reader, event, &f->error)) == 1) {
     if (event->position > f->at || event->version > f->last_version) break;
     f->version = event->version;

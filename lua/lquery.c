@@ -3,11 +3,11 @@
 
 static const char *const item_fields[] = {"types",  "tags",  "stream", "category",
                                           "prefix", "after", NULL};
-static const char *const all_fields[] = {"types",   "tags",    "stream", "category",
-                                         "prefix",  "after",   "before", "limit",
+static const char *const all_fields[] = {"types",   "tags",    "stream",      "category",
+                                         "prefix",  "after",   "before",      "limit",
                                          "reverse", "explain", "consistency", NULL};
-static const char *const read_fields[] = {"types", "tags",    "after",   "before",
-                                          "limit", "reverse", "explain", "consistency", NULL};
+static const char *const read_fields[] = {"types",   "tags",    "after",       "before", "limit",
+                                          "reverse", "explain", "consistency", NULL};
 
 /* How many texts a field holds: a list of strings, or one string. */
 static size_t count_texts(lua_State *L, int index, const char *name) {

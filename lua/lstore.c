@@ -2,10 +2,9 @@
 #include "../core/system.h"
 #include "lrille.h"
 
-static const char *const open_options[] = {"readonly",   "create",  "sync", "sync_interval_ms",
-                                           "background", "rebuild", "load", "segment_bytes",
-                                           "clock",      "peers",   "on_indoubt", "indoubt_age",
-                                           NULL};
+static const char *const open_options[] = {
+    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild", "load",
+    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", NULL};
 
 /* ---- The handle ---- */
 

@@ -41,12 +41,10 @@ static void set_flag(lua_State *L, const char *name, int flag) {
 
 /* ---- Outcomes ---- */
 
-static const char *const outcome_words[] = {[RILLE_OUTCOME_NONE] = "none",
-                                            [RILLE_OUTCOME_UNDECIDED] = "undecided",
-                                            [RILLE_OUTCOME_COMMITTED] = "committed",
-                                            [RILLE_OUTCOME_ABORTED] = "aborted",
-                                            [RILLE_OUTCOME_UNKNOWN] = "unknown",
-                                            NULL};
+static const char *const outcome_words[] = {
+    [RILLE_OUTCOME_NONE] = "none",           [RILLE_OUTCOME_UNDECIDED] = "undecided",
+    [RILLE_OUTCOME_COMMITTED] = "committed", [RILLE_OUTCOME_ABORTED] = "aborted",
+    [RILLE_OUTCOME_UNKNOWN] = "unknown",     NULL};
 
 const char *outcome_word(int outcome) {
   return outcome_words[outcome < 0 || outcome > RILLE_OUTCOME_UNKNOWN ? RILLE_OUTCOME_UNKNOWN
@@ -381,21 +379,12 @@ static int strong(lua_State *L) {
 }
 
 void transaction_push(lua_State *L) {
-  static const luaL_Reg functions[] = {{"prepare", prepare},
-                                       {"flush", flush},
-                                       {"is_flushed", is_flushed},
-                                       {"commit", commit},
-                                       {"abort", abort_},
-                                       {"decide", decide},
-                                       {"check", check},
-                                       {"ended", ended},
-                                       {"forget", forget},
-                                       {"indoubt", indoubt},
-                                       {"pending", pending},
-                                       {"settle", settle},
-                                       {"resolve", resolve},
-                                       {"strong", strong},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"prepare", prepare}, {"flush", flush},     {"is_flushed", is_flushed},
+      {"commit", commit},   {"abort", abort_},    {"decide", decide},
+      {"check", check},     {"ended", ended},     {"forget", forget},
+      {"indoubt", indoubt}, {"pending", pending}, {"settle", settle},
+      {"resolve", resolve}, {"strong", strong},   {NULL, NULL}};
   luaL_newlib(L, functions);
   buffer_push(L);
   lua_pushcclosure(L, outcome, 1);

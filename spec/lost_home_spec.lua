@@ -152,7 +152,7 @@ describe("a home that came out of a backup", function()
 end)
 
 describe("a home that is gone", function()
-  it("leaves its transactions listed; the stores open; by hand they are resolved", function()
+  it("leaves its transactions listed, the stores open, and by hand they are resolved", function()
     r:leave(DECIDED .. ":kill")
     scratch.remove(home)
     stays_in_doubt "m1"

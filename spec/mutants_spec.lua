@@ -5,7 +5,9 @@
 -- The quick ones are all tried; with RILLE_SOAK those, too, that need seconds of chance.
 local mutants = require "spec.crash.mutants"
 local process = require "spec.support.process"
+local raid = require "spec.crash.raid"
 local scratch = require "spec.support.scratch"
+local trap = require "spec.crash.trap"
 local trial = require "spec.crash.trial"
 local values = require "spec.support.values"
 
@@ -15,6 +17,7 @@ local BUILD = os.getenv "RILLE_BUILD" or "build"
 local SOAK = os.getenv "RILLE_SOAK"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
 local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
+local RAIDS = 8      -- trials, where chance has a part in it
 local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
 
 local function shell(command, ...)
@@ -63,7 +66,9 @@ end
 
 -- A module with the fault.
 local function link_module(object, name)
-  local path = scratch.path "module.so"
+  local path = scratch.path "module"
+  shell("mkdir '%s'", path)
+  path = path .. "/rille.so"
   shell("${CC:-cc} -shared -o '%s' '%s' $(ls %s/core/*.o | grep -v '/%s') %s/lua/*.o -llmdb -lpthread", path, object,
     BUILD, name:gsub("c$", "o"), BUILD)
   return path
@@ -71,6 +76,27 @@ end
 
 local function run_contest(object, name)
   return pcall(trial.hold, 2, link_module(object, name))
+end
+
+local function run_raids(object, name, how)
+  local module, passed, message = link_module(object, name), true, nil
+  for _ = 1, RAIDS do
+    local r = raid.new("2h", { timeout = how.timeout }, module)
+    passed, message = pcall(r[how[1]], r, how[2], how[3])
+    r:remove()
+    if not passed then break end
+  end
+  return passed, message
+end
+
+local function run_spec(object, name, how)
+  local module = link_module(object, name)
+  local output = process.run(("LUA_CPATH='%s' timeout %d '%s' spec/support/busted.lua -o spec/support/report.lua " ..
+    "--filter='%s' spec/%s_spec.lua"):format(module:gsub("rille.so$", "?.so;;"), 4 * PATIENCE,
+    os.getenv "RILLE_LUA" or "lua5.4", how[2], how[1]))
+  local passed, failed = output:match "(%d+) passed, (%d+) failed"
+  assert(passed and passed + failed > 0, "no test has that name: " .. how[2] .. output)
+  return tonumber(failed) == 0, output
 end
 
 -- Whether the tests behave: fail, or pass where there is no fault.
@@ -85,13 +111,16 @@ describe("a fault is found:", function()
   local chosen = math.random(#mutants - 1)
   for number, mutant in ipairs(mutants) do
     local by_contest = mutant.contest and (SOAK or not mutant.c and number % 2 == chosen % 2)
-    if mutant.c or by_contest or SOAK then
+    if mutant.c or by_contest or mutant.raid or mutant.spec or SOAK then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
+        if mutant.raid and not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
         local object, name = mutate(mutant)
         if mutant.c and not (mutant.sound and not SOAK) then
           check(mutant, mutant.c[1], run_program(object, mutant.c[1], mutant.c[2]))
         end
+        if mutant.raid then check(mutant, mutant.raid[1], run_raids(object, name, mutant.raid)) end
+        if mutant.spec then check(mutant, mutant.spec[1], run_spec(object, name, mutant.spec)) end
         if by_contest then check(mutant, "contest", run_contest(object, name)) end
         if mutant.kills and SOAK then
           check(mutant, "kill", run_program(object, "kill", "", mutant.sound and 10 or KILLING))

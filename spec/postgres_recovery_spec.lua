@@ -177,7 +177,7 @@ describe("a server that dies", function()
 end)
 
 describe("an answer that is late", function()
-  case("to PREPARE is no vote; the branch is ended when it can be", function()
+  case("to PREPARE is no vote, and the branch is ended when it can be", function()
     local branch = work(nil, 1.5)
     lose_standby(true)
     local took, _, message, code = timed(function() return branch:prepare() end)

@@ -303,6 +303,11 @@ describe("exec", function()
       assert.equal("invalid", code)
       assert(branch:abort())
     end
+    local reader = enlist(shop) -- which has no number to tell by
+    assert(reader:exec "select 1")
+    reader.session:query("commit and chain", now() + 5)
+    contains(failure(reader:exec "select 1"), "has ended the transaction")
+    assert(reader:abort())
   end)
 
   case("says what went wrong by rille's codes and SQLSTATE, and after it the branch votes no", function()

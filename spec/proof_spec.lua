@@ -12,6 +12,9 @@ local FILES = { -- as the matrix calls them
   transaction = "spec/transaction_spec.lua",
   policy_fuzz = "spec/policy_fuzz_spec.lua",
   postgres = "spec/postgres_spec.lua",
+  database = "spec/postgres_recovery_spec.lua",
+  home = "spec/lost_home_spec.lua",
+  steps_of_core = "spec/c/transaction_test.c",
 }
 
 local function read(path)

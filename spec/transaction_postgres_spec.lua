@@ -160,7 +160,7 @@ describe("PostgreSQL as home", function()
     assert(tx:append(there, "account-2", { type = "Moved" }))
     -- As if its coordinator died when the store had promised.
     local policy = tx.policy
-    tx.policy = setmetatable({ ask = function() error "gone" end }, { __index = policy })
+    tx.policy = setmetatable({ ask = function() tx.steps = nil error "gone" end }, { __index = policy })
     assert.has_error(function() tx:commit() end)
     assert.equal(1, #there:indoubt())
     assert.equal("postgres", there:indoubt()[1].kind)

@@ -1,9 +1,12 @@
 -- transaction_spec.lua: rille.coordinator: several stores, and handlers, do something together or
 -- not at all.
+local core = require "spec.support.core"
+local disk = require "spec.crash.disk"
 local process = require "spec.support.process"
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
+local trap = require "spec.crash.trap"
 local contains, failure, raised = stores.contains, stores.failure, stores.raised
 
 local here, there, third, c
@@ -81,7 +84,7 @@ describe("a transaction over two stores", function()
     assert.same({ before[1] + 1, before[2] + 1 }, { here:stats().flushes, there:stats().flushes })
   end)
 
-  it("shows nothing where one store refuses", function()
+  it("is aborted by a participant's no: nothing is shown", function()
     assert(there:append("account-2", event(0)))
     local message, detail = aborted(move({}, function(tx)
       assert(tx:append(there, "account-2", {}, { expect = 7 }))
@@ -382,6 +385,84 @@ describe("locks", function()
   end)
 end)
 
+describe("several at once", function()
+  ---Runs `f` while a transaction is prepared in `there` and not decided, then lets it commit.
+  local function between(f)
+    local ran
+    c:close()
+    c = assert(rille.coordinator(here, { name = "spec", participants = { voter = { prepare = function()
+      ran = true
+      f()
+      return true
+    end } } }))
+    assert(move({}, function(tx)
+      assert(tx:append(there, "tagged", { type = "Moved", tags = { "shared" } }))
+      assert(tx:enlist "voter")
+    end))
+    assert.is_true(ran)
+  end
+
+  it("two on one stream: the second is locked", function()
+    between(function()
+      local other = assert(rille.coordinator(third, { name = "other" }))
+      local _, detail = aborted(other:transact({}, function(tx)
+        tx:append(third, "s", event(1))
+        return tx:append(there, "account-2", event(1))
+      end))
+      assert.equal("locked", detail.votes.there.code)
+      other:close()
+    end)
+  end)
+
+  it("a shared tag locks nothing", function()
+    between(function()
+      assert(there:append("elsewhere", { type = "Moved", tags = { "shared" } }))
+      local _, code = failure(there:append("elsewhere", event(2), { unless = { tags = { "shared" } } }))
+      assert.is_true(code == "locked" or code == "conflict")
+    end)
+    assert.same({ "Moved" }, types(there, "elsewhere"))
+  end)
+
+  it("two coordinators with one client id: the second gets the first one's result", function()
+    local other = assert(rille.coordinator(here, { name = "other" }))
+    local second = assert(other:begin { id = "order" })
+    assert(second:append(here, "account-1", event(1)))
+    assert(second:append(third, "account-3", event(1)))
+    local first = assert(move { id = "order" })
+    local result = assert(second:commit())
+    assert.is_true(result.duplicate)
+    assert.equal(first.transaction, result.transaction)
+    assert.equal(1, here:version "account-1")
+    assert.equal(0, third:version "account-3")
+    assert.same({}, third:indoubt())
+    other:close()
+  end)
+
+  it("a strong read settles what is decided, and shows it", function()
+    local program = [[
+      local rille = require "rille"
+      local there = assert(rille.open(arg[1]))
+      local function count(options)
+        local n = 0
+        for _ in there:read("account-2", options) do n = n + 1 end
+        return n
+      end
+      print(count { consistency = "eventual" })
+      io.read()
+      print(count {})
+      print(#there:indoubt())
+      there:close()]]
+    local reader = process.start(program, paths.there)
+    assert.equal("0", reader:line())
+    assert(move {})
+    reader.input:write "\n"
+    reader.input:flush()
+    assert.equal("1", reader:line())
+    assert.equal("0", reader:line())
+    reader:finish()
+  end)
+end)
+
 describe("handlers", function()
   local calls
 
@@ -447,7 +528,7 @@ describe("handlers", function()
     nothing_happened()
   end)
 
-  it("are committed again and again until they say true: pending until then", function()
+  it("are committed again and again until they say true: a handler is repeated", function()
     local ready = false
     handlers { commit = function() return ready end }
     local result = assert(with_mail())
@@ -486,6 +567,28 @@ describe("handlers", function()
     local result = assert(move({}, function(tx) tx:enlist "audit" end))
     assert.same({ "here", "there" }, result.members)
     assert.same({}, result.excluded)
+  end)
+
+  it("a member that can't be reached is pending, keeps nobody waiting, and is told later", function()
+    local away = paths.there .. ".away"
+    local once = true
+    handlers { commit = function() -- it is decided, and told to the mail first
+      if once and there:close() then os.rename(paths.there, away) end
+      once = false
+      return true
+    end }
+    local result = assert(c:transact({}, function(tx)
+      assert(tx:enlist("mail", { work = { "receipt" } }))
+      assert(tx:append(here, "account-1", event(-5)))
+      return tx:append(there, "account-2", event(5))
+    end))
+    assert.same({ "committed", { "there" } }, { result.outcome, result.pending })
+    assert.equal(1, here:version "account-1")
+    scratch.shell("mv '%s' '%s'", away, paths.there)
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
   end)
 
   it("that are optional may be left out", function()
@@ -530,6 +633,80 @@ describe("handlers", function()
   end)
 end)
 
+describe("what fails on the way", function()
+  it("a member that can't be reached is pending, and told later", function()
+    c:close()
+    c = assert(rille.coordinator(here, { participants = { mail = {
+      prepare = function() return true end,
+      commit = function()
+        there:close()
+        return true
+      end } } }))
+    local result = assert(c:transact({ id = "m" }, function(tx)
+      assert(tx:enlist "mail")
+      assert(tx:append(here, "account-1", event(-5)))
+      return tx:append(there, "account-2", event(5))
+    end))
+    assert.same({ "there" }, result.pending)
+    assert.same({ "there" }, c:pending()[1].participants)
+    assert(c:recover())
+    assert.same({}, c:pending())
+    there = open "there"
+    assert.same({ "Moved" }, types(there, "account-2"))
+  end)
+
+  it("a failed flush of the decision: unknown, until home is repaired, and then the same for all", function()
+    if not trap.works() then return pending "calls fail on Linux, with a C compiler" end
+    c:close()
+    here:close()
+    there:close()
+    local lines = trap.run({ under = paths.here, mark = paths.folder .. "/mark", fail = 2, errno = 5 }, "decide",
+      { paths.here, paths.there, paths.folder .. "/mark" })
+    local text = table.concat(lines, "\n")
+    contains(text, "unknown")
+    assert(not text:find "aborted", text)
+    here, there = open "here", open "there"
+    c = assert(rille.coordinator(here))
+    local committed = c:outcome "order" == "committed"
+    assert(c:recover())
+    assert.equal(committed and 1 or 0, #types(here, "a"))
+    assert.equal(committed and 1 or 0, #types(there, "a"))
+    assert.same({}, there:indoubt())
+  end)
+
+  it("a full disk at commit has room for what was promised", function()
+    local done = disk.with(3, function(folder)
+      local small = assert(rille.open(folder .. "/small.rille"))
+      local filled
+      c:close()
+      c = assert(rille.coordinator(here, { participants = { voter = { prepare = function()
+        disk.take_space(folder, 0)
+        filled = true
+        return true
+      end } } }))
+      local result = assert(c:transact({}, function(tx)
+        assert(tx:append(here, "a", event(1)))
+        assert(tx:append(small, "a", { type = "Moved", data = ("x"):rep(5000) }))
+        return tx:enlist "voter"
+      end))
+      assert.is_true(filled)
+      assert.same({}, result.pending)
+      assert.same({ "Moved" }, types(small, "a"))
+      small:close()
+    end)
+    if not done then pending(disk.missing) end
+  end)
+
+  it("forgotten decisions are unknown, not aborted", function()
+    local result = assert(move {})
+    assert(c:recover())
+    assert.equal("committed", (c:outcome(result.transaction)))
+    for _ = 1, 3 do assert(here:append("later", { type = "T", data = ("x"):rep(300000) })) end -- what is new stays
+    assert(core.transaction.forget(here, os.time() + 60))
+    assert.equal("unknown", (c:outcome(result.transaction)))
+  end)
+end)
+
 describe("policies", function()
   it("leave an optional store out, which then has nothing", function()
     assert(third:append("s", event(1)))
@@ -571,6 +748,17 @@ describe("a coordinator", function()
     assert.equal("invalid", code)
   end)
 
+  it("forgets what is old and has ended, not what a participant may still ask for", function()
+    assert(move { id = "young" })
+    assert(c:recover())
+    assert.is_true(c:forget(86400))
+    assert.equal("committed", (c:outcome "young"))
+    local message, code = failure(c:forget(10))
+    contains(message, "86400")
+    assert.equal("invalid", code)
+    contains(raised(function() c:forget "all" end), "seconds must be a number")
+  end)
+
   it("is closed, and says so", function()
     contains(tostring(c), "spec")
     assert.is_true(c:close())
@@ -595,6 +783,25 @@ describe("a coordinator", function()
     c = assert(rille.coordinator(here))
     assert.equal("aborted", (c:outcome(id)))
     nothing_happened()
+  end)
+end)
+
+describe("docs/transactions.md", function()
+  it("shows a program that runs, and what it prints", function()
+    local file <close> = assert(io.open "docs/transactions.md")
+    local program, output = file:read "a":match "\n```lua\n([^`]*)```\n+```text\n([^`]*)```"
+    local path = paths.folder .. "/program.lua"
+    local out <close> = assert(io.open(path, "w"))
+    local module = assert(package.searchpath("rille", package.cpath))
+    if not module:find "^/" then module = process.run "pwd":match "[^\n]+" .. "/" .. module end
+    out:write(("package.cpath = %q\n"):format(module), program)
+    out:close()
+    scratch.shell("mkdir '%s/shown'", paths.folder)
+    local pipe = assert(io.popen(("cd '%s/shown' && '%s' ../program.lua 2>&1")
+      :format(paths.folder, os.getenv "RILLE_LUA" or "lua5.4")))
+    local printed = pipe:read "a"
+    pipe:close()
+    assert.equal(output, printed)
   end)
 end)
 
@@ -668,7 +875,7 @@ describe("a coordinator that is killed", function()
     c = assert(rille.coordinator(here))
   end)
 
-  it("whose home is never seen again: resolved by hand", function()
+  it("whose home is never seen again: resolved by hand, and a contradiction is kept", function()
     run_killed "prepare"
     scratch.shell("mv '%s' '%s.away'", paths.here, paths.here)
     there = open "there"
@@ -713,7 +920,7 @@ describe("a coordinator that is killed", function()
     assert.same({ first = 1, last = 1 }, result.positions.there)
   end)
 
-  it("after it decided, and its participant is unknown here: listed, and blocks nobody", function()
+  it("after it decided, and there is no handler of that name: listed, and blocks nobody", function()
     run_killed "commit"
     here, there = open "here", open "there"
     local hooked = {}

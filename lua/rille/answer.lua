@@ -116,7 +116,8 @@ function answer.duplicate(store, id)
   local told, message, code, detail = transaction.outcome(store, id)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" then return nil end
-  local result = answer.committed(store, told)
+  local result, kept = answer.committed(store, told)
+  if kept.client ~= id then return nil end -- it is the id of a transaction, not a client's
   result.duplicate = true
   return result
 end

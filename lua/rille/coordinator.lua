@@ -106,6 +106,7 @@ local function try(self, given, body)
   if not tx then return nil, message, code, detail end
   local ok, wanted, why = pcall(body, tx)
   if ok and wanted and tx.state == "open" then return tx:commit() end
+  if ok and tx.answer then return table.unpack(tx.answer, 1, tx.answer.n) end -- it did so by hand
   local state = tx.state
   tx:abort()
   if not ok then error(wanted, 0) end
@@ -244,6 +245,21 @@ function Coordinator:run()
   local left, message, code, detail = self:poll()
   if left == nil then return nil, message, code, detail end
   return 0
+end
+
+---Decisions that are older and have ended need not be remembered: their outcome is "unknown" from
+---then on, except as rough as the index's places are. What could still be asked for is younger.
+local FORGET_LEAST_S = 86400
+
+---@param seconds number how old, a day at least
+---@return true? done, string message, string code
+function Coordinator:forget(seconds)
+  if type(seconds) ~= "number" then error("seconds must be a number, not a " .. type(seconds), 2) end
+  if closed(self) then return nil, closed(self), "closed" end
+  if seconds ~= seconds or seconds < FORGET_LEAST_S then
+    return nil, ("seconds = %s: at least %d, as one may still ask"):format(seconds, FORGET_LEAST_S), "invalid"
+  end
+  return means.forget(self.store, core.wall() - seconds)
 end
 
 -- The handle --------------------------------------------------------------------------------------------

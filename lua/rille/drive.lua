@@ -18,9 +18,14 @@ local drive = {}
 
 local DO = {}
 
+---Codes after which what was refused may have been written all the same.
+local UNSURE = { io = true, unknown = true }
+
 local function no(p, message, code, detail)
-  p.vote, p.reason, p.code, p.detail = "no", message, code, detail
+  p.vote, p.reason, p.code, p.detail = UNSURE[code] and "none" or "no", message, code, detail
 end
+
+local function late(tx) return ("not decided within %g s"):format(tx.timeout) end
 
 ---A lock whose holder is dead or late is settled on the spot.
 local function settled_holder(store, code, detail)
@@ -45,7 +50,7 @@ local function prepare_store(tx, p, number)
   })
   if not done then
     no(p, message, code, refusal)
-    return tx.steps:voted(number, "no")
+    return tx.steps:voted(number, p.vote) -- "none" is told to abort
   end
   p.versions, p.flush, p.checks_only = done.versions, done.flush, done.checks_only
   if done.flush > 0 then return tx.steps:prepared(number, true) end
@@ -61,12 +66,15 @@ local function prepare_branch(tx, p, number)
   end
   if p.branch then vote, message, code = p.branch:prepare() end
   if vote then p.vote = vote else no(p, message, code) end
-  if code == "unknown" then p.vote = "none" end
   tx.steps:voted(number, p.vote)
 end
 
 function DO.prepare(tx, p, number)
-  if tx:is_late() then return tx.steps:timeout() end
+  p.asked = true
+  if tx:is_late() then
+    tx.reason = tx.reason or late(tx)
+    return tx.steps:timeout()
+  end
   return (p.store and prepare_store or prepare_branch)(tx, p, number)
 end
 
@@ -112,7 +120,7 @@ local function ask(tx, at_end)
     if not done then tx.reason = message end
   elseif word == "abort" then abort_for(tx, more or "no reason was given")
   elseif at_end then
-    tx.reason = tx.reason or ("not decided within %g s"):format(tx.timeout)
+    tx.reason = tx.reason or late(tx)
     tx.steps:timeout()
   else tx.steps:verdict "undecided"
   end
@@ -203,7 +211,10 @@ function DO.commit(tx, p, number)
   local done, message = tell(tx, p, "commit")
   p.reached, p.unreached = done == true, message
   tx.steps:finished(number, p.reached)
-  if p.reached and p.branch then tx.steps:acknowledged(number) end
+  if p.reached and p.branch then
+    p.acknowledged = true
+    tx.steps:acknowledged(number)
+  end
 end
 
 function DO.abort(tx, p, number)
@@ -223,7 +234,8 @@ end
 
 -- After the answer ---------------------------------------------------------------------------------
 
----Members' commits that are durable are acknowledged; `force` makes them so.
+---Members' commits that are durable are acknowledged; `force` makes them so. A store that the
+---host has closed meanwhile is left to recovery, which opens it.
 function DO.watch(tx, p, number)
   local done, _, code = transaction.is_flushed(p.store, p.finished["end"])
   if code == "closed" then -- recovery opens it anew
@@ -232,22 +244,38 @@ function DO.watch(tx, p, number)
   end
   if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
   if not done then return false end
+  p.acknowledged = true
   tx.steps:acknowledged(number)
 end
 
 function DO.answer(tx) tx.steps:answered() end
 
 DO["end"] = function(tx)
-  if tx.decider and not tx.recorded then return tx.steps:ended() end
+  if tx.decider and not tx.recorded then
+    tx.ended = true
+    return tx.steps:ended()
+  end
   if not transaction.ended(tx.coordinator.store, tx.id) then return false end
+  tx.ended = true
   tx.steps:ended()
 end
 
+---What recovery goes on with need not be told again to those that have acknowledged.
+local function hand_over(tx)
+  local names = {}
+  for _, p in ipairs(tx.others) do
+    if p.acknowledged then names[p.name] = true end
+  end
+  tx.coordinator.acknowledged[tx.id] = names
+end
+
 ---Goes on after the answer, as far as it goes without waiting; with `force` to its end.
----@return boolean over
+---@return boolean over  or left to recovery
 function drive.finish(tx, force)
   tx.forcing = force
-  return run(tx, nil) == "over" or tx.left or false
+  if run(tx, nil) ~= "over" and not tx.left then return false end
+  if not tx.ended and tx.decided then hand_over(tx) end
+  return true
 end
 
 -- The whole -----------------------------------------------------------------------------------------
@@ -276,10 +304,18 @@ local function check_home(tx)
   return false
 end
 
----Commits the transaction: to the answer.
----@return table? result, string message, string code, table detail
-function drive.commit(tx)
-  if not check_home(tx) then return answer.aborted(tx) end
+---Lets go of branches that are at work and were never asked, which no step does.
+function drive.drop(tx)
+  for _, p in ipairs(tx.others) do
+    if p.branch and not p.asked and p.kind ~= "handler" then pcall(p.branch.abort, p.branch) end
+  end
+end
+
+local function commit(tx)
+  if not check_home(tx) then
+    drive.drop(tx)
+    return answer.aborted(tx)
+  end
   local list = {}
   for i, p in ipairs(tx.others) do
     p.number = i
@@ -287,6 +323,7 @@ function drive.commit(tx)
   end
   tx.steps = transaction.steps(list)
   run(tx, "answer")
+  drive.drop(tx)
   if tx.is_duplicate then
     local before = answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client)
     if before then
@@ -297,6 +334,26 @@ function drive.commit(tx)
   local result, message, code, detail = answered(tx)
   tx.steps:answered()
   return result, message, code, detail
+end
+
+---After an error: what is not decided is given up. One that may be is not: who settles finds out.
+local function give_up(tx)
+  drive.drop(tx)
+  if not tx.steps then return end
+  tx.steps:timeout()
+  if tx.steps:state() == "deciding" then tx.steps:decided "unknown" end
+  run(tx, "answer")
+  if tx.steps:next() == "answer" then tx.steps:answered() end
+end
+
+---Commits the transaction: to the answer. What the host's clock raises is raised again, when
+---nothing is left of it.
+---@return table? result, string message, string code, table detail
+function drive.commit(tx)
+  local done, result, message, code, detail = pcall(commit, tx)
+  if done then return result, message, code, detail end
+  pcall(give_up, tx)
+  error(result, 0)
 end
 
 return drive

@@ -24,6 +24,7 @@ local transaction = {}
 local ENLIST = { name = true, optional = true, weight = true, work = true }
 local MEMBERS = 1000
 local NAME_BYTES = 255
+local NAMES_BYTES = 60 * 1024 -- a prepare frame's detail has 64 KiB
 
 local uuids = setmetatable({}, { __mode = "k" }) -- of handles of stores
 
@@ -184,16 +185,18 @@ end
 ---Lets go of branches that are at work already, and are not to commit.
 local function drop(self, members_stay)
   self.state = "over"
+  drive.drop(self)
   for _, p in ipairs(self.list) do
     if p.branch and p.kind ~= "handler" and not (members_stay and p.member) then pcall(p.branch.abort, p.branch) end
   end
 end
 
----One other store, and no id that must be found again: what it does is an append.
+---One other store, no id that must be found again, and a rule that says what its one vote says:
+---what it does is an append.
 local function plain(self)
   local p = self.others[1]
   if #self.list ~= 1 or not p or not p.store or self.client then return nil end
-  return p
+  return self.policy.identity == "unanimous" and p or nil
 end
 
 local function append_plainly(self, p)
@@ -211,16 +214,18 @@ local function append_plainly(self, p)
            positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }
 end
 
+---Who takes part, for operators: as many names as there is room for.
 local function names_of(self)
-  local names = {}
-  for i, p in ipairs(self.list) do names[i] = p.name end
-  return names
+  local names, bytes = {}, 0
+  for i, p in ipairs(self.list) do
+    bytes = bytes + #p.name + 5
+    if bytes > NAMES_BYTES then break end
+    names[i] = p.name
+  end
+  return rille.encode { participants = names }
 end
 
----Commits: what the coordinator's transact returns.
-function Transaction:commit()
-  if over(self) then return nil, over(self), "closed" end
-  self.state = "over"
+local function commit(self)
   local p = plain(self)
   if p then return append_plainly(self, p) end
   local home, message, code = database.home_of(self)
@@ -230,12 +235,20 @@ function Transaction:commit()
     drop(self)
     return nil, message, code
   end
-  self.names = rille.encode { participants = names_of(self) }
+  self.names = names_of(self)
   local result, detail
   result, message, code, detail = drive.commit(self)
   if code ~= "unknown" then drop(self, result ~= nil) end
   self.coordinator:watch(self)
   return result, message, code, detail
+end
+
+---Commits: what the coordinator's transact returns.
+function Transaction:commit()
+  if over(self) then return nil, over(self), "closed" end
+  self.state = "over"
+  self.answer = table.pack(commit(self))
+  return table.unpack(self.answer, 1, self.answer.n)
 end
 
 ---Gives it up: nothing has happened.

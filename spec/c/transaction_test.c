@@ -3,6 +3,19 @@
 #define _GNU_SOURCE
 #include "processes.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+/* ---- A disk whose flushes may fail; the bytes arrive nevertheless ---- */
+
+static atomic_int failing;
+
+int fdatasync(int fd) {
+  if (!atomic_load(&failing)) return fsync(fd);
+  errno = EIO;
+  return -1;
+}
+
 static char here_path[300], there_path[300];
 static rille_store *here, *there; /* home, and the other */
 
@@ -469,6 +482,66 @@ static void space_for_the_commit_is_there(void) {
   end_test();
 }
 
+static uint64_t size_of_log(const char *path) {
+  char name[400];
+  struct stat s;
+  sprintf(name, "%s/log/%016x.seg", path, 0);
+  return CHECK(stat(name, &s) == 0) ? (uint64_t)s.st_size : 0;
+}
+
+/* A file that can't grow is a full disk; what is reserved needs no more. */
+static void a_full_disk_at_commit_is_none(void) {
+  static char big[1 << 20];
+  rille_begun t;
+  rille_error e = {0};
+  rille_prepared prepared;
+  rille_finished done;
+  rille_event_input event = {.type = text("Big"), .data = {big, sizeof big}};
+  rille_part part = {.stream = text("b"), .events = &event, .event_count = 1};
+  rille_append work = {.size = sizeof work, .parts = &part, .part_count = 1};
+  begin_test();
+  rille_instance *i = instance_of(here, &t);
+  CHECK(prepare_work(t.id, &work, &prepared, &e) == 0);
+  struct rlimit before, now;
+  CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  signal(SIGXFSZ, SIG_IGN);
+  now = before;
+  now.rlim_cur = size_of_log(there_path);
+  CHECK(setrlimit(RLIMIT_FSIZE, &now) == 0);
+  part.stream = text("other");
+  CHECK(rille_store_append(there, &work, NULL, &e) == RILLE_FULL);
+  CHECK(rille_store_commit(there, text(t.id), &done, &e) == 0 && done.first == 1);
+  CHECK(rille_store_flush(there, done.end, &e) == 0);
+  CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  CHECK(version(there, "b") == 1 && in_doubt(there) == 0);
+  CHECK(rille_store_append(there, &work, NULL, &e) == 0);
+  CHECK(rille_instance_close(i, NULL) == 0);
+  end_test();
+}
+
+static void a_failed_flush_of_the_decision_is_unknown(void) {
+  rille_begun t;
+  rille_decided decided;
+  rille_error e = {0};
+  begin_test();
+  rille_instance *i = instance_of(here, &t);
+  CHECK(prepare(t.id, "b", RILLE_EXPECT_ANY, NULL) == 0);
+  atomic_store(&failing, 1);
+  CHECK(decide(t.id, "there", "a", &decided, &e) == RILLE_UNKNOWN);
+  atomic_store(&failing, 0);
+  rille_settled s;
+  CHECK(rille_store_settle(there, NULL, &s, &e) == 0); /* home refuses everything now */
+  CHECK(s.unreachable == 1 && in_doubt(there) == 1);
+  (void)rille_instance_close(i, NULL);
+  (void)rille_store_close(here);
+  here = open_store(here_path, RILLE_SYNC_ALWAYS); /* repaired: the frame is there */
+  CHECK(outcome(t.id) == RILLE_OUTCOME_COMMITTED);
+  CHECK(settle().committed == 1);
+  CHECK(rille_store_strong(there, NULL, NULL) == 0);
+  CHECK(version(there, "b") == 1 && version(here, "a") == 1);
+  end_test();
+}
+
 /* ---- A coordinator that is killed ---- */
 
 static struct told {
@@ -545,6 +618,8 @@ static const struct test tests[] = {
     {"home out of reach is told and keeps nobody from opening",
      home_out_of_reach_is_told_and_keeps_nobody_from_opening},
     {"space for the commit is there", space_for_the_commit_is_there},
+    {"a full disk at commit is none", a_full_disk_at_commit_is_none},
+    {"a failed flush of the decision is unknown", a_failed_flush_of_the_decision_is_unknown},
     {"a killed coordinator is dead at once", a_killed_coordinator_is_dead_at_once},
     {"old decisions are forgotten at will", old_decisions_are_forgotten_at_will},
 };

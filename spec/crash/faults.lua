@@ -10,6 +10,8 @@ faults.found_by = {
   ["commits before the decision"] = { "kill", "after commit 1:kill" },
   ["settles without looking at home"] = { "visit", "before decide 1:settle" },
   ["settles to commit"] = { "kill", "before prepare 2:settle;after prepare 2:kill" },
+  ["the end is noted before all commits are durable"] = { "cut", "after ended 1:forget;before close 1:kill", 0,
+                                                          forget = 1 },
   ["decides blindly"] = { "visit", "before decide 1:late", timeout = 0.05 },
 }
 
@@ -29,6 +31,22 @@ faults["promises are not flushed"] = function(means, core)
   local flush = means.flush
   means.flush = function(store, ...)
     if not is_home(core, store) then return true end
+    return flush(store, ...)
+  end
+end
+
+---The decision may be forgotten while a member may still have to ask for it.
+faults["the end is noted before all commits are durable"] = function(means, core)
+  local flush = means.flush
+  local decided
+  local decide = means.decide
+  means.is_flushed = function() return true end
+  means.decide = function(...)
+    decided = true
+    return decide(...)
+  end
+  means.flush = function(store, ...)
+    if decided and not is_home(core, store) then return true end
     return flush(store, ...)
   end
 end

@@ -2,6 +2,8 @@
 --   c = { program of spec/c, part of the names of its tests }   a C program, linked anew
 --   contest = true                                              forty processes and a judge
 --   kills = true                                                spec/c/kill_test.c
+--   raid = { name, plot, style, timeout = }                     a raid on a bank (raid.lua)
+--   spec = { name, part of the names of its tests }             a spec, with another module
 -- `text` must be in the file once.
 return {
   { name = "nothing", file = "core/flush.c", text = "static bool take_turn", with = "static bool take_turn",
@@ -9,7 +11,7 @@ return {
   { name = "what a dead writer left is not zeroed", file = "core/append.c",
     text = "failed = segments_zero(&l->segments, end->address, to, e);", with = "failed = 0;",
     c = { "processes", "dies writing" } },
-  { name = "who writes does not say so before", file = "core/append.c",
+  { name = "who writes does not say so before", file = "core/build.c",
     text = "atomic_store(&w->writing, frame_end(&f));", with = "",
     c = { "processes", "dies writing" } },
   { name = "a file that a dead one began is not taken over", file = "core/append.c",
@@ -52,4 +54,36 @@ return {
     with = "    end_turn(l);", c = { "sharing", "is woken" } },
   { name = "a child keeps its parent's locks", file = "core/store.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
+
+  -- Transactions
+  { name = "a decision is obeyed before it is durable", file = "core/settle.c",
+    text = "failed = log_flush(l, o->end, e); /* D6 */", with = "failed = 0;",
+    raid = { "cut", "after decide 1:settle;before flush 3:kill", 0 } },
+  { name = "a coordinator begins before its epoch is durable", file = "core/instance.c",
+    text = "if (!failed) failed = log_flush(l, log_written(l).address, e);", with = "",
+    raid = { "cut", "before decide 1:kill", 0 } },
+  { name = "a promise need not be durable", file = "core/participant.c",
+    text = "if (!checks_only) return l->seen.address;", with = "(void)checks_only;",
+    raid = { "cut", "before commit 1:kill", 0 } },
+  { name = "the last decision wins", file = "core/home.c",
+    text = "if (failed || (o.outcome == RILLE_OUTCOME_UNDECIDED && !fenced)) return failed;",
+    with = "if (failed || !fenced) return failed;",
+    raid = { "visit", "before decide 1:late", timeout = 0.05 } },
+  { name = "a coordinator that lives is taken for dead", file = "core/settle.c",
+    text = "bool dead = own && !instance_lives(home->shared, t.epoch);", with = "bool dead = own;",
+    spec = { "lost_home", "that is stopped is waited for" } },
+  { name = "a deadline is not heeded", file = "core/settle.c",
+    text = "bool late = d->deadline_us && system_clock_us() > d->deadline_us,", with = "bool late = false,",
+    spec = { "lost_home", "beyond the deadline" } },
+  { name = "a copy of home settles", file = "core/home.c",
+    text = "if (restored > epoch || home_end", with = "if (home_end", spec = { "lost_home", "nothing in the copy" } },
+  { name = "a copy of a participant settles", file = "core/settle.c",
+    text = "d->home_end, d->restored != 0, late", with = "d->home_end, false, late",
+    spec = { "lost_home", "does not decide anything" } },
+  { name = "an abort leaves no trace where nothing was prepared", file = "core/participant.c",
+    text = "return write_note(l, &tombstone, FRAME_ABORT, e);", with = "(void)tombstone; return 0;",
+    spec = { "lost_home", "refuses what comes later" } },
+  { name = "a contradiction keeps others in doubt", file = "core/settle.c",
+    text = "return failed == RILLE_ABORTED || failed == RILLE_CONFLICT;", with = "(void)failed; return false;",
+    spec = { "lost_home", "no other transaction waits" } },
 }

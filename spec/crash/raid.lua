@@ -32,14 +32,15 @@ local folder, banks = nil, 0
 local remover = setmetatable({}, { __gc = function() os.execute("rm -rf '" .. folder .. "'") end })
 
 local function make_folder()
-  local pipe = assert(io.popen "mktemp -d /dev/shm/rille-XXXXXX 2>/dev/null")
+  local pipe = assert(io.popen "mktemp -d /dev/shm/rille-banks-XXXXXX 2>/dev/null")
   folder = pipe:read "l" or scratch.path "banks"
   pipe:close()
   scratch.shell("mkdir -p '%s'", folder)
   remover.folder = folder
 end
 
----A bank with this plan. Options: fault (faults.lua), timeout (seconds).
+---A bank with this plan. Options: fault (faults.lua), timeout (seconds), forget: home forgets
+---what has ended, whenever somebody recovers.
 ---@param module? string  another rille.so, for all but who judges
 function raid.new(plan, options, module)
   if not folder then make_folder() end
@@ -113,7 +114,7 @@ function raid:points()
   return list
 end
 
-function raid:judge() return bank.judge(rille, self.base, self.plan, self.told, self.ids) end
+function raid:judge() return bank.judge(rille, self.base, self.plan, self.told, self.ids, self.options.forget) end
 
 -- Those who come after ------------------------------------------------------------------------
 
@@ -285,9 +286,13 @@ local function start_one(self, i, record)
                                    timeout = math.random() }, settings)
 end
 
-local function kill_one(self, process, record)
+-- At once, or when it has told something and some time has passed.
+local function kill_one(self, process, record, at_once)
+  local line = not at_once and process:line()
+  if not at_once then scratch.shell("sleep %.3f", math.random() * 0.2) end
   process:kill()
   local lines = wait(process, true)
+  lines[#lines + 1] = line or nil
   if not record then hear(self, lines) end
 end
 
@@ -300,12 +305,11 @@ function raid:storm(seconds, dark)
   local list, told, stop = {}, #self.told, os.time() + seconds
   for i = 1, COORDINATORS + SETTLERS do list[i] = start_one(self, i, record) end
   repeat
-    scratch.shell("sleep %.3f", math.random() * 0.2)
     local i = math.random(#list)
-    kill_one(self, list[i], record)
+    kill_one(self, list[i], record, i > COORDINATORS or math.random(3) == 1)
     list[i] = start_one(self, i, record)
   until os.time() >= stop
-  for _, process in ipairs(list) do kill_one(self, process, record) end
+  for i, process in ipairs(list) do kill_one(self, process, record, i > 1) end
   if dark then go_dark(self, world, record, nil, true) end
   return self:judge(), #self.told - told
 end

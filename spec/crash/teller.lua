@@ -60,6 +60,14 @@ function actions.late(a, name)
   actions.settle(a, name)
 end
 
+local home -- the store, where the job has it open
+
+---What has ended is forgotten; by home to about 64 KiB, so there come two events as large.
+function actions.forget()
+  for _ = 1, 2 do assert(home:append("notes", { type = "Large", data = { amount = 0, text = ("x"):rep(80000) } })) end
+  assert(points.means[1].forget(home, core.wall()))
+end
+
 local function prepare(...)
   local a = read_arguments(...)
   math.randomseed(tonumber(a.seed) or 1)
@@ -86,7 +94,8 @@ end
 function jobs.transfer(...)
   local a = prepare(...)
   local stores = bank.open(rille, a.base, a.plan, OPTIONS)
-  local c = assert(rille.coordinator(stores.home, { name = "teller" }))
+  home = stores.home
+  local c = assert(rille.coordinator(home, { name = "teller" }))
   for i = 1, tonumber(a.times or 1) do
     local id = a.id .. (i > 1 and "-" .. i or "")
     local results = table.pack(bank.transfer(c, stores, a.plan, { id = id, timeout = tonumber(a.timeout or 20),
@@ -145,8 +154,10 @@ end
 function jobs.recover(...)
   local a = prepare(...)
   local stores = bank.open(rille, a.base, a.plan, OPTIONS)
-  local c = assert(rille.coordinator(stores.home, { name = "successor" }))
+  home = stores.home
+  local c = assert(rille.coordinator(home, { name = "successor" }))
   assert(c:recover())
+  if a.forget then assert(points.means[1].forget(home, core.wall())) end
   for id in (a.ids or ""):gmatch "%S+" do
     local outcome = assert(c:outcome(id))
     if outcome == "committed" or outcome == "aborted" then say("told", id, outcome) end

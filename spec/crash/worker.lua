@@ -123,6 +123,24 @@ function jobs.stumble(path, appends, segment_bytes)
   say("closed", closed and "ok" or code, message or "")
 end
 
+---Moves something from one store to another; makes the file `mark` just before it is decided.
+---Tells what it was answered, and what is told to who asks.
+function jobs.decide(home, other, mark)
+  local here, there = check(rille.open(home, { background = false })), check(rille.open(other))
+  local function prepare()
+    io.open(mark, "w"):close()
+    return true
+  end
+  local c = check(rille.coordinator(here, { participants = { voter = { prepare = prepare } } }))
+  local result, message, code, detail = c:transact({ id = "order" }, function(tx)
+    check(tx:append(here, "a", { type = "Moved" }))
+    check(tx:append(there, "a", { type = "Moved" }))
+    return check(tx:enlist "voter")
+  end)
+  say("answer", result and result.outcome or code, detail and detail.id or message)
+  say("outcome", (c:outcome "order"))
+end
+
 ---Answers all questions; what the answers are, as one number; and whether verify finds
 ---everything in order. Where it may, it also appends, and folds that.
 function jobs.answer(path, readonly)
