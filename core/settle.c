@@ -8,6 +8,7 @@
 #include "query.h"
 #include "recall.h"
 
+#define LOCK_TRIES_MOST 8 /* whose time is up, but finds that what was in the way is over */
 #define LOCK_NAP_US 50000 /* asleep before a lock, before one looks whether its holder lives */
 
 /* ---- At home ---- */
@@ -253,15 +254,15 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   int64_t wait_ms = knows_wait ? append->wait_ms : 0;
   int64_t end = wait_ms ? end_of_wait(wait_ms) : 0;
   struct control *c = &h->shared->control;
-  for (bool settled = false;; settled = false) {
+  for (unsigned late = 0;;) {
     rille_error why = {0};
     uint32_t sequence = h->shared->forked || !c->words ? 0 : atomic_load(&c->words->sequence);
     int result = store_append_once(h, append, done, &why);
     if (e && result != 0) *e = why;
     if (result != RILLE_LOCKED) return result;
-    settled = settle_holder(h, &why);
+    bool settled = settle_holder(h, &why);
     int64_t left = end - system_monotonic_us();
-    if (!settled && left <= 0) return result;
+    if (left <= 0 && (!settled || ++late > LOCK_TRIES_MOST)) return result;
     if (!settled) (void)control_sleep(c, sequence, left < LOCK_NAP_US ? left : LOCK_NAP_US);
   }
 }

@@ -64,8 +64,8 @@ end
 
 local function transfers(name) return with(r:path(name), bank.seen) end
 
-describe("a home that is copied", function()
-  it("settles nothing in the copy, with the original away, and the original does later", function()
+describe("home is copied:", function()
+  it("the copy settles nothing, with the original away, and the original does later", function()
     r:leave(UNDECIDED .. ":kill")
     copy(home, away .. "-copy")
     move(home, away)
@@ -79,7 +79,7 @@ describe("a home that is copied", function()
     assert.same({}, r:judge())
   end)
 
-  it("settles with the original while the copy is there, open, and found first by its identity", function()
+  it("what is in doubt is settled with the original, though the copy is open and found first", function()
     r:leave(UNDECIDED .. ":kill")
     copy(home, away)
     with(away, function(copied)
@@ -88,7 +88,7 @@ describe("a home that is copied", function()
     end)
   end)
 
-  it("tells in the copy what had been decided before", function()
+  it("the copy tells what had been decided before", function()
     r:leave(DECIDED .. ":kill")
     copy(home, away)
     scratch.remove(home)
@@ -98,7 +98,7 @@ describe("a home that is copied", function()
   end)
 end)
 
-describe("a home that came out of a backup", function()
+describe("home is restored from a backup:", function()
   ---Backed up when the coordinator is at a point, which then goes on and dies at another.
   local function restored(at, dies_at)
     local process = r:stop(at, { plot = dies_at .. ":kill" })
@@ -108,7 +108,7 @@ describe("a home that came out of a backup", function()
     move(away, home)
   end
 
-  it("of before the decision does not know, never says aborted, and by hand it is resolved", function()
+  it("one of before the decision does not know, never says aborted, and by hand it is resolved", function()
     restored(UNDECIDED, DECIDED)
     stays_in_doubt "m1"
     stays_in_doubt "m2"
@@ -125,7 +125,7 @@ describe("a home that came out of a backup", function()
     assert(transfers "m1"["transfer-1"] and transfers "m2"["transfer-1"])
   end)
 
-  it("of before the decision does not abort it either when members have committed", function()
+  it("one of before the decision does not abort it either when members have committed", function()
     restored(UNDECIDED, "after commit 1")
     with(r:path "m1", function(s) assert.same({}, s:indoubt()) end)
     stays_in_doubt "m2"
@@ -133,12 +133,12 @@ describe("a home that came out of a backup", function()
     assert(transfers "m1"["transfer-1"] and transfers "m2"["transfer-1"])
   end)
 
-  it("of after the decision says what it was", function()
+  it("one of after the decision says what it was", function()
     restored(DECIDED, "after commit 1")
     assert(r:judge()["transfer-1"])
   end)
 
-  it("of before it began does not know it", function()
+  it("one of before it began does not know it", function()
     with(home, function(s) assert(s:backup(away)) end)
     r:leave(UNDECIDED .. ":kill")
     scratch.remove(home)
@@ -151,8 +151,8 @@ describe("a home that came out of a backup", function()
   end)
 end)
 
-describe("a home that is gone", function()
-  it("leaves its transactions listed, the stores open, and by hand they are resolved", function()
+describe("home is gone:", function()
+  it("its transactions are listed; the stores open; by hand they are resolved", function()
     r:leave(DECIDED .. ":kill")
     scratch.remove(home)
     stays_in_doubt "m1"
@@ -168,7 +168,7 @@ describe("a home that is gone", function()
     assert(transfers "m1"["transfer-1"] and transfers "m2"["transfer-1"])
   end)
 
-  it("and is back, says otherwise than was done by hand: that is told once, kept and listed", function()
+  it("it is back, and says otherwise than was done by hand: that is told once, kept and listed", function()
     r:leave(UNDECIDED .. ":kill")
     move(home, away)
     resolve("m1", "commit")
@@ -186,7 +186,7 @@ describe("a home that is gone", function()
     assert(transfers "m1"["transfer-1"] and not transfers "m2"["transfer-1"])
   end)
 
-  it("and is back, says otherwise than was done by hand: no other transaction waits for that", function()
+  it("it is back, and says otherwise than was done by hand: no other transaction waits for that", function()
     r:leave(UNDECIDED .. ":kill")
     move(home, away)
     resolve("m1", "commit")
@@ -199,7 +199,7 @@ describe("a home that is gone", function()
     end)
   end)
 
-  it("and is elsewhere, is found by its place", function()
+  it("it is elsewhere, and found by its place", function()
     r:leave(DECIDED .. ":kill")
     move(home, away)
     stays_in_doubt "m1"
@@ -213,7 +213,7 @@ describe("a home that is gone", function()
   end)
 end)
 
-describe("a participant that is copied", function()
+describe("a copy of a participant", function()
   it("does not decide anything at home", function()
     r:leave(UNDECIDED .. ":kill")
     copy(r:path "m1", away)
@@ -266,8 +266,7 @@ describe("a coordinator", function()
 
   it("is killed while it is stopped", function()
     local process = r:stop(UNDECIDED)
-    process:kill()
-    process:wait()
+    r:kill_stopped(process)
     assert.same({}, r:judge())
   end)
 
@@ -296,8 +295,8 @@ describe("a coordinator", function()
   end)
 end)
 
-describe("a participant that was told to abort", function()
-  it("refuses what comes later to be prepared", function()
+describe("late prepare after abort:", function()
+  it("it is refused, also by who opens the store later", function()
     local id, home_end, work
     with(home, function(h)
       local instance = assert(transaction.instance(h, "late"))

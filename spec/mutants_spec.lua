@@ -81,7 +81,7 @@ end
 local function run_raids(object, name, how)
   local module, passed, message = link_module(object, name), true, nil
   for _ = 1, RAIDS do
-    local r = raid.new("2h", { timeout = how.timeout }, module)
+    local r = raid.new(how.plan or "2h", { timeout = how.timeout }, module)
     passed, message = pcall(r[how[1]], r, how[2], how[3])
     r:remove()
     if not passed then break end

@@ -304,18 +304,17 @@ local function check_home(tx)
   return false
 end
 
----Lets go of branches that are at work and were never asked, which no step does.
-function drive.drop(tx)
-  for _, p in ipairs(tx.others) do
-    if p.branch and not p.asked and p.kind ~= "handler" then pcall(p.branch.abort, p.branch) end
+---Lets go of branches that are at work and were never asked, which no step does; but for those
+---that commit, where it is committed.
+function drive.drop(tx, members_stay)
+  for _, p in ipairs(tx.list) do
+    local stays = p.asked or p.kind == "handler" or (members_stay and p.member)
+    if p.branch and not stays then pcall(p.branch.abort, p.branch) end
   end
 end
 
 local function commit(tx)
-  if not check_home(tx) then
-    drive.drop(tx)
-    return answer.aborted(tx)
-  end
+  if not check_home(tx) then return answer.aborted(tx) end
   local list = {}
   for i, p in ipairs(tx.others) do
     p.number = i
@@ -323,7 +322,6 @@ local function commit(tx)
   end
   tx.steps = transaction.steps(list)
   run(tx, "answer")
-  drive.drop(tx)
   if tx.is_duplicate then
     local before = answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client)
     if before then
@@ -338,10 +336,10 @@ end
 
 ---After an error: what is not decided is given up. One that may be is not: who settles finds out.
 local function give_up(tx)
-  drive.drop(tx)
-  if not tx.steps then return end
+  if not tx.steps then return drive.drop(tx) end
   tx.steps:timeout()
   if tx.steps:state() == "deciding" then tx.steps:decided "unknown" end
+  if tx.steps:outcome() == "aborted" then drive.drop(tx) end
   run(tx, "answer")
   if tx.steps:next() == "answer" then tx.steps:answered() end
 end

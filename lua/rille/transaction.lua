@@ -185,10 +185,7 @@ end
 ---Lets go of branches that are at work already, and are not to commit.
 local function drop(self, members_stay)
   self.state = "over"
-  drive.drop(self)
-  for _, p in ipairs(self.list) do
-    if p.branch and p.kind ~= "handler" and not (members_stay and p.member) then pcall(p.branch.abort, p.branch) end
-  end
+  drive.drop(self, members_stay)
 end
 
 ---One other store, no id that must be found again, and a rule that says what its one vote says:

@@ -3,7 +3,11 @@
 --
 -- A plan is text: how many participants there are beside home, and letters:
 --   h  home has an account too          c  one more store takes part, with conditions only
+--   f  a ledger of files takes part (ledger.lua); not where the power goes
+--   o  one more promises an event, votes yes, and is left out by the policy
 -- "2h" is three accounts. Every account is a store with one stream, that began with START.
+local ledger = require "spec.crash.ledger"
+
 local bank = {}
 
 local START = 100
@@ -20,7 +24,13 @@ function bank.names(plan)
     accounts[#accounts + 1] = "m" .. i
   end
   if has(plan, "c") then names[#names + 1] = "limits" end
+  if has(plan, "o") then names[#names + 1] = "extra" end
   return names, accounts
+end
+
+---What a coordinator of the bank is opened with.
+function bank.coordinator(base, plan, name)
+  return { name = name, participants = has(plan, "f") and { ledger = ledger.functions(base) } or nil }
 end
 
 function bank.path(base, name) return ("%s/%s.rille"):format(base, name) end
@@ -39,6 +49,7 @@ end
 ---Makes the stores, with money in them, closed and durable.
 function bank.make(rille, base, plan)
   local stores = bank.open(rille, base, plan, { segment_bytes = 65536 })
+  if has(plan, "f") then ledger.make(base) end
   local _, accounts = bank.names(plan)
   for _, name in ipairs(accounts) do
     assert(stores[name]:append(STREAM, { type = "Opened", data = { amount = START } }))
@@ -54,6 +65,7 @@ end
 function bank.transfer(c, stores, plan, given, only)
   local _, accounts = bank.names(plan)
   if only then accounts = { only } end
+  if stores.extra then given.policy = "spec/crash/leaves_out.lua" end
   return c:transact(given, function(tx)
     for i, name in ipairs(accounts) do
       local event = { type = "Moved", data = { transfer = given.id, amount = i == 1 and 1 - #accounts or 1 } }
@@ -61,6 +73,11 @@ function bank.transfer(c, stores, plan, given, only)
     end
     if stores.limits then
       assert(tx:append(stores.limits, "limits", {}, { expect = stores.limits:version "limits" }))
+    end
+    if has(plan, "f") then assert(tx:enlist("ledger", { work = { transfer = given.id } })) end
+    if stores.extra then
+      assert(tx:append(stores.extra, STREAM, { type = "Moved", data = { transfer = given.id, amount = 0 } }))
+      assert(tx:enlist(stores.extra, { optional = true }))
     end
     return true
   end)
@@ -94,6 +111,8 @@ end
 ---All accounts saw the same transfers, each once, and no money came or went.
 local function check_agreement(stores, accounts)
   local all, sum = {}, 0
+  local left_out = stores.extra and next((bank.seen(stores.extra)))
+  if left_out then fail("extra has %s and was left out", left_out) end
   for i, name in ipairs(accounts) do
     local seen, money = bank.seen(stores[name])
     sum = sum + money
@@ -128,12 +147,20 @@ local function check_outcome(id, outcome, is_there, may_forget)
   end
 end
 
-local function check_outcomes(rille, stores, all, ids, may_forget)
-  local c = assert(rille.coordinator(stores.home, { name = "judge" }))
+local function check_outcomes(c, all, ids, may_forget)
   assert(c:recover())
   for _, id in ipairs(ids) do check_outcome(id, assert(c:outcome(id)), all[id] ~= nil, may_forget) end
   if #c:pending() > 0 then fail("%s is pending for ever", c:pending()[1].id) end
+end
+
+-- Those who come last: they recover what is left.
+local function check_home(rille, base, plan, stores, all, ids, may_forget)
+  local c = assert(rille.coordinator(stores.home, bank.coordinator(base, plan, "judge")))
+  local ok, message = pcall(check_outcomes, c, all, ids, may_forget)
   assert(c:close())
+  if not ok then error(message, 0) end
+  local fault = has(plan, "f") and ledger.fault(base, all)
+  if fault then fail("%s", fault) end
 end
 
 ---Everything is opened, by whoever comes first, and must agree; and once more.
@@ -155,7 +182,7 @@ function bank.judge(rille, base, plan, told, ids, may_forget)
       for name, store in pairs(stores) do check_over(name, store) end
       all = check_agreement(stores, accounts)
       check_told(all, told)
-      if round == 2 then check_outcomes(rille, stores, all, ids, may_forget) end
+      if round == 2 then check_home(rille, base, plan, stores, all, ids, may_forget) end
     end)
     bank.close(stores)
     if not ok then error(message, 0) end

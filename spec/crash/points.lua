@@ -59,7 +59,7 @@ local function number(name)
 end
 
 ---The function with a point before it and one behind.
-local function wrapped(name, f)
+function points.wrapped(name, f)
   return function(...)
     local at = number(name)
     points.reach("before " .. at)
@@ -73,7 +73,7 @@ end
 local function wrapped_instance(instance)
   local proxy = {}
   for _, name in ipairs { "begin", "close" } do
-    proxy[name] = wrapped(name, function(_, ...) return instance[name](instance, ...) end)
+    proxy[name] = points.wrapped(name, function(_, ...) return instance[name](instance, ...) end)
   end
   return proxy
 end
@@ -85,7 +85,7 @@ local function wrap(means)
     if not instance then return nil, message, code, detail end
     return wrapped_instance(instance)
   end
-  for _, name in ipairs(NAMES) do means[name] = wrapped(name, means[name]) end
+  for _, name in ipairs(NAMES) do means[name] = points.wrapped(name, means[name]) end
 end
 
 ---From now on the functions in `actions` are called at the points that are their keys.

@@ -9,12 +9,14 @@
 --   raid:leave(plot)  the coordinator is killed, and what is left is the caller's
 --   raid:stop(at), raid:go_on(process)   it is stopped, and continued
 --   raid:beside(times)   nothing happens to it; others die
+--   raid:succeed(plot)   a coordinator that comes after, and dies
 --   raid:storm(seconds)  many coordinators, and all die, now and then; or the power goes
 --
 -- One bank bears many raids: what was told in one must hold after all that follow.
 local bank = require "spec.crash.bank"
 local child = require "spec.crash.child"
 local image = require "spec.crash.image"
+local ledger = require "spec.crash.ledger"
 local power = require "spec.crash.power"
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
@@ -49,11 +51,14 @@ function raid.new(plan, options, module)
   scratch.shell("mkdir '%s'", base)
   bank.make(rille, base, plan)
   return setmetatable({ base = base, plan = plan, options = options or {}, told = {}, ids = {}, deaths = 0,
-    module = module }, raid)
+    stopped = {}, module = module }, raid)
 end
 
+---Also ends those who are still stopped, because a test failed.
 function raid:remove()
+  for process in pairs(self.stopped) do process:kill() end
   scratch.shell("rm -rf '%s'*", self.base)
+  ledger.remove(self.base)
 end
 
 local function words(self, given)
@@ -233,6 +238,7 @@ function raid:stop(at, given)
     if name ~= "plot" then arguments[name] = value end
   end
   local process = start(self, "transfer", arguments)
+  self.stopped[process] = true
   local line = process:line()
   while line and line ~= "stopped " .. at do
     hear(self, { line })
@@ -248,9 +254,16 @@ end
 ---@return string[] lines
 function raid:go_on(process)
   scratch.shell("kill -CONT %d", process.pid)
+  self.stopped[process] = nil
   local lines = wait(process, true)
   hear(self, lines)
   return lines
+end
+
+function raid:kill_stopped(process)
+  process:kill()
+  self.stopped[process] = nil
+  hear(self, (wait(process, true)))
 end
 
 ---A transfer whose coordinator dies as the plot says; nobody settles.
@@ -312,6 +325,21 @@ function raid:storm(seconds, dark)
   for i, process in ipairs(list) do kill_one(self, process, record, i > 1) end
   if dark then go_dark(self, world, record, nil, true) end
   return self:judge(), #self.told - told
+end
+
+---A coordinator comes after one that died, and dies as the plot says, or at a call.
+function raid:succeed(plot, call)
+  local ids = table.concat(self.ids, " ", math.max(1, #self.ids - 2))
+  hear(self, (wait(start(self, "recover", { ids = ids, plot = plot }, call and { kill = call }), true)))
+end
+
+---Calls f(store) on one of the stores, which is opened for that.
+function raid:with(name, options, f)
+  local store = assert(rille.open(self:path(name), options))
+  local results = table.pack(pcall(f, store))
+  store:close()
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2)
 end
 
 function raid:path(name) return bank.path(self.base, name) end

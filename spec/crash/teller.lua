@@ -45,13 +45,27 @@ function actions.stop(_, name)
   os.execute "kill -STOP $PPID"
 end
 
----Another process settles everything, to its end.
-function actions.settle(a)
+local function start_settler(a)
   local lua = os.getenv "RILLE_LUA" or "lua5.4"
   local command = "'%s' spec/crash/worker.lua settle base='%s' plan='%s' fault='%s'"
-  local pipe = assert(io.popen(command:format(lua, a.base, a.plan, a.fault or "")))
+  return assert(io.popen(command:format(lua, a.base, a.plan, a.fault or "")))
+end
+
+local function wait_for(pipe)
   for line in pipe:lines() do io.stdout:write(line, "\n") end
   assert(pipe:close())
+end
+
+---Another process settles everything, to its end.
+function actions.settle(a) wait_for(start_settler(a)) end
+
+local racing -- a settler that is still at it
+
+---It does so when the deadline has passed, and this one goes on at the same time.
+function actions.race(a)
+  core.pause(tonumber(a.timeout) + 0.01)
+  racing = start_settler(a)
+  core.pause(math.random() * 0.03)
 end
 
 ---The same after the transaction's deadline has passed.
@@ -82,6 +96,14 @@ local function prepare(...)
   return a
 end
 
+---A coordinator on home, whose ledger, if there is one, has points too.
+local function coordinate(a, name)
+  local options = bank.coordinator(a.base, a.plan, name)
+  local functions = options.participants and options.participants.ledger or {}
+  for what, f in pairs(functions) do functions[what] = points.wrapped("ledger " .. what, f) end
+  return assert(rille.coordinator(home, options))
+end
+
 -- Jobs --------------------------------------------------------------------------------------
 
 local jobs = {}
@@ -95,7 +117,7 @@ function jobs.transfer(...)
   local a = prepare(...)
   local stores = bank.open(rille, a.base, a.plan, OPTIONS)
   home = stores.home
-  local c = assert(rille.coordinator(home, { name = "teller" }))
+  local c = coordinate(a, "teller")
   for i = 1, tonumber(a.times or 1) do
     local id = a.id .. (i > 1 and "-" .. i or "")
     local results = table.pack(bank.transfer(c, stores, a.plan, { id = id, timeout = tonumber(a.timeout or 20),
@@ -104,6 +126,7 @@ function jobs.transfer(...)
     tell(id, table.unpack(results))
     points.reach("after answer " .. i)
   end
+  if racing then wait_for(racing) end
   assert(c:close())
   bank.close(stores)
   if a.list then
@@ -155,7 +178,7 @@ function jobs.recover(...)
   local a = prepare(...)
   local stores = bank.open(rille, a.base, a.plan, OPTIONS)
   home = stores.home
-  local c = assert(rille.coordinator(home, { name = "successor" }))
+  local c = coordinate(a, "successor")
   assert(c:recover())
   if a.forget then assert(points.means[1].forget(home, core.wall())) end
   for id in (a.ids or ""):gmatch "%S+" do
