@@ -86,8 +86,8 @@ setup-build setup-test setup-bench: setup-%:
 demo: setup-build
 	@$(MAKE) --no-print-directory -s all
 	@RILLE_BUILD=$B $(LUA) examples/demo.lua $(REPO)
-	@RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/transfer.lua
-	@RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
+	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/transfer.lua
+	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
 
 test: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests

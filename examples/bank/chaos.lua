@@ -69,8 +69,9 @@ end
 
 ---What has come since the last round. A transfer that is there twice is found here.
 local function read_on(branch)
-  local query = { types = { "Deposited", "Withdrawn" }, after = seen.after[branch] or 0 }
-  seen.after[branch] = b.stores[branch]:head()
+  local head = b.stores[branch]:head()
+  local query = { types = { "Deposited", "Withdrawn" }, after = seen.after[branch] or 0, before = head + 1 }
+  seen.after[branch] = head
   for event in b.stores[branch]:all(query) do
     local account, id, out = branch .. event.stream, event.data.transfer, event.type == "Withdrawn"
     seen.balances[account] = (seen.balances[account] or 0) + (out and -1 or 1) * event.data.amount
