@@ -104,8 +104,8 @@ static int judge(struct log *l, rille_text id, uint64_t home_end, struct outcome
   if (failed) return failed;
   const struct pending_entry *entry = pending_find(&l->pending, id);
   o->ended = !entry;
-  o->outcome = !entry && frame_of(decided) < watermark ? RILLE_OUTCOME_UNKNOWN
-                                                            : (int)outcome_of(decided);
+  o->outcome =
+      !entry && frame_of(decided) < watermark ? RILLE_OUTCOME_UNKNOWN : (int)outcome_of(decided);
   o->decision = frame_of(decided);
   return frame_end_of(l, o->decision, &o->end, e);
 }

@@ -24,9 +24,8 @@ struct index {
   struct log_end end;
 };
 
-static const char *const head_tables[HEAD_KINDS] = {"streams", "types", "tags",
-                                                    "ids",     "marks", "cuts",
-                                                    "pending", "outcomes", "clients", "epochs"};
+static const char *const head_tables[HEAD_KINDS] = {
+    "streams", "types", "tags", "ids", "marks", "cuts", "pending", "outcomes", "clients", "epochs"};
 
 static int lmdb_error(rille_error *e, int code, const char *what) {
   if (code == MDB_READERS_FULL)

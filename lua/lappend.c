@@ -34,7 +34,7 @@ struct appending {
   int has_unless;
   int internal; /* names may be rille's own */
   int64_t wait_ms;
-  int is_work;  /* of a transaction, which rille's own scripts may have marked as theirs */
+  int is_work;       /* of a transaction, which rille's own scripts may have marked as theirs */
   struct work *work; /* what becomes of it */
 };
 
