@@ -180,8 +180,9 @@ end)
 
 -- Tails made by hand -------------------------------------------------------------
 
--- A store of six appends as it is when its process ends at once: nothing folded.
-local function unfolded(sync)
+-- A store of six appends as it is when its process ends at once: nothing folded. `keep`: it
+-- stays where it is.
+local function unfolded(sync, keep)
   local store, path = stores.new { sync = sync or "always" }
   for i = 1, 6 do
     local stream, events = work.append(i, 10 + i)
@@ -189,10 +190,10 @@ local function unfolded(sync)
   end
   local files, sound = image.take(path), oracle.sound(store)
   store:close()
-  scratch.remove(path)
+  if not keep then scratch.remove(path) end
   local frames = image.frames(files)
   assert.equal(6, #frames)
-  return files, sound, frames
+  return files, sound, frames, path
 end
 
 -- Opens a store whose log is these bytes; n events must be there, and it must go on.
@@ -331,10 +332,10 @@ describe("a torn tail", function()
   end)
 
   it("that survived does not come back behind new appends", function()
-    local files, _, frames = unfolded "never"
+    local files, _, frames, path = unfolded("never", true)
     local hole, last = frames[5], frames[6]
     local log = image.zero(files[image.first_segment], hole.start, hole.length)
-    local path = image.put(image.with(files, { [image.first_segment] = log }), scratch.path())
+    power.put(image.with(files, { [image.first_segment] = log }), {}, path) -- in its place: no copy
     local store = assert(rille.open(path, { sync = "never" }))
     local stream, events = work.append(5, 15) -- as long as what stood in the hole
     assert.equal(hole.first, assert(store:append(stream, events)).first)
