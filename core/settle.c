@@ -209,7 +209,7 @@ static int settle_listed(rille_store *h, const rille_settle *o, rille_settled *s
 int rille_store_settle(rille_store *h, const rille_settle *given, rille_settled *settled,
                        rille_error *e) {
   rille_settle o = {.size = sizeof o};
-  rille_settled ignored;
+  rille_settled ignored = {0};
   rille_settled *s = settled ? settled : &ignored;
   *s = (rille_settled){0};
   if (given && given->size == 0)
