@@ -149,3 +149,13 @@ int build_finish(struct log *l, const struct building *b, int failed, rille_erro
                    "must be closed: %s",
                    l->why);
 }
+
+int build_note(struct log *l, const struct fact *fact, uint16_t kind, rille_error *e) {
+  struct building b;
+  pending_keep(&l->pending); /* the fact's name may lie in the entry that it ends */
+  int failed = build_begin(&b, l, kind, log_now(l), e);
+  if (!failed) failed = build_fact(&b, fact, e);
+  failed = build_finish(l, &b, failed, e);
+  pending_keep_end(&l->pending);
+  return failed;
+}

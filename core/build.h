@@ -33,5 +33,8 @@ INTERNAL int build_work(struct building *b, const rille_append *work, rille_erro
 /* Writes the frame; or, where building it has `failed`, undoes what that has changed. */
 INTERNAL int build_finish(struct log *log, const struct building *b, int failed,
                           rille_error *error);
+/* The three for a frame that says one thing, beside no events. */
+INTERNAL int build_note(struct log *log, const struct fact *fact, uint16_t kind,
+                        rille_error *error);
 
 #endif

@@ -344,23 +344,13 @@ int log_fence(struct log *l, rille_text id, rille_text client, uint64_t home_end
   return failed;
 }
 
-static int write_fact(struct log *l, const struct fact *fact, uint16_t kind, rille_error *e) {
-  struct building b;
-  pending_keep(&l->pending);
-  int failed = build_begin(&b, l, kind, log_now(l), e);
-  if (!failed) failed = build_fact(&b, fact, e);
-  failed = build_finish(l, &b, failed, e);
-  pending_keep_end(&l->pending);
-  return failed;
-}
-
 int log_end_transaction(struct log *l, rille_text id, rille_error *e) {
   const struct fact ended = {.kind = FACT_ENDED, .name = id};
   int failed = log_make_room(l, e);
   if (!failed) failed = log_enter_append(l, e);
   if (failed) return failed;
   const struct pending_entry *entry = pending_find(&l->pending, id);
-  if (entry && entry->kind == PENDING_DECIDED) failed = write_fact(l, &ended, FRAME_END, e);
+  if (entry && entry->kind == PENDING_DECIDED) failed = build_note(l, &ended, FRAME_END, e);
   else if (entry)
     failed = error_set(e, RILLE_INVALID, "transaction %.*s was not decided here", (int)id.length,
                        id.bytes);
@@ -444,7 +434,7 @@ int log_close_epochs(struct log *l, const char *nonce, epoch_lives lives, void *
 static int write_alone(struct log *l, const struct fact *fact, uint16_t kind, rille_error *e) {
   int failed = log_enter_append(l, e);
   if (failed) return failed;
-  failed = write_fact(l, fact, kind, e);
+  failed = build_note(l, fact, kind, e);
   log_leave_append(l);
   return failed;
 }
@@ -491,7 +481,7 @@ int log_watermark(struct log *l, int64_t before_us, rille_error *e) {
   for (const struct pending_entry *p = l->pending.first; p; p = p->next)
     if (p->kind == PENDING_DECIDED) mark.value = min_u64(mark.value, p->frame);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &now, e);
-  if (!failed && mark.value > now) failed = write_fact(l, &mark, FRAME_WATERMARK, e);
+  if (!failed && mark.value > now) failed = build_note(l, &mark, FRAME_WATERMARK, e);
   log_leave_append(l);
   return failed;
 }

@@ -160,17 +160,6 @@ static int write_outcome(struct log *l, const struct pending_entry *entry, int o
   return failed;
 }
 
-/* A frame that only says something about a transaction. */
-static int write_note(struct log *l, const struct fact *fact, uint16_t kind, rille_error *e) {
-  struct building b;
-  pending_keep(&l->pending);
-  int failed = build_begin(&b, l, kind, log_now(l), e);
-  if (!failed) failed = build_fact(&b, fact, e);
-  failed = build_finish(l, &b, failed, e);
-  pending_keep_end(&l->pending);
-  return failed;
-}
-
 /* How it ended before: positions and end of that frame. */
 static int tell_frame(struct log *l, uint64_t address, rille_finished *done, rille_error *e) {
   struct recalled r;
@@ -187,7 +176,7 @@ static int compare(struct log *l, rille_text id, const struct pending_entry *ent
   struct fact fact = {.kind = FACT_ENDED, .name = id}; /* the entry's own goes with the entry */
   int by_hand = (int)entry->value;
   if (entry->kind == PENDING_BY_HAND && by_hand == outcome)
-    return write_note(l, &fact, FRAME_RESOLVE, e);
+    return build_note(l, &fact, FRAME_RESOLVE, e);
   struct pack bytes;
   pack_init(&bytes, &l->memory);
   promise_pack(&entry->promise, &bytes);
@@ -195,7 +184,7 @@ static int compare(struct log *l, rille_text id, const struct pending_entry *ent
   fact.value = (uint64_t)outcome;
   fact.payload = pack_all(&bytes);
   bool new = entry->kind == PENDING_BY_HAND;
-  int failed = bytes.no_memory ? error_memory(e) : new ? write_note(l, &fact, FRAME_RESOLVE, e) : 0;
+  int failed = bytes.no_memory ? error_memory(e) : new ? build_note(l, &fact, FRAME_RESOLVE, e) : 0;
   pack_release(&bytes);
   if (failed) return failed;
   return error_set(e, outcome == RILLE_OUTCOME_COMMITTED ? RILLE_ABORTED : RILLE_CONFLICT,
@@ -227,7 +216,7 @@ static int finish_known(struct log *l, rille_text id, int outcome, rille_finishe
     return error_set(e, RILLE_NOTFOUND, "transaction %.*s was never prepared here", (int)id.length,
                      id.bytes);
   struct fact tombstone = {.kind = FACT_ABORTED, .name = id};
-  return write_note(l, &tombstone, FRAME_ABORT, e);
+  return build_note(l, &tombstone, FRAME_ABORT, e);
 }
 
 static int finish(struct log *l, rille_text id, int outcome, rille_finished *done, rille_error *e) {

@@ -10,7 +10,7 @@ local missing = postgres.lacks()
 local server = not missing and postgres.new "max_prepared_transactions=20"
 
 local function run(program, arguments, place)
-  return process.run(("LEDGER='%s' RILLE_BUILD='%s' '%s' examples/bank/%s %s"):format(place or "", BUILD, LUA,
+  return process.run_ours(("LEDGER='%s' RILLE_BUILD='%s' '%s' examples/bank/%s %s"):format(place or "", BUILD, LUA,
     program, arguments or ""))
 end
 
@@ -76,7 +76,7 @@ describe("examples/bank/chaos.lua", function()
   it("finds a transfer that is not whole", function()
     local copy = changed_copy("bank/bank.lua", "assert%(tx:append%(self.stores%[move.to_branch%], ",
       "assert(self.stores[move.to_branch]:append(")
-    local text, status = process.run(("RILLE_BUILD='%s' '%s' '%s/bank/chaos.lua' 5 '%s'"):format(BUILD, LUA, copy,
+    local text, status = process.run_ours(("RILLE_BUILD='%s' '%s' '%s/bank/chaos.lua' 5 '%s'"):format(BUILD, LUA, copy,
       scratch.path "chaos"))
     assert.equal(1, status, text)
     assert(text:find "was deposited, and not withdrawn" or text:find "is there twice", text)

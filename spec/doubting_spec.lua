@@ -14,7 +14,7 @@ local folder, here, there
 local function tx(store, ...)
   local words = { ("'%s/bin/rille' tx '%s'"):format(BUILD, store) }
   for _, word in ipairs { ... } do words[#words + 1] = "'" .. word .. "'" end
-  local output, status = process.run(table.concat(words, " "))
+  local output, status = process.run_ours(table.concat(words, " "))
   return status, output
 end
 

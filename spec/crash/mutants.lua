@@ -85,7 +85,7 @@ return {
     text = "d->home_end, d->restored != 0, late", with = "d->home_end, false, late",
     spec = { "lost_home", "does not decide anything" } },
   { name = "an abort leaves no trace where nothing was prepared", file = "core/participant.c",
-    text = "return write_note(l, &tombstone, FRAME_ABORT, e);", with = "(void)tombstone; return 0;",
+    text = "return build_note(l, &tombstone, FRAME_ABORT, e);", with = "(void)tombstone; return 0;",
     spec = { "lost_home", "it is refused" } },
   { name = "a contradiction keeps others in doubt", file = "core/settle.c",
     text = "return failed == RILLE_ABORTED || failed == RILLE_CONFLICT;", with = "(void)failed; return false;",

@@ -10,14 +10,18 @@ local count = 0
 
 local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 
----Runs a shell command that is no Lua of ours.
+---Runs a shell command in which Lua loads our module, such as the command rille.
 ---@return string output, integer status  above 128: a signal
-function process.run(command)
-  local pipe = assert(io.popen("unset LD_PRELOAD; { " .. command .. "; } 2>&1"))
+function process.run_ours(command)
+  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1"))
   local output = pipe:read "a"
   local _, how, status = pipe:close()
   return output, how == "signal" and 128 + status or status
 end
+
+---Runs a shell command that is no Lua of ours.
+---@return string output, integer status  above 128: a signal
+function process.run(command) return process.run_ours("unset LD_PRELOAD; " .. command) end
 
 local function script(code)
   count = count + 1
