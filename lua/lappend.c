@@ -6,7 +6,7 @@
 ** way, the room is collected. Tables are read raw: no metamethod runs.
 ** Data are encoded one behind the other; because the buffer may move while it
 ** grows, texts that point into it are offsets until all is there.
-** The work of a transaction is read by the same code, into a room of its own. */
+** What a transaction is to do is read by the same code, and then copied (lwork.c). */
 #include "lrille.h"
 #include "lvalue.h"
 
@@ -332,7 +332,7 @@ void work_push_versions(lua_State *L, const rille_append *append) {
   }
 }
 
-static int push_result(lua_State *L, const rille_append *append, const rille_appended *done,
+int append_push_result(lua_State *L, const rille_append *append, const rille_appended *done,
                        int several) {
   lua_createtable(L, 0, 4);
   if (done->first) {
@@ -440,7 +440,7 @@ static int append_in_room(struct appending *a, struct store_handle *handle, int 
   if (rille_store_append(handle->store, append, &done, &e) < 0)
     return work_push_failure(L, append, &e);
   if (done.last > handle->last) handle->last = done.last;
-  return push_result(L, append, &done, several);
+  return append_push_result(L, append, &done, several);
 }
 
 /* Raises unless the arguments are of one of the two forms; true for the second. */
@@ -469,26 +469,16 @@ int append_events(lua_State *L) { return append(L, 0); }
 
 int append_internal(lua_State *L) { return append(L, 1); }
 
-/* ---- The work of a transaction ---- */
+/* ---- For a transaction ---- */
 
-int work_read(lua_State *L, int index, const struct store_handle *handle, struct work *work) {
-  *work = (struct work){.append.size = 0};
-  int64_t now_us = clock_ask(L, handle);
-  struct appending a = {.L = L, .s = push_new_room(L), .work = work};
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (!read_several(&a, index)) return 0;
-  finish(&a, now_us);
-  return 1;
-}
-
-/* The work is only read: what can't be is told as store:append tells it. */
-int append_check(lua_State *L) {
-  struct work work = {.append.size = 0};
-  store_check(L, 1);
+int append_read(lua_State *L, struct work *work, int *room) {
   int several = check_form(L);
-  lua_settop(L, 4);
-  struct appending a = {.L = L, .s = push_new_room(L), .work = &work};
-  if (!(several ? read_several(&a, 2) : read_one(&a))) return error_push_message(L, "invalid");
-  lua_pushboolean(L, 1);
+  *work = (struct work){.append.size = 0};
+  struct appending a = {.L = L, .s = take_room(L), .work = work};
+  *room = lua_gettop(L);
+  if (!(several ? read_several(&a, 2) : read_one(&a))) return 0;
+  finish(&a, 0);
   return 1;
 }
+
+void append_give_back(lua_State *L, int room) { give_room_back(L, room); }

@@ -197,18 +197,21 @@ local LOOKED_AT = 8
 
 ---Goes on with transactions that are answered, the oldest first; `force` waits for the disks.
 function Coordinator:advance(force, most)
-  local left = {}
-  for i, tx in ipairs(self.watching) do
-    local looked_at = not most or i <= most
-    if not looked_at or not drive.finish(tx, force) then left[#left + 1] = tx end
+  local list, kept = self.watching, 0
+  for i = 1, #list do
+    local tx = list[i]
+    list[i] = nil
+    if most and i > most or not drive.finish(tx, force) then
+      kept = kept + 1
+      list[kept] = tx
+    end
   end
-  self.watching = left
 end
 
 ---Keeps a transaction that is answered until its members' commits are durable.
 function Coordinator:watch(tx)
   self:advance(false, LOOKED_AT)
-  if tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
+  if tx.ends or tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
 end
 
 ---@param ms? number unused: it never waits

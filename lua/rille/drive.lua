@@ -10,6 +10,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local rille = require "rille"
 local transaction = core.transaction
 
 ---@class rille.drive
@@ -37,10 +38,19 @@ end
 
 -- Preparing --------------------------------------------------------------------------------------
 
+---Who takes part, for who finds the promise.
+local function names_of(tx)
+  if tx.names then return tx.names end
+  local names = {}
+  for i, p in ipairs(tx.list) do names[i] = p.name end
+  tx.names = rille.encode { participants = names }
+  return tx.names
+end
+
 local function prepare_store(tx, p, number)
   local done, message, code = unlocking(transaction.prepare, p.store, p.work, {
     id = tx.id, name = p.name, home_kind = tx.home_kind, home_path = tx.home_path, home_end = tx.home_end,
-    coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline, detail = tx.names,
+    coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline, detail = names_of(tx),
   })
   if not done then
     no(p, message, code)
@@ -140,7 +150,7 @@ end
 function DO.decide(tx)
   local names = note_members(tx)
   local home = tx.home
-  local decided, message, code = unlocking(transaction.decide, tx.coordinator.store, home and home.work or {}, {
+  local decided, message, code = unlocking(transaction.decide, tx.coordinator.store, home and home.work, {
     id = tx.id, client = tx.client, home_end = tx.home_end,
     outcome = "committed", members = names, detail = answer.describe(tx),
   })
@@ -217,9 +227,21 @@ DO["end"] = function(tx)
   tx.steps:ended()
 end
 
+---The same where it was one call: what is left is a list of ends.
+local function finish_ends(tx, force)
+  local ends = tx.ends
+  for i = 1, tx.over and 0 or #ends, 2 do
+    local done = transaction.is_flushed(ends[i], ends[i + 1])
+    if not done and force then done = transaction.flush(ends[i], ends[i + 1]) end
+    if not done then return false end
+  end
+  return tx.over or transaction.ended(tx.coordinator.store, tx.id) == true
+end
+
 ---Goes on after the answer, as far as it goes without waiting; with `force` to its end.
 ---@return boolean over
 function drive.finish(tx, force)
+  if tx.ends then return finish_ends(tx, force) end
   tx.forcing = force
   return run(tx, nil) == "over"
 end
@@ -250,9 +272,13 @@ local function check_home(tx)
   return false
 end
 
----Commits the transaction: to the answer.
----@return table? result, string message, string code, table detail
-function drive.commit(tx)
+---What was done before for this client's id; nil where it is not committed.
+local function answered_before(tx)
+  return tx.is_duplicate and answer.duplicate(tx.coordinator.store, tx.client) or nil
+end
+
+---The loop, for all kinds of participants and policies.
+local function commit_by_steps(tx)
   if not check_home(tx) then return answer.aborted(tx) end
   local list = {}
   for i, p in ipairs(tx.others) do
@@ -261,16 +287,31 @@ function drive.commit(tx)
   end
   tx.steps = transaction.steps(list)
   run(tx, "answer")
-  if tx.is_duplicate then
-    local before = answer.duplicate(tx.coordinator.store, tx.client)
-    if before then
-      tx.steps:answered()
-      return before
-    end
-  end
-  local result, message, code, detail = answered(tx)
+  local result, message, code, detail = answered_before(tx)
+  if not result then result, message, code, detail = answered(tx) end
   tx.steps:answered()
   return result, message, code, detail
+end
+
+---Stores alone, all of them required, under a policy that says what the machine says by itself:
+---that is one call (ltransact.c). Without it the loop here does the same.
+local function is_plain(tx)
+  return transaction.transact and tx.policy.is_unanimous and not tx.special and #tx.list > 0
+end
+
+---Commits the transaction: to the answer.
+---@return table? result, string message, string code, table detail
+function drive.commit(tx)
+  if not is_plain(tx) then return commit_by_steps(tx) end
+  local outcome, result, code, detail = transaction.transact(tx, tx.coordinator)
+  if outcome == "committed" then return result end
+  if outcome == false then return commit_by_steps(tx) end
+  if outcome == nil then return nil, result, code, detail end
+  tx.is_duplicate = outcome == "duplicate"
+  if outcome == "unknown" then return answer.unknown(tx, tx.why) end
+  local before = answered_before(tx)
+  if before then return before end
+  return answer.aborted(tx)
 end
 
 return drive

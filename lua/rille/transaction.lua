@@ -4,19 +4,21 @@
 --     |----abort, close, collection--> over
 --
 -- While it is open nothing is written and nothing is locked: appends are only collected
--- (work.lua). Only a database's branch is at work before commit.
+-- (lwork.c). Only a database's branch is at work before commit.
 
 local core = ...
 local answer = require "rille.answer"
 local drive = require "rille.drive"
 local options_of = require "rille.options"
-local rille = require "rille"
-local work = require "rille.work"
+local means = core.transaction
 
 ---@class rille.transaction
 local Transaction = {}
 Transaction.__index = Transaction
 Transaction.__name = "rille.transaction"
+
+---One that collection must end, because a branch is at work in it.
+local Collected = { __index = Transaction, __name = "rille.transaction" }
 
 local transaction = {}
 
@@ -24,21 +26,30 @@ local ENLIST = { name = true, optional = true, weight = true, work = true }
 local MEMBERS = 1000
 local NAME_BYTES = 255
 
-local uuids = setmetatable({}, { __mode = "k" }) -- of handles of stores
+local places = setmetatable({}, { __mode = "k" }) -- of handles of stores: { uuid, path, key, name }
+
+---Where and which a store is; nil, message, code where it is closed.
+local function place_of(store)
+  if places[store] then return places[store] end
+  local stats, message, code = store:stats()
+  if not stats then return nil, message, code end
+  local path = core.store_place(store)
+  local place = { uuid = stats.uuid, path = path, key = stats.uuid .. path, name = transaction.name_of(path) }
+  places[store] = place
+  return place
+end
 
 ---The identity of a store; nil, message, code where it is closed.
 function transaction.uuid_of(store)
-  if uuids[store] then return uuids[store] end
-  local stats, message, code = store:stats()
-  if not stats then return nil, message, code end
-  uuids[store] = stats.uuid
-  return stats.uuid
+  local place, message, code = place_of(store)
+  if not place then return nil, message, code end
+  return place.uuid
 end
 
 ---An open handle of a store, if this program has one.
 function transaction.handle_of(uuid, path)
-  for store, known in pairs(uuids) do
-    if known == uuid and core.store_place(store) == path and core.is_open(store) then return store end
+  for store, place in pairs(places) do
+    if place.uuid == uuid and place.path == path and core.is_open(store) then return store end
   end
 end
 
@@ -78,34 +89,36 @@ end
 
 ---The participant that is a store, however often it is opened.
 local function store_participant(self, store)
-  local uuid, message, code = transaction.uuid_of(store)
-  if not uuid then return nil, message, code end
+  local place, message, code = place_of(store)
+  if not place then return nil, message, code end
   if not core.is_open(store) then return nil, "the store is closed", "closed" end
-  local path = core.store_place(store)
-  local key = uuid .. path
-  local p = self.by_store[key]
+  local p = self.by_store[place.key]
   if p then return p end
   local c = self.coordinator
-  p = { kind = "store", store = store, uuid = uuid, path = path, work = {},
-        home = uuid == c.uuid and path == c.path or nil }
+  p = { kind = "store", store = store, uuid = place.uuid, path = place.path,
+        home = place.uuid == c.uuid and place.path == c.path or nil }
   if p.home then p.store = c.store end
-  p.name = unique(self, transaction.name_of(path))
+  p.name = unique(self, place.name)
   p, message, code = add(self, p)
   if not p then return nil, message, code end
-  self.by_store[key] = p
+  self.by_store[place.key] = p
   return p
+end
+
+---What it is to do in a store, for the first append there by this handle.
+local function enter(self, store)
+  if over(self) then return nil, over(self), "closed" end
+  local p, message, code = store_participant(self, store)
+  if not p then return nil, message, code end
+  p.work = p.work or means.work()
+  self.works[store] = p.work
+  return p.work
 end
 
 ---Adds events, conditions, a mark in a store: arguments as of store:append. Nothing is written
 ---before commit.
----@return boolean? added, string message, string code
-function Transaction:append(store, ...)
-  if not core.is_store(store) then error("append needs a store, not " .. type(store), 2) end
-  if over(self) then return nil, over(self), "closed" end
-  local p, message, code = store_participant(self, store)
-  if not p then return nil, message, code end
-  return work.add(p.work, p.store, ...)
-end
+---@type fun(self: rille.transaction, store: rille.store, ...): boolean?, string?, string?
+Transaction.append = means.appender(enter)
 
 local function check_options(options)
   options_of.check(options, ENLIST, 3)
@@ -141,6 +154,8 @@ local function registered(self, name, options)
     deadline = self.deadline, work = options.work, name = name }
   if not branch then return nil, message, code, detail end
   p.branch = branch
+  self.special = true
+  setmetatable(self, Collected)
   return add(self, p)
 end
 
@@ -166,7 +181,10 @@ function Transaction:enlist(what, options)
   local named
   named, message, code = rename(self, p, p.store and options.name)
   if not named then return nil, message, code end
-  if options.optional ~= nil then p.optional = options.optional end
+  if options.optional ~= nil then
+    p.optional = options.optional
+    self.special = true
+  end
   p.weight = options.weight or p.weight
   return p.branch or p.name
 end
@@ -175,7 +193,7 @@ end
 
 ---Lets go of branches that are at work already.
 local function drop(self)
-  self.state = "over"
+  self.state, self.works = "over", nil
   for _, p in ipairs(self.others) do
     if p.branch and p.kind ~= "handler" then pcall(p.branch.abort, p.branch) end
   end
@@ -189,7 +207,7 @@ local function plain(self)
 end
 
 local function append_plainly(self, p)
-  local done, message, code = p.store:append(p.work)
+  local done, message, code = means.append(p.store, p.work)
   if done then done, message, code = p.store:sync() and done, "its store could not make it durable", "unknown" end
   if not done and code == "unknown" then
     return nil, "it is not known whether the transaction happened: " .. message, "unknown", {}
@@ -203,19 +221,12 @@ local function append_plainly(self, p)
            positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }
 end
 
-local function names_of(self)
-  local names = {}
-  for i, p in ipairs(self.list) do names[i] = p.name end
-  return names
-end
-
 ---Commits: what the coordinator's transact returns.
 function Transaction:commit()
   if over(self) then return nil, over(self), "closed" end
-  self.state = "over"
+  self.state, self.works = "over", nil
   local p = plain(self)
   if p then return append_plainly(self, p) end
-  self.names = rille.encode { participants = names_of(self) }
   local result, message, code, detail = drive.commit(self)
   self.coordinator:watch(self)
   return result, message, code, detail
@@ -229,9 +240,11 @@ end
 
 Transaction.close = Transaction.abort
 Transaction.__close = Transaction.abort
-Transaction.__gc = Transaction.abort
 
 function Transaction:__tostring() return ("rille transaction %s (%s)"):format(self.client or self.id, self.state) end
+
+Collected.__close, Collected.__tostring = Transaction.close, Transaction.__tostring
+Collected.__gc = Transaction.abort
 
 ---@param c rille.coordinator
 ---@param given { client: string?, policy: rille.policy, timeout: number, deadline: number }
@@ -242,7 +255,7 @@ function transaction.new(c, given)
   return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
     timeout = given.timeout, begun = begun, deadline = given.deadline or begun + given.timeout,
     wall_deadline = core.wall() + given.timeout, home_kind = "store", home_path = c.path, state = "open",
-    list = {}, others = {}, by_name = {}, by_store = {} }, Transaction)
+    list = {}, others = {}, by_name = {}, by_store = {}, works = {} }, Transaction)
 end
 
 return transaction
