@@ -321,11 +321,18 @@ static int take_back(struct segments *s, uint64_t from, uint64_t to, uint64_t fr
   return number ? number : write_zeros(s, from, min_u64(to, frontier));
 }
 
-/* Behind the frame that ends at `end`, as far as there are no zeros yet. */
+/* Behind the frame that ends at `end`, as far as there are no zeros yet; and, where the disk has
+** room, some ahead: or each promise would make the file grow, and its flush dear. */
 static int reserve_behind(struct segments *s, uint64_t end, uint64_t reserve) {
-  if (end + reserve <= s->frontier) return 0;
-  int number = write_zeros(s, s->frontier, end + reserve);
-  if (number == 0) s->frontier = end + reserve;
+  uint64_t from = s->frontier, needed = end + reserve;
+  if (needed <= from) return 0;
+  uint64_t to = needed + SEGMENT_ZERO_AHEAD_BYTES;
+  int number = write_zeros(s, from, to);
+  if (number) {
+    to = needed;
+    number = write_zeros(s, from, to);
+  }
+  if (number == 0) s->frontier = to;
   return number;
 }
 

@@ -243,7 +243,6 @@ static void read_transaction(lua_State *L, struct whole *w) {
   lua_Number deadline = 0;
   w->t.id = text_at(L, 1, "id");
   w->t.client = text_at(L, 1, "client");
-  w->t.home_path = text_at(L, 1, "home_path");
   options_integer(L, 1, "home_end", &home_end);
   options_number(L, 1, "deadline", &deadline);
   w->t.home_end = (uint64_t)home_end;
@@ -251,6 +250,7 @@ static void read_transaction(lua_State *L, struct whole *w) {
   get(L, 2, "store");
   w->home = store_check(L, -1);
   w->t.coordinator = text_at(L, 2, "name");
+  w->t.home_path = text_at(L, 2, "path");
   get(L, 1, "policy");
   w->policy = text_at(L, lua_gettop(L), "name");
   lua_pop(L, 2);

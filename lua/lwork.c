@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #define WORK_HANDLE "rille.work"
-#define FIRST_BYTES ((size_t)1 << 10) /* in the userdata itself */
+#define FIRST_BYTES ((size_t)640) /* in the userdata itself: in all it stays below 1 KiB */
 #define BLOCK_BYTES ((size_t)8 << 10)
 
 struct collected {

@@ -32,7 +32,7 @@ end
 
 ---@return string bytes  what the decision's frame keeps
 function answer.describe(tx)
-  local detail = { client = tx.client, coordinator = tx.coordinator.name, home = tx.home_name, participants = {},
+  local detail = { client = tx.client, coordinator = tx.coordinator.name, home = tx.home and tx.home.name, participants = {},
                    versions = {}, excluded = {}, policy = tx.policy.name, identity = tx.policy.identity }
   for i, p in ipairs(tx.list) do
     detail.participants[i] = entry_of(p)

@@ -39,6 +39,8 @@ end
 
 -- Beginning ---------------------------------------------------------------------------------------
 
+local UNANIMOUS = policy.open(nil, "unanimous")
+
 local function check_numbers(options)
   local timeout, attempts = options.timeout, options.attempts
   if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout or timeout <= 0) then
@@ -58,7 +60,10 @@ local function read_options(self, options, known)
   if id and (#id == 0 or #id > NAME_BYTES) then
     return nil, ("id has %d bytes, 1 to %d are possible"):format(#id, NAME_BYTES), "invalid"
   end
-  local p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
+  local p, message, code = UNANIMOUS, nil, nil
+  if options.policy ~= nil or options.params ~= nil then
+    p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
+  end
   if not p then return nil, message, code end
   local timeout = options.timeout or TIMEOUT_S
   return { client = id, policy = p, timeout = timeout, attempts = options.attempts or 1,
@@ -297,7 +302,8 @@ function coordinator.open(store, options)
   local instance
   instance, message, code, detail = means.instance(store, name)
   if not instance then return nil, message, code, detail end
-  local self = setmetatable({ store = store, name = name, uuid = uuid, path = core.store_place(store),
+  local path = core.store_place(store)
+  local self = setmetatable({ store = store, name = name, uuid = uuid, path = path, key = uuid .. path,
     participants = participants, instance = instance, watching = {}, state = "open",
     hook = options.indoubt, hook_age = options.indoubt_age }, Coordinator)
   poll.register(store, self)

@@ -49,8 +49,9 @@ end
 
 local function prepare_store(tx, p, number)
   local done, message, code = unlocking(transaction.prepare, p.store, p.work, {
-    id = tx.id, name = p.name, home_kind = tx.home_kind, home_path = tx.home_path, home_end = tx.home_end,
-    coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline, detail = names_of(tx),
+    id = tx.id, name = p.name, home_kind = "store", home_path = tx.coordinator.path, home_end = tx.home_end,
+    coordinator = tx.coordinator.name, client = tx.client, detail = names_of(tx),
+    deadline = core.wall() + tx.deadline - core.monotonic(),
   })
   if not done then
     no(p, message, code)

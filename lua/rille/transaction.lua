@@ -76,12 +76,13 @@ local function unique(self, name)
 end
 
 local function add(self, p)
-  if #self.list >= MEMBERS then
+  local list = self.list
+  if #list >= MEMBERS then
     return nil, ("a transaction has at most %d participants"):format(MEMBERS), "invalid"
   end
   self.by_name[p.name] = p
-  self.list[#self.list + 1] = p
-  if p.home then self.home, self.home_name = p, p.name
+  list[#list + 1] = p
+  if p.home then self.home = p
   else self.others[#self.others + 1] = p
   end
   return p
@@ -95,11 +96,9 @@ local function store_participant(self, store)
   local p = self.by_store[place.key]
   if p then return p end
   local c = self.coordinator
-  p = { kind = "store", store = store, uuid = place.uuid, path = place.path,
-        home = place.uuid == c.uuid and place.path == c.path or nil }
-  if p.home then p.store = c.store end
-  p.name = unique(self, place.name)
-  p, message, code = add(self, p)
+  local home = place.key == c.key or nil
+  p, message, code = add(self, { kind = "store", store = home and c.store or store, uuid = place.uuid,
+    path = place.path, home = home, name = unique(self, place.name), work = means.work() })
   if not p then return nil, message, code end
   self.by_store[place.key] = p
   return p
@@ -110,7 +109,6 @@ local function enter(self, store)
   if over(self) then return nil, over(self), "closed" end
   local p, message, code = store_participant(self, store)
   if not p then return nil, message, code end
-  p.work = p.work or means.work()
   self.works[store] = p.work
   return p.work
 end
@@ -136,7 +134,6 @@ local function rename(self, p, name)
   end
   self.by_name[p.name], self.by_name[name] = nil, p
   p.name = name
-  if p.home then self.home_name = name end
   return true
 end
 
@@ -253,8 +250,7 @@ function transaction.new(c, given)
   if not id then return nil, home_end, code, detail end
   local begun = core.monotonic()
   return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
-    timeout = given.timeout, begun = begun, deadline = given.deadline or begun + given.timeout,
-    wall_deadline = core.wall() + given.timeout, home_kind = "store", home_path = c.path, state = "open",
+    timeout = given.timeout, begun = begun, deadline = given.deadline or begun + given.timeout, state = "open",
     list = {}, others = {}, by_name = {}, by_store = {}, works = {} }, Transaction)
 end
 
