@@ -6,7 +6,6 @@
 ** watch and to note the end, is the caller's. */
 #include "buffer.h"
 #include "error.h"
-#include "rille_transaction.h"
 #include "system.h"
 
 struct drive {

@@ -6,7 +6,6 @@
 #include <lua.h>
 
 #include "../core/base.h"
-#include "../core/rille_transaction.h"
 
 /* "none", "undecided", "committed", "aborted", "unknown" */
 INTERNAL const char *outcome_word(int outcome);
