@@ -63,8 +63,7 @@ static void prepare(struct drive *d, size_t i) {
                            .home_end = t->home_end,
                            .coordinator = t->coordinator,
                            .client = t->client,
-                           .deadline_us =
-                               system_clock_us() + d->late_us - system_monotonic_us(),
+                           .deadline_us = system_clock_us() + d->late_us - system_monotonic_us(),
                            .detail = t->detail,
                            .work = m->work};
   if (is_late(d)) {
@@ -188,8 +187,7 @@ static bool home_agrees(struct drive *d) {
   const rille_transact *t = d->t;
   rille_error *e = &d->done->home_error;
   int failed = t->work ? rille_store_check(t->home, t->work, e) : 0;
-  if (failed && settles_holder(t->home, failed, e))
-    failed = rille_store_check(t->home, t->work, e);
+  if (failed && settles_holder(t->home, failed, e)) failed = rille_store_check(t->home, t->work, e);
   if (failed) blame(d, e);
   else e->code = 0;
   return !failed;

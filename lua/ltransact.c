@@ -12,9 +12,9 @@
 
 #include <stddef.h>
 
-#define FEW 4            /* participants that fit the C stack */
-#define WATCHED_MOST 8   /* transactions whose end may be noted on the way */
-#define WATCHED_ENDS 32  /* of their members' commits */
+#define FEW 4           /* participants that fit the C stack */
+#define WATCHED_MOST 8  /* transactions whose end may be noted on the way */
+#define WATCHED_ENDS 32 /* of their members' commits */
 #define KEEP_BYTES ((size_t)64 << 10)
 
 /* A participant as tx.list has it. */

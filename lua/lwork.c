@@ -124,8 +124,7 @@ static void add_unless(lua_State *L, int index, const rille_query *q) {
   const rille_item *items = q->item_count ? q->items : &any;
   size_t n = q->item_count ? q->item_count : 1, count = w->unless.item_count;
   make_item_room(L, index, n);
-  for (size_t i = 0; i < n; i++)
-    w->items[count + i] = copy_item(L, index, &items[i], q->after);
+  for (size_t i = 0; i < n; i++) w->items[count + i] = copy_item(L, index, &items[i], q->after);
   w->unless.item_count = count + n;
   w->append.unless = &w->unless;
 }
