@@ -239,16 +239,20 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   int64_t wait_ms = knows_wait ? append->wait_ms : 0;
   int64_t end = wait_ms ? end_of_wait(wait_ms) : 0;
   struct control *c = &h->shared->control;
-  for (bool settled = false;; settled = false) {
+  for (bool listens = false;;) {
     rille_error why = {0};
     uint32_t sequence = h->shared->forked ? 0 : atomic_load(&c->words->sequence);
     int result = store_append_once(h, append, done, &why);
     if (e && result != 0) *e = why;
-    if (result != RILLE_LOCKED) return result;
-    settled = settle_holder(h, &why);
-    int64_t left = end - system_monotonic_us();
-    if (!settled && left <= 0) return result;
-    if (!settled) (void)control_sleep(c, sequence, left < LOCK_NAP_US ? left : LOCK_NAP_US);
+    bool settled = result == RILLE_LOCKED && settle_holder(h, &why);
+    int64_t left = result == RILLE_LOCKED ? end - system_monotonic_us() : 0;
+    if (!settled && left <= 0) {
+      if (listens) control_listen_end(c);
+      return result;
+    }
+    if (settled) continue;
+    if (listens) (void)control_sleep(c, sequence, left < LOCK_NAP_US ? left : LOCK_NAP_US);
+    else listens = control_listen(c); /* and look once more */
   }
 }
 

@@ -82,7 +82,7 @@ local CASES = {
     assert(c:transact({ id = "work-1" }, function(other) return other:append(home, "two", EVENT) end))
     return tx:commit()
   end,
-  ["a lock"] = function(c, home, a)
+  ["a lock"] = function(_, home, a)
     local voter = { prepare = function()
       local inner = assert(rille.coordinator(home, { name = "inner" }))
       local result = table.pack(inner:transact({}, function(tx)
