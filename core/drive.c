@@ -79,6 +79,7 @@ static void prepare(struct drive *d, size_t i) {
   }
   m->error.code = 0;
   m->vote = prepared.flush ? RILLE_VOTE_NONE : RILLE_VOTE_READ;
+  m->checks_only = prepared.checks_only;
   m->finished.end = prepared.flush;
   rille_steps_prepared(d->steps, i, prepared.flush != 0);
 }
@@ -238,7 +239,7 @@ static void clear(const rille_transact *t, rille_transacted *done) {
     rille_member *m = &t->members[i];
     m->vote = RILLE_VOTE_NONE;
     m->error.code = 0;
-    m->reached = 0;
+    m->reached = m->checks_only = 0;
     m->finished = (rille_finished){0};
   }
 }

@@ -278,6 +278,7 @@ typedef struct rille_member {
   const rille_append *work; /* `versions` is filled in */
   /* What became of it: */
   enum rille_vote vote;
+  int checks_only;         /* its promise is nothing but conditions */
   rille_error error;       /* why it said no, or did not commit; code 0: it did not */
   int reached;             /* it was told the outcome */
   rille_finished finished; /* committed; where end is 0 nothing is left to be acknowledged */

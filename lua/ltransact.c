@@ -131,7 +131,12 @@ static void put_versions(struct whole *w, const rille_append *work) {
 static void put_participant(struct whole *w, const struct listed *p) {
   bool home = p->member == HOME;
   bool reads = !home && w->t.members[p->member].vote == RILLE_VOTE_READ;
-  put_map(w, home ? 7 : 6);
+  bool checks = !home && w->t.members[p->member].checks_only;
+  put_map(w, 6 + home + checks);
+  if (checks) {
+    put_name(w, "checks");
+    put_byte(w, 0xc3);
+  }
   if (home) {
     put_name(w, "home");
     put_byte(w, 0xc3);
