@@ -70,14 +70,6 @@ uint8_t *buffer_reserve(struct buffer *b, size_t n) {
   return b->bytes + b->length;
 }
 
-bool buffer_add(struct buffer *b, const void *bytes, size_t n) {
-  uint8_t *room = buffer_reserve(b, n);
-  if (!room) return false;
-  if (n) memcpy(room, bytes, n);
-  b->length += n;
-  return true;
-}
-
 bool buffer_add_zeros(struct buffer *b, size_t n) {
   uint8_t *room = buffer_reserve(b, n);
   if (!room) return false;

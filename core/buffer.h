@@ -32,7 +32,12 @@ INTERNAL void buffer_release(struct buffer *b);
 INTERNAL uint8_t *buffer_reserve(struct buffer *b, size_t n);
 
 /* Appends n bytes; false when there is no memory, and nothing has changed. */
-INTERNAL bool buffer_add(struct buffer *b, const void *bytes, size_t n);
+static inline bool buffer_add(struct buffer *b, const void *bytes, size_t n) {
+  if (n > b->capacity - b->length && !buffer_reserve(b, n)) return false;
+  if (n) memcpy(b->bytes + b->length, bytes, n);
+  b->length += n;
+  return true;
+}
 INTERNAL bool buffer_add_zeros(struct buffer *b, size_t n);
 
 /* Empties it, and gives memory back that exceeds `keep` bytes. */

@@ -68,6 +68,7 @@ static void make_words_anew(struct control *c) {
   atomic_store(&w->weighty, 0);
   atomic_store(&w->prepared, 0);
   atomic_store(&w->flushing, 0);
+  atomic_store(&w->listeners, 0);
   atomic_store(&w->appends, 0);
   atomic_store(&w->folds, 0);
   atomic_store(&w->flushes, 0);
@@ -240,6 +241,20 @@ void control_wake(struct control *c) {
   atomic_fetch_add(&c->words->sequence, 1);
   system_wake_all(&c->words->sequence);
 }
+
+/* Who listens has said so before he looked; this looks after it has written. */
+void control_tell(struct control *c) {
+  atomic_thread_fence(memory_order_seq_cst);
+  if (atomic_load(&c->words->listeners)) control_wake(c);
+}
+
+bool control_listen(struct control *c) {
+  if (c->readonly || !c->words) return false;
+  atomic_fetch_add(&c->words->listeners, 1);
+  return true;
+}
+
+void control_listen_end(struct control *c) { atomic_fetch_sub(&c->words->listeners, 1); }
 
 bool control_sleep(struct control *c, uint32_t sequence, int64_t timeout_us) {
   return system_sleep_on(&c->words->sequence, sequence, timeout_us);

@@ -76,6 +76,8 @@ struct control_words {
   _Alignas(64) struct shared_end durable;
   _Atomic uint64_t flushing, flushes;
   _Alignas(64) _Atomic uint32_t sequence;
+  _Atomic uint32_t listeners;      /* who waits for frames that nobody flushes; at least: the dead
+                                   ** are counted on */
   struct step_words {
     _Atomic uint64_t count, time_us;
   } prepares, decisions, commits, forces; /* see rille_stats */
@@ -122,6 +124,11 @@ INTERNAL struct log_end shared_end_get(const struct shared_end *shared);
 
 /* Tells everybody that an end has moved. */
 INTERNAL void control_wake(struct control *control);
+/* The same where a frame was written that nobody flushes: only if somebody listens. */
+INTERNAL void control_tell(struct control *control);
+/* Who sleeps until such a frame comes listens, from before he looks; false: he can't. */
+INTERNAL bool control_listen(struct control *control);
+INTERNAL void control_listen_end(struct control *control);
 /* Sleeps while `sequence` is what it was; false: a signal came. */
 INTERNAL bool control_sleep(struct control *control, uint32_t sequence, int64_t timeout_us);
 

@@ -20,6 +20,7 @@
 
 #define FLUSH_NAP_US 10000 /* asleep beside a flusher, before one looks whether it lives */
 #define FLUSH_YIELDS_MOST 16u
+#define READER_NAP_US 10000
 #define WAIT_NAP_US 250000 /* a writer may be killed between writing and waking */
 
 /* ---- Being the flusher ---- */
@@ -126,9 +127,11 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
 
 /* ---- Waiting for others ---- */
 
-static bool nap(struct log *l, uint32_t sequence, int64_t us) {
+/* A reader can't say that it listens: it looks more often. */
+static bool nap(struct log *l, uint32_t sequence, int64_t us, bool durable_only) {
   static _Atomic uint32_t nothing; /* nobody writes, and nobody will wake us */
-  if (us > WAIT_NAP_US) us = WAIT_NAP_US;
+  int64_t most = l->control->readonly && !durable_only ? READER_NAP_US : WAIT_NAP_US;
+  if (us > most) us = most;
   return l->control->words ? control_sleep(l->control, sequence, us)
                            : system_sleep_on(&nothing, 0, us);
 }
@@ -144,11 +147,7 @@ static void flush_owed(struct log *l) {
   if (owed > log_durable(l).address) (void)log_flush(l, owed, NULL); /* a failure is met next */
 }
 
-int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeout_ms,
-             rille_error *e) {
-  int64_t now = system_monotonic_us();
-  int64_t end =
-      timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX : now + timeout_ms * 1000;
+static int wait(struct log *l, uint64_t position, bool durable_only, int64_t end, rille_error *e) {
   for (;;) {
     struct log_end seen;
     uint32_t sequence = sequence_of(l);
@@ -157,9 +156,19 @@ int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeou
     if (position < seen.next_position) return 0;
     if ((failed = log_refuse_failed(l, e)) < 0) return failed;
     (void)log_poll_flush(l, NULL); /* nobody else may flush; a failure of the disk's is met next */
-    if (now >= end || !nap(l, sequence, end - now)) return RILLE_REMARK;
-    int64_t began = now;
-    now = system_monotonic_us();
-    if (durable_only && now - began >= WAIT_NAP_US) flush_owed(l);
+    int64_t now = system_monotonic_us();
+    if (now >= end || !nap(l, sequence, end - now, durable_only)) return RILLE_REMARK;
+    if (durable_only && system_monotonic_us() - now >= WAIT_NAP_US) flush_owed(l);
   }
+}
+
+int log_wait(struct log *l, uint64_t position, bool durable_only, int64_t timeout_ms,
+             rille_error *e) {
+  int64_t now = system_monotonic_us();
+  int64_t end =
+      timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX : now + timeout_ms * 1000;
+  bool listens = !durable_only && control_listen(l->control);
+  int result = wait(l, position, durable_only, end, e);
+  if (listens) control_listen_end(l->control);
+  return result;
 }

@@ -162,6 +162,17 @@ int log_client(struct log *l, rille_text client, char id[RILLE_TRANSACTION_BYTES
 
 /* ---- Deciding ---- */
 
+/* Ends of others, on the way. */
+static int build_ended(struct building *b, const rille_decide *d, rille_error *e) {
+  int failed = 0;
+  for (size_t i = 0; i < d->ended_count && !failed; i++) {
+    const struct fact ended = {.kind = FACT_ENDED, .name = d->ended[i]};
+    const struct pending_entry *entry = pending_find(&b->log->pending, ended.name);
+    if (entry && entry->kind == PENDING_DECIDED) failed = build_fact(b, &ended, e);
+  }
+  return failed;
+}
+
 static int write_decision(struct log *l, const rille_decide *d, rille_error *e) {
   struct building b;
   struct pack bytes;
@@ -178,6 +189,7 @@ static int write_decision(struct log *l, const rille_decide *d, rille_error *e) 
   if (!failed) {
     failed = build_begin(&b, l, FRAME_DECISION, now, e);
     if (!failed) failed = build_fact(&b, &decided, e);
+    if (!failed) failed = build_ended(&b, d, e);
     if (!failed && commits && d->work) failed = build_work(&b, d->work, e);
     failed = build_finish(l, &b, failed, e);
   }

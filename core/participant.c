@@ -237,7 +237,7 @@ static int finish(struct log *l, rille_text id, int outcome, rille_finished *don
     done->last = l->seen.next_position - 1;
   }
   log_leave_append(l);
-  control_wake(l->control); /* who waits for the lock */
+  control_tell(l->control); /* who waits for the lock */
   return failed;
 }
 

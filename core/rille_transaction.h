@@ -110,6 +110,8 @@ typedef struct rille_decide {
   size_t member_count;
   rille_text detail; /* bytes for who recovers, and for who asks again; <= RILLE_EVENT_BYTES */
   const rille_append *work; /* home's own events and conditions; NULL: none */
+  const rille_text *ended;  /* transactions whose end is noted by the same frame, as by */
+  size_t ended_count;       /* rille_store_end; only if it decides as asked */
 } rille_decide;
 
 typedef struct rille_decided {
@@ -267,6 +269,55 @@ RILLE_API enum rille_vote rille_steps_vote(const rille_steps *steps, size_t part
 /* Whether it is to commit. A voter never is. */
 RILLE_API int rille_steps_is_member(const rille_steps *steps, size_t participant);
 RILLE_API const char *rille_steps_state(const rille_steps *steps); /* its name, for people */
+
+/* ---- A whole transaction over stores ---- */
+
+#define RILLE_TIMEOUT_US 4000000000000000000 /* practically never; sums of times don't overflow */
+
+/* A store that takes part, beside home. It is required. */
+typedef struct rille_member {
+  rille_store *store;
+  rille_text name;
+  const rille_append *work; /* `versions` is filled in */
+  /* What became of it: */
+  enum rille_vote vote;
+  int checks_only;         /* its promise is nothing but conditions */
+  rille_error error;       /* why it said no, or did not commit; code 0: it did not */
+  int reached;             /* it was told the outcome */
+  rille_finished finished; /* committed; where end is 0 nothing is left to be acknowledged */
+} rille_member;
+
+typedef struct rille_transact {
+  size_t size; /* sizeof(rille_transact) */
+  rille_store *home;
+  rille_text id; /* as begun */
+  uint64_t home_end;
+  rille_text home_path, coordinator, client; /* as of rille_prepare */
+  rille_text detail;                         /* of the promises */
+  const rille_append *work;                  /* home's; NULL: none */
+  rille_member *members;
+  size_t member_count;
+  int64_t timeout_us; /* until home is to decide, at most RILLE_TIMEOUT_US */
+  int64_t elapsed_us; /* of it, before the call */
+  /* All have voted yes: gives the decision's `detail` and `ended`, which must outlive the
+  ** answer. Not 0: there is no memory, which is home's no. NULL: there are none. */
+  int (*describe)(void *context, rille_decide *decide);
+  void *context;
+} rille_transact;
+
+typedef struct rille_transacted {
+  int outcome;            /* COMMITTED, ABORTED, UNKNOWN */
+  rille_error home_error; /* home's own no; code 0: there was none */
+  rille_decided decided;
+} rille_transacted;
+
+/* Runs rille_steps over stores from the first promise to the answer: all of them or none. A lock
+** whose holder is dead or late is settled on the way. 0: committed, durably; members are told,
+** and `reached` where that was possible. RILLE_ABORTED: nothing happened; RILLE_UNKNOWN: nobody
+** can tell yet; with the first cause in `error`. A member that may have promised although its
+** disk failed has vote NONE, and was told to abort. The end is the caller's to note. */
+RILLE_API int rille_store_transact(const rille_transact *transact, rille_transacted *done,
+                                   rille_error *error);
 
 #ifdef __cplusplus
 }

@@ -254,17 +254,23 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   int64_t wait_ms = knows_wait ? append->wait_ms : 0;
   int64_t end = wait_ms ? end_of_wait(wait_ms) : 0;
   struct control *c = &h->shared->control;
+  bool listens = false;
+  int result;
   for (unsigned late = 0;;) {
     rille_error why = {0};
     uint32_t sequence = h->shared->forked || !c->words ? 0 : atomic_load(&c->words->sequence);
-    int result = store_append_once(h, append, done, &why);
+    result = store_append_once(h, append, done, &why);
     if (e && result != 0) *e = why;
-    if (result != RILLE_LOCKED) return result;
+    if (result != RILLE_LOCKED) break;
     bool settled = settle_holder(h, &why);
     int64_t left = end - system_monotonic_us();
-    if (left <= 0 && (!settled || ++late > LOCK_TRIES_MOST)) return result;
-    if (!settled) (void)control_sleep(c, sequence, left < LOCK_NAP_US ? left : LOCK_NAP_US);
+    if (left <= 0 && (!settled || ++late > LOCK_TRIES_MOST)) break;
+    if (settled) continue;
+    if (listens) (void)control_sleep(c, sequence, left < LOCK_NAP_US ? left : LOCK_NAP_US);
+    else listens = control_listen(c); /* and look once more */
   }
+  if (listens) control_listen_end(c);
+  return result;
 }
 
 int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {

@@ -6,7 +6,7 @@
 ** way, the room is collected. Tables are read raw: no metamethod runs.
 ** Data are encoded one behind the other; because the buffer may move while it
 ** grows, texts that point into it are offsets until all is there.
-** The work of a transaction is read by the same code, into a room of its own. */
+** What a transaction is to do is read by the same code, and then copied (lwork.c). */
 #include "lrille.h"
 #include "lvalue.h"
 
@@ -17,7 +17,6 @@ static const char *const event_fields[] = {"type", "data",     "tags",    "meta"
                                            "time", "position", "version", "stream", NULL};
 static const char *const append_options[] = {"expect", "unless", "mark", "wait", NULL};
 static const char *const several_fields[] = {"unless", "mark", "wait", NULL};
-static const char *const work_fields[] = {"unless", "mark", "internal", NULL};
 static const char *const part_fields[] = {"stream", "events", "expect", NULL};
 static const char *const no_options[] = {NULL};
 
@@ -34,7 +33,6 @@ struct appending {
   int has_unless;
   int internal; /* names may be rille's own */
   int64_t wait_ms;
-  int is_work;       /* of a transaction, which rille's own scripts may have marked as theirs */
   struct work *work; /* what becomes of it */
 };
 
@@ -288,7 +286,7 @@ static int read_one(struct appending *a) {
 /* append{ { stream=, events=, expect= }, ..., unless=, mark=, wait= }, the table at `table` */
 static int read_several(struct appending *a, int table) {
   lua_State *L = a->L;
-  options_check(L, table, a->is_work ? work_fields : several_fields, 1, "option");
+  options_check(L, table, several_fields, 1, "option");
   if (!read_conditions(a, table)) return 0;
   size_t n = lua_rawlen(L, table);
   for (size_t i = 1; i <= n; i++) {
@@ -334,7 +332,7 @@ void work_push_versions(lua_State *L, const rille_append *append) {
   }
 }
 
-static int push_result(lua_State *L, const rille_append *append, const rille_appended *done,
+int append_push_result(lua_State *L, const rille_append *append, const rille_appended *done,
                        int several) {
   lua_createtable(L, 0, 4);
   if (done->first) {
@@ -442,7 +440,7 @@ static int append_in_room(struct appending *a, struct store_handle *handle, int 
   if (rille_store_append(handle->store, append, &done, &e) < 0)
     return work_push_failure(L, append, &e);
   if (done.last > handle->last) handle->last = done.last;
-  return push_result(L, append, &done, several);
+  return append_push_result(L, append, &done, several);
 }
 
 /* Raises unless the arguments are of one of the two forms; true for the second. */
@@ -471,29 +469,16 @@ int append_events(lua_State *L) { return append(L, 0); }
 
 int append_internal(lua_State *L) { return append(L, 1); }
 
-/* ---- The work of a transaction ---- */
+/* ---- For a transaction ---- */
 
-int work_read(lua_State *L, int index, const struct store_handle *handle, struct work *work) {
-  *work = (struct work){.append.size = 0};
-  int64_t now_us = clock_ask(L, handle);
-  struct appending a = {.L = L, .s = push_new_room(L), .is_work = 1, .work = work};
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  get_raw(L, index, "internal");
-  a.internal = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  if (!read_several(&a, index)) return 0;
-  finish(&a, now_us);
-  return 1;
-}
-
-/* The work is only read: what can't be is told as store:append tells it. */
-int append_check(lua_State *L) {
-  struct work work = {.append.size = 0};
-  store_check(L, 1);
+int append_read(lua_State *L, int internal, struct work *work, int *room) {
   int several = check_form(L);
-  lua_settop(L, 4);
-  struct appending a = {.L = L, .s = push_new_room(L), .work = &work};
-  if (!(several ? read_several(&a, 2) : read_one(&a))) return error_push_message(L, "invalid");
-  lua_pushboolean(L, 1);
+  *work = (struct work){.append.size = 0};
+  struct appending a = {.L = L, .s = take_room(L), .internal = internal, .work = work};
+  *room = lua_gettop(L);
+  if (!(several ? read_several(&a, 2) : read_one(&a))) return 0;
+  finish(&a, 0);
   return 1;
 }
+
+void append_give_back(lua_State *L, int room) { give_room_back(L, room); }

@@ -120,22 +120,29 @@ INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
 
-/* What is to be appended, as read from Lua. It lives as long as what reading left on the
-** stack, and the tables that it was read from. */
+/* What is to be appended, as read from Lua. */
 struct work {
   rille_append append;
   rille_query unless; /* that `append` points to, if there is one */
 };
-/* Reads the table of the second form of store:append at `index`. False with a message pushed
-** where a value can't be. */
-INTERNAL int work_read(lua_State *L, int index, const struct store_handle *handle,
-                       struct work *work);
+/* Reads arguments of store:append, whose store is at 1; `internal`: names may begin with "$".
+** False with a message pushed where a value can't be. It lives as long as what that left on the stack, and the tables that it was
+** read from, till the room is given back. */
+INTERNAL int append_read(lua_State *L, int internal, struct work *work, int *room);
+INTERNAL void append_give_back(lua_State *L, int room);
+INTERNAL int append_push_result(lua_State *L, const rille_append *append,
+                                const rille_appended *done, int several);
 /* { stream = version }, as filled in */
 INTERNAL void work_push_versions(lua_State *L, const rille_append *append);
 /* nil, message, code, detail */
 INTERNAL int work_push_failure(lua_State *L, const rille_append *append, const rille_error *e);
-/* check(store, ...), with arguments of store:append --> true | nil, message, "invalid" */
-INTERNAL int append_check(lua_State *L);
+
+/* ---- lwork.c: the work of a transaction in one store ---- */
+
+/* Of the userdata at index, or of nil, with the time by the handle's clock; which may raise. */
+INTERNAL const rille_append *work_at(lua_State *L, int index, const struct store_handle *handle);
+/* Adds functions to the table on top of the stack. */
+INTERNAL void work_push_library(lua_State *L);
 
 INTERNAL void event_open_library(lua_State *L);
 /* Pushes a plain table with everything of the event. */

@@ -78,6 +78,8 @@ static const char *const vote_words[] = {[RILLE_VOTE_NONE] = "none",
                                          [RILLE_VOTE_NO] = "no",
                                          NULL};
 
+const char *vote_word(enum rille_vote vote) { return vote_words[vote]; }
+
 static rille_steps *check_steps(lua_State *L) {
   struct steps_handle *h = luaL_checkudata(L, 1, STEPS_HANDLE);
   if (!h->steps) luaL_error(L, "the steps are freed");

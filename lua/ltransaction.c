@@ -82,20 +82,17 @@ static void read_prepare(lua_State *L, int index, rille_prepare *p) {
 static int prepare(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
   rille_prepare p = {.size = sizeof p};
-  struct work work;
   rille_prepared prepared;
   rille_error e;
   lua_settop(L, 3);
   read_prepare(L, 3, &p);
-  if (!work_read(L, 2, s, &work)) return error_push_message(L, "invalid");
+  p.work = work_at(L, 2, s);
   if (!s->store) return error_push_closed(L, "store");
-  p.work = &work.append;
-  if (rille_store_prepare(s->store, &p, &prepared, &e) < 0)
-    return work_push_failure(L, &work.append, &e);
+  if (rille_store_prepare(s->store, &p, &prepared, &e) < 0) return work_push_failure(L, p.work, &e);
   lua_createtable(L, 0, 3);
   set_integer(L, "flush", prepared.flush);
   set_flag(L, "checks_only", prepared.checks_only);
-  work_push_versions(L, &work.append);
+  work_push_versions(L, p.work);
   lua_setfield(L, -2, "versions");
   return 1;
 }
@@ -170,7 +167,6 @@ static const rille_text *read_members(lua_State *L, int index, size_t *count) {
 static int decide(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
   rille_decide d = {.size = sizeof d};
-  struct work work;
   rille_decided decided = {0};
   lua_Integer home_end;
   rille_error e;
@@ -183,9 +179,8 @@ static int decide(lua_State *L) {
   d.outcome = outcome_check(L, 4);
   lua_getfield(L, 3, "members");
   d.members = read_members(L, 5, &d.member_count);
-  if (!work_read(L, 2, s, &work)) return error_push_message(L, "invalid");
+  const rille_append *append = work_at(L, 2, s);
   if (!s->store) return error_push_closed(L, "store");
-  const rille_append *append = &work.append;
   d.work = append->part_count || append->unless || append->mark.name.length ? append : NULL;
   int result = rille_store_decide(s->store, &d, &decided, &e);
   if (result < 0) return work_push_failure(L, append, &e);
@@ -207,15 +202,26 @@ static int decide(lua_State *L) {
 /* check(home, work) --> true */
 static int check(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
-  struct work work;
   rille_error e;
   lua_settop(L, 2);
-  if (!work_read(L, 2, s, &work)) return error_push_message(L, "invalid");
+  const rille_append *append = work_at(L, 2, s);
   if (!s->store) return error_push_closed(L, "store");
-  if (rille_store_check(s->store, &work.append, &e) < 0)
-    return work_push_failure(L, &work.append, &e);
+  if (rille_store_check(s->store, append, &e) < 0) return work_push_failure(L, append, &e);
   lua_pushboolean(L, 1);
   return 1;
+}
+
+/* append(store, work) --> as store:append in its second form: where one store is all */
+static int append(lua_State *L) {
+  struct store_handle *s = store_check(L, 1);
+  rille_appended done;
+  rille_error e;
+  lua_settop(L, 2);
+  const rille_append *append = work_at(L, 2, s);
+  if (!s->store) return error_push_closed(L, "store");
+  if (rille_store_append(s->store, append, &done, &e) < 0) return work_push_failure(L, append, &e);
+  if (done.last > s->last) s->last = done.last;
+  return append_push_result(L, append, &done, 1);
 }
 
 static int ask(lua_State *L, rille_store *store, rille_told *told, rille_error *e) {
@@ -380,14 +386,15 @@ static int strong(lua_State *L) {
 
 void transaction_push(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"prepare", prepare}, {"flush", flush},     {"is_flushed", is_flushed},
-      {"commit", commit},   {"abort", abort_},    {"decide", decide},
-      {"check", check},     {"ended", ended},     {"forget", forget},
-      {"indoubt", indoubt}, {"pending", pending}, {"settle", settle},
-      {"resolve", resolve}, {"strong", strong},   {NULL, NULL}};
+      {"prepare", prepare}, {"flush", flush},     {"is_flushed", is_flushed}, {"commit", commit},
+      {"abort", abort_},    {"decide", decide},   {"check", check},           {"append", append},
+      {"ended", ended},     {"forget", forget},   {"indoubt", indoubt},       {"pending", pending},
+      {"settle", settle},   {"resolve", resolve}, {"strong", strong},         {NULL, NULL}};
   luaL_newlib(L, functions);
   buffer_push(L);
   lua_pushcclosure(L, outcome, 1);
   lua_setfield(L, -2, "outcome");
   steps_open(L);
+  work_push_library(L);
+  transact_push(L);
 }

@@ -60,6 +60,7 @@ local ORDER = {
   { "doubts", uses = "decision error note recall store" },
   { "settle", uses = "doubts error home instance participant query recall" },
   { "transaction", uses = "error instance participant recall settle" },
+  { "drive", uses = "buffer error system" },
   { "kept", uses = "error store" },
   { "marks", uses = "error store" },
   { "verify", uses = "error note store" },

@@ -306,7 +306,7 @@ describe("late prepare after abort:", function()
         assert(transaction.abort(s, id))
         local fields = { id = id, name = "m1", home_kind = "store", home_path = home, home_end = home_end,
                          coordinator = "late", deadline = 0 }
-        local _, code = stores.failure(transaction.prepare(s, work, fields))
+        local _, code = stores.failure(transaction.prepare(s, stores.work(s, work), fields))
         assert.equal("aborted", code)
         assert.same({}, s:indoubt())
       end)
@@ -315,7 +315,7 @@ describe("late prepare after abort:", function()
     with(r:path "m1", function(s)
       local fields = { id = id, name = "m1", home_kind = "store", home_path = home, home_end = home_end,
                        coordinator = "late", deadline = 0 }
-      local _, code = stores.failure(transaction.prepare(s, work, fields))
+      local _, code = stores.failure(transaction.prepare(s, stores.work(s, work), fields))
       assert.equal("aborted", code) -- also after a restart
     end)
     r.ids = {}

@@ -33,8 +33,9 @@ end
 
 ---@return string bytes  what the decision's frame keeps
 function answer.describe(tx)
-  local detail = { client = tx.client, coordinator = tx.coordinator.name, home = tx.home_name, participants = {},
-                   versions = {}, excluded = {}, policy = tx.policy.name, identity = tx.policy.identity }
+  local detail = { client = tx.client, coordinator = tx.coordinator.name, home = tx.home and tx.home.name,
+                   participants = {}, versions = {}, excluded = {},
+                   policy = tx.policy.name, identity = tx.policy.identity }
   for i, p in ipairs(tx.list) do
     detail.participants[i] = entry_of(p)
     if p.member and p.versions and not p.home then detail.versions[p.name] = p.versions end

@@ -41,6 +41,8 @@ end
 
 -- Beginning ---------------------------------------------------------------------------------------
 
+local UNANIMOUS = policy.open(nil, "unanimous")
+
 local function check_numbers(options)
   local timeout, attempts = options.timeout, options.attempts
   if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout or timeout <= 0) then
@@ -60,7 +62,10 @@ local function read_options(self, options, known)
   if id and (#id == 0 or #id > NAME_BYTES) then
     return nil, ("id has %d bytes, 1 to %d are possible"):format(#id, NAME_BYTES), "invalid"
   end
-  local p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
+  local p, message, code = UNANIMOUS, nil, nil
+  if options.policy ~= nil or options.params ~= nil then
+    p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
+  end
   if not p then return nil, message, code end
   local home = options.home and self.participants[options.home]
   if options.home ~= nil and type(options.home) ~= "string" then error("home must be a name", 3) end
@@ -215,18 +220,20 @@ local LOOKED_AT = 8
 
 ---Goes on with transactions that are answered, the oldest first; `force` waits for the disks.
 function Coordinator:advance(force, most)
-  local left = {}
-  for i, tx in ipairs(self.watching) do
-    local looked_at = not most or i <= most
-    if not looked_at or not drive.finish(tx, force) then left[#left + 1] = tx end
+  local list, kept = self.watching, 0
+  for i, tx in ipairs(list) do
+    if most and i > most or not drive.finish(tx, force) then
+      kept = kept + 1
+      list[kept] = tx
+    end
   end
-  self.watching = left
+  for i = #list, kept + 1, -1 do list[i] = nil end
 end
 
 ---Keeps a transaction that is answered until its members' commits are durable.
 function Coordinator:watch(tx)
   self:advance(false, LOOKED_AT)
-  if tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
+  if tx.ends or tx.steps and not drive.finish(tx) then table.insert(self.watching, tx) end
 end
 
 ---@param ms? number unused: it never waits
@@ -328,7 +335,8 @@ function coordinator.open(store, options)
   local instance
   instance, message, code, detail = means.instance(store, name)
   if not instance then return nil, message, code, detail end
-  local self = setmetatable({ store = store, name = name, uuid = uuid, path = core.store_place(store),
+  local path = core.store_place(store)
+  local self = setmetatable({ store = store, name = name, uuid = uuid, path = path, key = uuid .. path,
     participants = participants, instance = instance, watching = {}, state = "open",
     hook = options.indoubt, hook_age = options.indoubt_age }, Coordinator)
   poll.register(store, self)

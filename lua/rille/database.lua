@@ -72,7 +72,7 @@ function database.record(tx, members, detail)
   for _, p in ipairs(tx.others) do
     if p.uuid == c.uuid and p.path == c.path then return end
   end
-  local recorded = means.decide(tx.coordinator.store, {}, { id = tx.id, client = tx.client, home_end = tx.home_end,
+  local recorded = means.decide(tx.coordinator.store, nil, { id = tx.id, client = tx.client, home_end = tx.home_end,
     outcome = "committed", members = members, detail = detail })
   tx.recorded = recorded and recorded.outcome == "committed"
 end

@@ -11,6 +11,7 @@
 local core = ...
 local answer = require "rille.answer"
 local database = require "rille.database"
+local rille = require "rille"
 local transaction = core.transaction
 
 ---@class rille.drive
@@ -43,10 +44,26 @@ end
 
 -- Preparing --------------------------------------------------------------------------------------
 
+local NAMES_BYTES = 60 * 1024 -- a prepare frame's detail has 64 KiB
+
+---Who takes part, for operators: as many names as there is room for.
+local function names_of(tx)
+  local names, bytes = {}, 0
+  for i, p in ipairs(tx.list) do
+    bytes = bytes + #p.name + 5
+    if bytes > NAMES_BYTES then break end
+    names[i] = p.name
+  end
+  return rille.encode { participants = names }
+end
+
 local function prepare_store(tx, p, number)
+  tx.names = tx.names or names_of(tx)
+  tx.wall_deadline = tx.wall_deadline or core.wall() + math.max(0, tx.deadline - core.monotonic())
   local done, message, code, refusal = unlocking(transaction.prepare, p.store, p.work, {
-    id = tx.id, name = p.name, home_kind = tx.home_kind, home_path = tx.home_path, home_end = tx.home_end,
-    coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline, detail = tx.names,
+    id = tx.id, name = p.name, home_kind = tx.home_kind or "store", home_path = tx.home_path or tx.coordinator.path,
+    home_end = tx.home_end, coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline,
+    detail = tx.names,
   })
   if not done then
     no(p, message, code, refusal)
@@ -167,8 +184,7 @@ function DO.decide(tx)
   local names = note_members(tx)
   if tx.decider then return decide_in_database(tx, names) end
   local home = tx.home
-  local work = home and home.work or {}
-  local decided, message, code, refusal = unlocking(transaction.decide, tx.coordinator.store, work, {
+  local decided, message, code, refusal = unlocking(transaction.decide, tx.coordinator.store, home and home.work, {
     id = tx.id, client = tx.client, home_end = tx.home_end,
     outcome = "committed", members = names, detail = answer.describe(tx),
   })
@@ -234,17 +250,18 @@ end
 
 -- After the answer ---------------------------------------------------------------------------------
 
----Members' commits that are durable are acknowledged; `force` makes them so. A store that the
----host has closed meanwhile is left to recovery, which opens it.
+---A member's commit that is durable is acknowledged; `force` makes it so. A store that the host
+---has closed meanwhile is left to recovery, which opens it.
+local function is_durable(tx, p, address)
+  local done, _, code = transaction.is_flushed(p.store, address)
+  if code == "closed" then tx.left = true end
+  if not done and code ~= "closed" and tx.forcing then done = transaction.flush(p.store, address) end
+  p.acknowledged = done == true
+  return p.acknowledged
+end
+
 function DO.watch(tx, p, number)
-  local done, _, code = transaction.is_flushed(p.store, p.finished["end"])
-  if code == "closed" then -- recovery opens it anew
-    tx.left = true
-    return false
-  end
-  if not done and tx.forcing then done = transaction.flush(p.store, p.finished["end"]) end
-  if not done then return false end
-  p.acknowledged = true
+  if not is_durable(tx, p, p.finished["end"]) then return false end
   tx.steps:acknowledged(number)
 end
 
@@ -269,9 +286,22 @@ local function hand_over(tx)
   tx.coordinator.acknowledged[tx.id] = names
 end
 
+---The same where it was one call: `ends` has each member that was told, and its commit's end.
+local function finish_ends(tx, force)
+  if tx.over then return true end -- a later decision's frame said so
+  tx.forcing = force
+  for i = 1, #tx.ends, 2 do
+    if not tx.left and not is_durable(tx, tx.ends[i], tx.ends[i + 1]) and not tx.left then return false end
+  end
+  if not tx.left and not tx.unreached then return transaction.ended(tx.coordinator.store, tx.id) == true end
+  hand_over(tx)
+  return true
+end
+
 ---Goes on after the answer, as far as it goes without waiting; with `force` to its end.
 ---@return boolean over  or left to recovery
 function drive.finish(tx, force)
+  if tx.ends then return finish_ends(tx, force) end
   tx.forcing = force
   if run(tx, nil) ~= "over" and not tx.left then return false end
   if not tx.ended and tx.decided then hand_over(tx) end
@@ -313,7 +343,14 @@ function drive.drop(tx, members_stay)
   end
 end
 
-local function commit(tx)
+---What was done before for this client's id; nil where it is not committed.
+local function answered_before(tx)
+  if not tx.is_duplicate then return nil end
+  return answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client) or nil
+end
+
+---The loop, for all kinds of participants and policies.
+local function commit_by_steps(tx)
   if not check_home(tx) then return answer.aborted(tx) end
   local list = {}
   for i, p in ipairs(tx.others) do
@@ -322,12 +359,10 @@ local function commit(tx)
   end
   tx.steps = transaction.steps(list)
   run(tx, "answer")
-  if tx.is_duplicate then
-    local before = answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client)
-    if before then
-      tx.steps:answered()
-      return before
-    end
+  local before = answered_before(tx)
+  if before then
+    tx.steps:answered()
+    return before
   end
   local result, message, code, detail = answered(tx)
   tx.steps:answered()
@@ -344,11 +379,32 @@ local function give_up(tx)
   if tx.steps:next() == "answer" then tx.steps:answered() end
 end
 
+---Stores alone, all of them required, under a policy that says what the machine says by itself, and
+---decided in a store: that is one call (ltransact.c). Without it the loop here does the same.
+local function is_plain(tx)
+  return transaction.transact and tx.policy.is_unanimous and not tx.special and not tx.decider and #tx.list > 0
+end
+
+---What one call said, as the loop says it.
+local function tell_call(tx, outcome, result, code, detail)
+  if outcome == "committed" then return result end
+  if outcome == nil then return nil, result, code, detail end
+  if outcome == "unknown" then return answer.unknown(tx, tx.why) end
+  tx.is_duplicate = outcome == "duplicate"
+  local before = answered_before(tx)
+  if before then return before end
+  return answer.aborted(tx)
+end
+
 ---Commits the transaction: to the answer. What the host's clock raises is raised again, when
 ---nothing is left of it.
 ---@return table? result, string message, string code, table detail
 function drive.commit(tx)
-  local done, result, message, code, detail = pcall(commit, tx)
+  if is_plain(tx) then -- the clock is asked before anything is written
+    local outcome, told, why, what = transaction.transact(tx, tx.coordinator)
+    if outcome ~= false then return tell_call(tx, outcome, told, why, what) end
+  end
+  local done, result, message, code, detail = pcall(commit_by_steps, tx)
   if done then return result, message, code, detail end
   pcall(give_up, tx)
   error(result, 0)

@@ -269,7 +269,8 @@ function policy.open(store, name, options, level)
   local limits = isolate.split(options, level)
   if not rules.has(name) then return open_script(store, name, options.params, limits) end
   local rule = rules.open(name, options.params, level)
-  return setmetatable({ name = name, identity = name, rule = rule }, Policy)
+  local is_unanimous = name == "unanimous" or name == "required" -- the same where all are required
+  return setmetatable({ name = name, identity = name, rule = rule, is_unanimous = is_unanimous }, Policy)
 end
 
 return policy

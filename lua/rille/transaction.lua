@@ -4,43 +4,53 @@
 --     |----abort, close, collection--> over
 --
 -- While it is open nothing is written and nothing is locked: appends are only collected
--- (work.lua). Only a database's branch is at work before commit.
+-- (lwork.c). Only a database's branch is at work before commit.
 
 local core = ...
 local answer = require "rille.answer"
 local database = require "rille.database"
 local drive = require "rille.drive"
 local options_of = require "rille.options"
-local rille = require "rille"
-local work = require "rille.work"
+local means = core.transaction
 
 ---@class rille.transaction
 local Transaction = {}
 Transaction.__index = Transaction
 Transaction.__name = "rille.transaction"
 
+---One that collection must end, because a branch is at work in it.
+local Collected = { __index = Transaction, __name = "rille.transaction" }
+
 local transaction = {}
 
 local ENLIST = { name = true, optional = true, weight = true, work = true }
 local MEMBERS = 1000
 local NAME_BYTES = 255
-local NAMES_BYTES = 60 * 1024 -- a prepare frame's detail has 64 KiB
 
-local uuids = setmetatable({}, { __mode = "k" }) -- of handles of stores
+local places = setmetatable({}, { __mode = "k" }) -- of handles of stores: { uuid, path, key, name }
+
+---Where and which a store is; nil, message, code where it is closed.
+local function place_of(store)
+  if places[store] then return places[store] end
+  local stats, message, code = store:stats()
+  if not stats then return nil, message, code end
+  local path = core.store_place(store)
+  local place = { uuid = stats.uuid, path = path, key = stats.uuid .. path, name = transaction.name_of(path) }
+  places[store] = place
+  return place
+end
 
 ---The identity of a store; nil, message, code where it is closed.
 function transaction.uuid_of(store)
-  if uuids[store] then return uuids[store] end
-  local stats, message, code = store:stats()
-  if not stats then return nil, message, code end
-  uuids[store] = stats.uuid
-  return stats.uuid
+  local place, message, code = place_of(store)
+  if not place then return nil, message, code end
+  return place.uuid
 end
 
 ---An open handle of a store, if this program has one.
 function transaction.handle_of(uuid, path)
-  for store, known in pairs(uuids) do
-    if known == uuid and core.store_place(store) == path and core.is_open(store) then return store end
+  for store, place in pairs(places) do
+    if place.uuid == uuid and place.path == path and core.is_open(store) then return store end
   end
 end
 
@@ -67,12 +77,13 @@ local function unique(self, name)
 end
 
 local function add(self, p)
-  if #self.list >= MEMBERS then
+  local list = self.list
+  if #list >= MEMBERS then
     return nil, ("a transaction has at most %d participants"):format(MEMBERS), "invalid"
   end
   self.by_name[p.name] = p
-  self.list[#self.list + 1] = p
-  if p.home then self.home, self.home_name = p, p.name
+  list[#list + 1] = p
+  if p.home then self.home = p
   else self.others[#self.others + 1] = p
   end
   return p
@@ -80,40 +91,39 @@ end
 
 ---The participant that is a store, however often it is opened.
 local function store_participant(self, store)
-  local uuid, message, code = transaction.uuid_of(store)
-  if not uuid then return nil, message, code end
+  local place, message, code = place_of(store)
+  if not place then return nil, message, code end
   if not core.is_open(store) then return nil, "the store is closed", "closed" end
-  local path = core.store_place(store)
-  local key = uuid .. path
-  local p = self.by_store[key]
+  local p = self.by_store[place.key]
   if p then return p end
   local c = self.coordinator
-  p = { kind = "store", store = store, uuid = uuid, path = path, work = {},
-        home = not self.home_wanted and uuid == c.uuid and path == c.path or nil }
-  if p.home then p.store = c.store end
-  p.name = unique(self, transaction.name_of(path))
-  p, message, code = add(self, p)
+  local home = not self.home_wanted and place.key == c.key or nil
+  p, message, code = add(self, { kind = "store", store = home and c.store or store, uuid = place.uuid,
+    path = place.path, home = home, name = unique(self, place.name), work = means.work() })
   if not p then return nil, message, code end
-  self.by_store[key] = p
+  self.by_store[place.key] = p
   return p
+end
+
+---What it is to do in a store, for the first append there by this handle.
+local function enter(self, store)
+  if over(self) then return nil, over(self), "closed" end
+  local p, message, code = store_participant(self, store)
+  if not p then return nil, message, code end
+  self.works[store] = p.work
+  return p.work
 end
 
 ---Adds events, conditions, a mark in a store: arguments as of store:append. Nothing is written
 ---before commit.
----@return boolean? added, string message, string code
-function Transaction:append(store, ...)
-  if not core.is_store(store) then error("append needs a store, not " .. type(store), 2) end
-  if over(self) then return nil, over(self), "closed" end
-  local p, message, code = store_participant(self, store)
-  if not p then return nil, message, code end
-  return work.add(p.work, p.store, ...)
-end
+---@type fun(self: rille.transaction, store: rille.store, ...): boolean?, string?, string?
+Transaction.append = means.appender(enter)
 
 ---The same for rille's own scripts, which have names of their own.
 function transaction.append_internal(self, store, parts)
   local p, message, code = store_participant(self, store)
   if not p then return nil, message, code end
-  return work.add_internal(p.work, parts)
+  return means.add_internal(p.store, parts, p.work)
 end
 
 local function check_options(options)
@@ -132,7 +142,6 @@ local function rename(self, p, name)
   end
   self.by_name[p.name], self.by_name[name] = nil, p
   p.name = name
-  if p.home then self.home_name = name end
   return true
 end
 
@@ -150,6 +159,8 @@ local function registered(self, name, options)
     deadline = self.deadline, work = options.work, name = name }
   if not branch then return nil, message, code, detail end
   p.branch = branch
+  self.special = true
+  setmetatable(self, Collected)
   return add(self, p)
 end
 
@@ -175,7 +186,10 @@ function Transaction:enlist(what, options)
   local named
   named, message, code = rename(self, p, p.store and options.name)
   if not named then return nil, message, code end
-  if options.optional ~= nil then p.optional = options.optional end
+  if options.optional ~= nil then
+    p.optional = options.optional
+    self.special = true
+  end
   p.weight = options.weight or p.weight
   return p.branch or p.name
 end
@@ -184,8 +198,8 @@ end
 
 ---Lets go of branches that are at work already, and are not to commit.
 local function drop(self, members_stay)
-  self.state = "over"
-  drive.drop(self, members_stay)
+  self.state, self.works = "over", nil
+  if self.special then drive.drop(self, members_stay) end
 end
 
 ---One other store, no id that must be found again, and a rule that says what its one vote says:
@@ -197,7 +211,7 @@ local function plain(self)
 end
 
 local function append_plainly(self, p)
-  local done, message, code = p.store:append(p.work)
+  local done, message, code = means.append(p.store, p.work)
   if done then done, message, code = p.store:sync() and done, "its store could not make it durable", "unknown" end
   if not done and code == "unknown" then
     return nil, "it is not known whether the transaction happened: " .. message, "unknown", {}
@@ -211,17 +225,6 @@ local function append_plainly(self, p)
            positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }
 end
 
----Who takes part, for operators: as many names as there is room for.
-local function names_of(self)
-  local names, bytes = {}, 0
-  for i, p in ipairs(self.list) do
-    bytes = bytes + #p.name + 5
-    if bytes > NAMES_BYTES then break end
-    names[i] = p.name
-  end
-  return rille.encode { participants = names }
-end
-
 local function commit(self)
   local p = plain(self)
   if p then return append_plainly(self, p) end
@@ -232,7 +235,6 @@ local function commit(self)
     drop(self)
     return nil, message, code
   end
-  self.names = names_of(self)
   local result, detail
   result, message, code, detail = drive.commit(self)
   if code ~= "unknown" then drop(self, result ~= nil) end
@@ -243,7 +245,7 @@ end
 ---Commits: what the coordinator's transact returns.
 function Transaction:commit()
   if over(self) then return nil, over(self), "closed" end
-  self.state = "over"
+  self.state, self.works = "over", nil
   self.answer = table.pack(commit(self))
   return table.unpack(self.answer, 1, self.answer.n)
 end
@@ -256,9 +258,11 @@ end
 
 Transaction.close = Transaction.abort
 Transaction.__close = Transaction.abort
-Transaction.__gc = Transaction.abort
 
 function Transaction:__tostring() return ("rille transaction %s (%s)"):format(self.client or self.id, self.state) end
+
+Collected.__close, Collected.__tostring = Transaction.close, Transaction.__tostring
+Collected.__gc = Transaction.abort
 
 ---@param c rille.coordinator
 ---@param given { client: string?, home: string?, policy: rille.policy, timeout: number, deadline: number }
@@ -266,11 +270,9 @@ function transaction.new(c, given)
   local id, home_end, code, detail = c.instance:begin()
   if not id then return nil, home_end, code, detail end
   local begun = core.monotonic()
-  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client,
-    policy = given.policy, home_wanted = given.home,
-    timeout = given.timeout, begun = begun, deadline = given.deadline,
-    wall_deadline = core.wall() + math.max(0, given.deadline - begun), home_kind = "store", home_path = c.path,
-    state = "open", list = {}, others = {}, by_name = {}, by_store = {} }, Transaction)
+  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
+    home_wanted = given.home, timeout = given.timeout, begun = begun, deadline = given.deadline, state = "open",
+    list = {}, others = {}, by_name = {}, by_store = {}, works = {} }, Transaction)
 end
 
 return transaction

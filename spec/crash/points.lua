@@ -88,10 +88,14 @@ local function wrap(means)
   for _, name in ipairs(NAMES) do means[name] = points.wrapped(name, means[name]) end
 end
 
----From now on the functions in `actions` are called at the points that are their keys.
-function points.install(actions)
+---From now on the functions in `actions` are called at the points that are their keys. With
+---`whole` transactions over stores stay one call, which has none of these points.
+function points.install(actions, whole)
   plot = actions
-  for _, means in ipairs(points.means) do wrap(means) end
+  for _, means in ipairs(points.means) do
+    if not whole then means.transact = nil end
+    wrap(means)
+  end
 end
 
 ---Those that were reached so far, in order.

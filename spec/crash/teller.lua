@@ -92,7 +92,7 @@ local function prepare(...)
   for at, action in (a.plot or ""):gmatch "([^:;]+):(%w+)" do
     plot[at] = function(name) actions[action](a, name) end
   end
-  points.install(plot)
+  points.install(plot, not a.list and not next(plot) and (a.fault or "") == "")
   return a
 end
 

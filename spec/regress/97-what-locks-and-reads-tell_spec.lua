@@ -28,15 +28,16 @@ end)
 ---Begins a transaction and prepares the work: its id, and what it began with.
 local function prepare(work, store)
   local id, home_end = instance:begin()
-  local done, message, code = means.prepare(store or there, work, { id = id, name = "there", home_kind = "store",
-    home_path = here_path, home_end = home_end, coordinator = "spec" })
+  store = store or there
+  local done, message, code = means.prepare(store, stores.work(store, work), { id = id, name = "there",
+    home_kind = "store", home_path = here_path, home_end = home_end, coordinator = "spec" })
   if not done then return nil, message, code end
   assert(means.flush(there, done.flush))
   return id, home_end
 end
 
 local function decide(id, home_end)
-  return assert(means.decide(here, {}, { id = id, home_end = home_end, outcome = "committed", members = { "there" },
+  return assert(means.decide(here, nil, { id = id, home_end = home_end, outcome = "committed", members = { "there" },
                                          detail = "" }))
 end
 
@@ -101,7 +102,7 @@ describe("a promise of very many parts", function()
     local work = {}
     for i = 1, 6000 do work[i] = { stream = "s" .. i % 2000, events = EVENT } end
     local id, home_end = instance:begin()
-    local done = assert(means.prepare(there, work, { id = id, name = "there", home_kind = "store",
+    local done = assert(means.prepare(there, stores.work(there, work), { id = id, name = "there", home_kind = "store",
       home_path = here_path, home_end = home_end, coordinator = "spec" }))
     assert.equal(3, done.versions.s7)
     assert(means.abort(there, id))

@@ -14,7 +14,7 @@ local function decide(home)
   local detail = { versions = {}, excluded = {}, participants = {
     { name = "here", kind = "store", home = true, member = true },
     { name = "mail", kind = "handler", member = true, vote = "yes", note = "" } } }
-  assert(means.decide(home, { { stream = "a", events = { type = "Withdrawn" } } },
+  assert(means.decide(home, stores.work(home, { { stream = "a", events = { type = "Withdrawn" } } }),
     { id = id, home_end = home_end, outcome = "committed", members = { "mail" },
       detail = assert(rille.encode(detail)) }))
 end

@@ -70,4 +70,12 @@ function stores.contains(text, part)
   return true
 end
 
+---What a transaction is to do in a store, as the functions of core.transaction take it.
+function stores.work(store, parts)
+  local means = require("spec.support.core").transaction
+  local work = means.work()
+  assert(means.add_internal(store, parts, work))
+  return work
+end
+
 return stores
