@@ -1216,11 +1216,11 @@ static const struct {
      "  local late = doubt.deadline and core.wall() > doubt.deadline\n"
      "  local told = means.outcome(c.store, doubt.id, false)\n"
      "  if not told or told.outcome == \"undecided\" and not late then return nil end\n"
-     "  return (object:settle(doubt.id))\n"
+     "  return (object:settle(doubt.id, doubt.home))\n"
      "end\n"
      "\n"
      "return database\n"
-     , 4676},
+     , 4688},
     {"rille.decider",
      "-- decider.lua: store:decide: a script reads, decides, and what it decided is appended\n"
      "-- only if all that it read still holds.\n"
@@ -6923,6 +6923,7 @@ static const struct {
      "                place = doubt.place or \"\", kind = doubt.kind, name = doubt.name,\n"
      "                age = doubt.age, deadline = doubt.deadline,\n"
      "                participants = type(kept) == \"table\" and kept.participants or {},\n"
+     "                home = type(kept) == \"table\" and kept.home or nil,\n"
      "                contradicted = doubt.contradicted or nil, restored = doubt.restored or nil,\n"
      "                by_hand = doubt.by_hand or nil }\n"
      "  end\n"
@@ -7044,7 +7045,7 @@ static const struct {
      "end\n"
      "\n"
      "return settling\n"
-     , 6515},
+     , 6582},
     {"rille.states",
      "-- states.lua: a reducer's states by key: kept in the index, carried on in memory.\n"
      "--\n"
@@ -8365,7 +8366,8 @@ static const struct {
      "           positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }\n"
      "end\n"
      "\n"
-     "---Who takes part, for operators: as many names as there is room for.\n"
+     "---Who takes part, for operators: as many names as there is room for. And of a database that\n"
+     "---decides, which server it is, so that a restored one is not asked in its place.\n"
      "local function names_of(self)\n"
      "  local names, bytes = {}, 0\n"
      "  for i, p in ipairs(self.list) do\n"
@@ -8373,7 +8375,8 @@ static const struct {
      "    if bytes > NAMES_BYTES then break end\n"
      "    names[i] = p.name\n"
      "  end\n"
-     "  return rille.encode { participants = names }\n"
+     "  local decider = self.decider and self.decider.branch\n"
+     "  return rille.encode { participants = names, home = decider and decider:note() }\n"
      "end\n"
      "\n"
      "local function commit(self)\n"
@@ -8428,7 +8431,7 @@ static const struct {
      "end\n"
      "\n"
      "return transaction\n"
-     , 10746},
+     , 10941},
     {"rille.upcasting",
      "-- upcasting.lua: old events as a processor's script would have them.\n"
      "--\n"

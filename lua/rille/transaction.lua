@@ -211,7 +211,8 @@ local function append_plainly(self, p)
            positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }
 end
 
----Who takes part, for operators: as many names as there is room for.
+---Who takes part, for operators: as many names as there is room for. And of a database that
+---decides, which server it is, so that a restored one is not asked in its place.
 local function names_of(self)
   local names, bytes = {}, 0
   for i, p in ipairs(self.list) do
@@ -219,7 +220,8 @@ local function names_of(self)
     if bytes > NAMES_BYTES then break end
     names[i] = p.name
   end
-  return rille.encode { participants = names }
+  local decider = self.decider and self.decider.branch
+  return rille.encode { participants = names, home = decider and decider:note() }
 end
 
 local function commit(self)
