@@ -126,8 +126,8 @@ struct work {
   rille_query unless; /* that `append` points to, if there is one */
 };
 /* Reads arguments of store:append, whose store is at 1; `internal`: names may begin with "$".
-** False with a message pushed where a value can't be. It lives as long as what that left on the stack, and the tables that it was
-** read from, till the room is given back. */
+** False with a message pushed where a value can't be. It lives as long as what that left on the
+** stack, and the tables that it was read from, till the room is given back. */
 INTERNAL int append_read(lua_State *L, int internal, struct work *work, int *room);
 INTERNAL void append_give_back(lua_State *L, int room);
 INTERNAL int append_push_result(lua_State *L, const rille_append *append,

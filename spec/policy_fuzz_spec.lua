@@ -291,4 +291,44 @@ describe(("policies made at random, SEED=%d:"):format(SEED), function()
     end)
     for what, n in pairs(seen) do assert(n > POLICIES / 100, ("only %d: %s"):format(n, what)) end
   end)
+
+  -- a and b are stores that are required, home among them, c is optional, d votes as it likes.
+  it("whole transactions keep to it, and the stores have what the answer says", function()
+    local text, vote_of_d
+    local a <close> = stores.new { load = function() return text end, sync = "never" }
+    local b <close> = stores.new { sync = "never" }
+    local c <close> = stores.new { sync = "never" }
+    local coordinator <close> = assert(rille.coordinator(a, { participants = {
+      d = { prepare = function() return table.unpack(vote_of_d) end } } }))
+    local event, seen = { type = "Moved" }, { committed = 0, aborted = 0, excluded = 0 }
+    rounds(POLICIES // 4, function(state)
+      local wanted = pick { "yes(tx)", "required(tx)", "without(yes(tx))" }
+      local sane = ("return { decide = function(tx)\nif count(tx, 'none') > 0 then return 'wait' end\n%s\nend }")
+        :format("return 'commit', " .. wanted)
+      text, vote_of_d = chance(2) and HELPERS .. sane or script(), pick { { true }, { "read" }, { nil, "no" } }
+      state.text = text
+      local before = { a = a:version "s", b = b:version "s", c = c:version "s" }
+      local result, message, code = coordinator:transact({ policy = "p.lua", timeout = 0.5 }, function(tx)
+        for name, store in pairs { a = a, b = b, c = c } do
+          assert(tx:enlist(store, { name = name, optional = name == "c" }))
+          local expect = chance(8) and 10 ^ 6 // 1 | 0 or nil -- its no
+          assert(tx:append(store, "s", event, { expect = expect }))
+        end
+        assert(tx:enlist "d")
+        return true
+      end)
+      local members = {}
+      for _, name in ipairs(result and result.members or {}) do members[name] = true end
+      check(result or code == "aborted" and type(message) == "string" or code == "script" or code == "budget",
+        "code %s: %s", code, message)
+      check(not result or members.a and members.b, "committed without one that is required")
+      for name, store in pairs { a = a, b = b, c = c } do
+        check(store:version "s" == before[name] + (members[name] and 1 or 0), "%s has not what was told", name)
+      end
+      seen[result and "committed" or "aborted"] = seen[result and "committed" or "aborted"] + 1
+      if result and not members.c then seen.excluded = seen.excluded + 1 end
+      assert.same({}, b:indoubt())
+    end)
+    for what, n in pairs(seen) do assert(n > 0, "none " .. what) end
+  end)
 end)

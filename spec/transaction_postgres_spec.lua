@@ -165,6 +165,7 @@ describe("PostgreSQL as home", function()
     assert.equal(1, #there:indoubt())
     assert.equal("postgres", there:indoubt()[1].kind)
     assert.equal("bare", there:indoubt()[1].place)
+    assert.is_string(there:indoubt()[1].home) -- which server it is
     c2.instance:close()
     tx.decider.branch:close()
     assert.equal(1, there:settle().aborted)

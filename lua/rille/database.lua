@@ -105,7 +105,7 @@ function database.outcome_for(c, doubt)
   local late = doubt.deadline and core.wall() > doubt.deadline
   local told = means.outcome(c.store, doubt.id, false)
   if not told or told.outcome == "undecided" and not late then return nil end
-  return (object:settle(doubt.id))
+  return (object:settle(doubt.id, doubt.home))
 end
 
 return database

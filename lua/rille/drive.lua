@@ -46,7 +46,8 @@ end
 
 local NAMES_BYTES = 60 * 1024 -- a prepare frame's detail has 64 KiB
 
----Who takes part, for operators: as many names as there is room for.
+---Who takes part, for operators: as many names as there is room for. And of a database that
+---decides, which server it is, so that a restored one is not asked in its place.
 local function names_of(tx)
   local names, bytes = {}, 0
   for i, p in ipairs(tx.list) do
@@ -54,7 +55,8 @@ local function names_of(tx)
     if bytes > NAMES_BYTES then break end
     names[i] = p.name
   end
-  return rille.encode { participants = names }
+  local decider = tx.decider and tx.decider.branch
+  return rille.encode { participants = names, home = decider and decider:note() }
 end
 
 local function prepare_store(tx, p, number)

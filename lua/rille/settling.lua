@@ -34,6 +34,7 @@ function settling.indoubt(store)
                 place = doubt.place or "", kind = doubt.kind, name = doubt.name,
                 age = doubt.age, deadline = doubt.deadline,
                 participants = type(kept) == "table" and kept.participants or {},
+                home = type(kept) == "table" and kept.home or nil,
                 contradicted = doubt.contradicted or nil, restored = doubt.restored or nil,
                 by_hand = doubt.by_hand or nil }
   end
