@@ -11,8 +11,9 @@
 #include "lsteps.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
-#define FEW 4           /* participants that fit the C stack */
+#define FEW 4           /* participants, or parts, that fit the C stack */
 #define WATCHED_MOST 8  /* transactions whose end may be noted on the way */
 #define WATCHED_ENDS 32 /* of their members' commits */
 #define KEEP_BYTES ((size_t)64 << 10)
@@ -107,26 +108,40 @@ static const rille_append *work_of(const struct whole *w, const struct listed *p
   return p->member == HOME ? w->t.work : w->t.members[p->member].work;
 }
 
-/* Each stream once, with the version after its last part. */
-static bool is_last(const rille_append *work, size_t i) {
-  for (size_t j = i + 1; j < work->part_count; j++)
-    if (work->parts[j].stream.length == work->parts[i].stream.length &&
-        memcmp(work->parts[j].stream.bytes, work->parts[i].stream.bytes,
-               work->parts[i].stream.length) == 0)
-      return false;
-  return true;
+/* By streams; a stream's parts as they come. */
+static int compare_parts(const void *one, const void *other) {
+  const rille_part *a = *(const rille_part *const *)one, *b = *(const rille_part *const *)other;
+  size_t n = a->stream.length < b->stream.length ? a->stream.length : b->stream.length;
+  int order = n ? memcmp(a->stream.bytes, b->stream.bytes, n) : 0;
+  if (order) return order;
+  if (a->stream.length != b->stream.length) return a->stream.length < b->stream.length ? -1 : 1;
+  return a < b ? -1 : a > b;
+}
+
+/* Each stream once, with the version after its last part; `parts` is room for as many. */
+static void put_sorted(struct whole *w, const rille_append *work, const rille_part **parts) {
+  size_t count = work->part_count, n = 0;
+  for (size_t i = 0; i < count; i++) parts[i] = &work->parts[i];
+  qsort(parts, count, sizeof *parts, compare_parts);
+  for (size_t i = 0; i < count; i++)
+    if (i + 1 == count || !text_equal(parts[i]->stream, parts[i + 1]->stream))
+      parts[n++] = parts[i];
+  if (n > UINT16_MAX) put_number(w, 0xdf, n, 4);
+  else put_map(w, n);
+  for (size_t i = 0; i < n; i++) {
+    put_text(w, parts[i]->stream);
+    put_integer(w, work->versions[parts[i] - work->parts]);
+  }
 }
 
 static void put_versions(struct whole *w, const rille_append *work) {
-  size_t n = 0;
-  for (size_t i = 0; i < work->part_count; i++) n += is_last(work, i);
-  if (n > UINT16_MAX) put_number(w, 0xdf, n, 4);
-  else put_map(w, n);
-  for (size_t i = 0; i < work->part_count; i++) {
-    if (!is_last(work, i)) continue;
-    put_text(w, work->parts[i].stream);
-    put_integer(w, work->versions[i]);
-  }
+  struct memory memory = memory_default();
+  const rille_part *few[FEW], **parts = few;
+  size_t bytes = work->part_count * sizeof *parts;
+  if (work->part_count > FEW) parts = memory_get(&memory, bytes);
+  if (parts) put_sorted(w, work, parts);
+  else w->no_memory = true;
+  if (parts && parts != few) memory_free(&memory, parts, bytes);
 }
 
 static void put_participant(struct whole *w, const struct listed *p) {

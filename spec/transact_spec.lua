@@ -1,5 +1,6 @@
 -- transact_spec.lua: a transaction over stores is done by one call (lua/ltransact.c), any other
 -- by the loop in rille/drive.lua. Both answer the same, and leave the same behind.
+local core = require "spec.support.core"
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
 
@@ -81,6 +82,21 @@ local CASES = {
     assert(tx:append(a, "one", EVENT))
     assert(c:transact({ id = "work-1" }, function(other) return other:append(home, "two", EVENT) end))
     return tx:commit()
+  end,
+  ["time that is up"] = function(c, home, a)
+    local tx = assert(c:begin { timeout = 0.02 })
+    assert(tx:append(home, "one", EVENT))
+    assert(tx:append(a, "one", EVENT))
+    core.pause(0.03)
+    return tx:commit()
+  end,
+  ["streams in many parts"] = function(c, home, a)
+    local parts = {}
+    for i = 1, 50 do parts[i] = { stream = "s" .. i % 7, events = EVENT } end
+    return c:transact({ id = "work-1" }, function(tx)
+      assert(tx:append(a, parts))
+      return tx:append(home, "one", EVENT)
+    end)
   end,
   ["a lock"] = function(_, home, a)
     local voter = { prepare = function()

@@ -82,14 +82,27 @@ static int fill(rille_store *store, const char *stream) {
 /* ---- Writes that fail ---- */
 
 static int failing_number;
+static const char *failing_path; /* of the store; NULL: of all */
+static int failing_times;        /* how often; negative: always */
+
+static bool is_in(const struct call *c, const char *path) {
+  char name[64], real[4096] = "";
+  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
+  ssize_t n = readlink(name, real, sizeof real - 1);
+  return n > 0 && strstr(real, path) != NULL;
+}
 
 static int fail_writes(const struct call *c) {
   bool hit = !c->done && (c->kind == CALL_WRITE || c->kind == CALL_CUT) && is_of_log(c);
+  hit = hit && failing_times && (!failing_path || is_in(c, failing_path));
+  if (hit && failing_times > 0) failing_times--;
   return hit ? failing_number : 0;
 }
 
 static void fail_with(int number) {
   failing_number = number;
+  failing_path = NULL;
+  failing_times = -1;
   call_watch = number ? fail_writes : NULL;
 }
 
@@ -118,6 +131,92 @@ static void a_full_disk_is_a_no_of_homes(void) {
   CHECK(decide(&e) == RILLE_FULL);
   fail_with(0);
   CHECK(outcome() == RILLE_OUTCOME_UNDECIDED);
+  end_test();
+}
+
+/* ---- The whole in one call ---- */
+
+/* Home and one member, whose part is in `member`; the disk of the store at `failing` fails: once
+** with EIO, or while it is full. */
+static int transact(rille_member *member, const char *failing, int number, rille_error *e) {
+  const rille_part part = {.stream = text("a"), .events = &moved, .event_count = 1};
+  const rille_append work = {.size = sizeof work, .parts = &part, .part_count = 1};
+  rille_transacted done;
+  *member = (rille_member){.store = there, .name = text("there"), .work = &work};
+  const rille_transact t = {.size = sizeof t,
+                            .home = here,
+                            .id = text(begun.id),
+                            .home_path = text(here_path),
+                            .work = &work,
+                            .members = member,
+                            .member_count = 1,
+                            .timeout_us = 20000000};
+  fail_with(number);
+  failing_path = failing;
+  failing_times = number == EIO ? 1 : -1;
+  int result = rille_store_transact(&t, &done, e);
+  fail_with(0);
+  return result;
+}
+
+static size_t doubts_there(void) {
+  rille_doubts doubts;
+  CHECK(rille_store_indoubt(there, &doubts, NULL) == 0);
+  size_t count = doubts.count;
+  rille_doubts_free(&doubts);
+  return count;
+}
+
+static void a_promise_that_may_be_there_is_told_to_abort(void) {
+  rille_error e = {0};
+  rille_member member;
+  begin_test();
+  CHECK(transact(&member, strrchr(there_path, '/'), EIO, &e) == RILLE_ABORTED);
+  CHECK(e.code == RILLE_ABORTED && member.vote == RILLE_VOTE_NONE);
+  CHECK(member.error.code == RILLE_IO);
+  CHECK(member.reached && doubts_there() == 0);
+  end_test();
+}
+
+static void a_full_disk_is_a_no_of_members(void) {
+  rille_error e = {0};
+  rille_member member;
+  begin_test();
+  CHECK(transact(&member, strrchr(there_path, '/'), ENOSPC, &e) == RILLE_ABORTED);
+  CHECK(member.vote == RILLE_VOTE_NO && member.error.code == RILLE_FULL);
+  CHECK(doubts_there() == 0);
+  end_test();
+}
+
+static void nobody_is_told_of_what_is_unknown(void) {
+  rille_error e = {0};
+  rille_member member;
+  begin_test();
+  CHECK(transact(&member, strrchr(here_path, '/'), EIO, &e) == RILLE_UNKNOWN);
+  CHECK(e.code == RILLE_UNKNOWN && member.vote == RILLE_VOTE_YES && !member.reached);
+  CHECK(doubts_there() == 1);
+  end_test();
+}
+
+static void what_takes_too_long_is_aborted(void) {
+  rille_error e = {0};
+  rille_transacted done;
+  rille_member member = {.name = text("there")};
+  const rille_append work = {.size = sizeof work};
+  begin_test();
+  member.store = there;
+  member.work = &work;
+  const rille_transact t = {.size = sizeof t,
+                            .home = here,
+                            .id = text(begun.id),
+                            .home_path = text(here_path),
+                            .members = &member,
+                            .member_count = 1,
+                            .timeout_us = 2500000,
+                            .elapsed_us = 2500000};
+  CHECK(rille_store_transact(&t, &done, &e) == RILLE_ABORTED);
+  CHECK(strcmp(e.message, "not decided within 2.5 s") == 0);
+  CHECK(member.vote == RILLE_VOTE_NONE && doubts_there() == 0);
   end_test();
 }
 
@@ -174,6 +273,10 @@ static void a_failed_append_brings_no_promise_back(void) {
 static const struct test tests[] = {
     {"a decision that may be there is unknown", a_decision_that_may_be_there_is_unknown},
     {"a full disk is a no of home's", a_full_disk_is_a_no_of_homes},
+    {"a promise that may be there is told to abort", a_promise_that_may_be_there_is_told_to_abort},
+    {"a full disk is a no of a member's", a_full_disk_is_a_no_of_members},
+    {"nobody is told of what is unknown", nobody_is_told_of_what_is_unknown},
+    {"what takes too long is aborted", what_takes_too_long_is_aborted},
     {"a failed append forgets no promise", a_failed_append_forgets_no_promise},
     {"a failed append brings no promise back", a_failed_append_brings_no_promise_back},
 };
