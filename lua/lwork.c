@@ -23,7 +23,7 @@ struct collected {
   size_t part_room, item_room;
   char *at;
   size_t left;
-  max_align_t first[FIRST_BYTES / sizeof(max_align_t)];
+  uint64_t first[FIRST_BYTES / sizeof(uint64_t)]; /* Lua aligns userdata to no more */
 };
 
 /* ---- Its memory ---- */
