@@ -290,7 +290,7 @@ static struct last_file last_file(struct segments *s) {
   return file;
 }
 
-/* How many zeros go behind a frame that ends at `end`. */
+/* How many zeros go behind a frame, if that and what is reserved behind it end at `end`. */
 static size_t zeros_behind(const struct segments *s, uint64_t end, size_t n) {
   return end > s->frontier && n <= SEGMENT_SMALL_FRAME_BYTES ? SEGMENT_ZERO_AHEAD_BYTES : 0;
 }
@@ -338,7 +338,7 @@ int segments_append(struct segments *s, uint64_t end, const void *frame, size_t 
                     rille_error *e) {
   assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
   uint64_t frontier = s->frontier;
-  size_t put = 0, zeros = zeros_behind(s, end + n, n);
+  size_t put = 0, zeros = zeros_behind(s, end + n + reserve, n);
   struct last_file last = last_file(s);
   int number = reserve ? reserve_behind(s, end + n, reserve, zeros) : 0;
   if (reserve) zeros = 0;
