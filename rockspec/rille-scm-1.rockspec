@@ -66,6 +66,8 @@ build = {
         "core/sha256.c",
         "core/steps.c",
         "core/drive.c",
+        "core/creation.c",
+        "core/table.c",
         "core/store.c",
         "core/sum.c",
         "core/system.c",

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "processes.h"
 
+#include <pthread.h>
+
 #ifndef __linux__
 int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched on Linux") < 0; }
 #else
@@ -105,6 +107,61 @@ static void a_child_holds_no_lock_of_its_parents(void) {
   CHECK(wait_for(pid) == KILLED);
   CHECK(rebuild(NULL) == 0);
   atomic_store(&shared->go, 1);
+}
+
+/* ---- Opening slowly ---- */
+
+static _Thread_local bool slow;
+
+/* Who is slow stops at its first call until told to go on. */
+static int hold_the_slow(const struct call *c) {
+  (void)c;
+  if (!slow) return 0;
+  slow = false;
+  atomic_store(&shared->waiting, 1);
+  wait_until(&shared->go, 1);
+  return 0;
+}
+
+static void *open_slowly(void *context) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  o.rebuild = 1;
+  slow = true;
+  rille_store *store = open_with(path, &o);
+  (void)context;
+  return store;
+}
+
+static void *open_too(void *context) {
+  (void)context;
+  return open_store(path, RILLE_SYNC_ALWAYS);
+}
+
+static void *fork_meanwhile(void *context) {
+  CHECK(wait_for(start(rebuild, NULL)) == -RILLE_BUSY);
+  return context;
+}
+
+/* Nor does it a reader that ends; but one that opens the same store, and a fork, wait. */
+static void an_opening_holds_up_no_other_store(void) {
+  pthread_t first, second, forking;
+  void *opened = NULL, *too = NULL;
+  begin("slow");
+  CHECK(rille_store_close(open_store(path, RILLE_SYNC_ALWAYS)) == 0);
+  call_watch = hold_the_slow;
+  CHECK(pthread_create(&first, NULL, open_slowly, NULL) == 0);
+  wait_until(&shared->waiting, 1);
+  CHECK(pthread_create(&second, NULL, open_too, NULL) == 0);
+  rille_store *other = open_store(path_of("other"), RILLE_SYNC_ALWAYS);
+  CHECK(put_one(other, "s") == 0 && rille_store_close(other) == 0);
+  CHECK(pthread_create(&forking, NULL, fork_meanwhile, NULL) == 0);
+  atomic_store(&shared->go, 1);
+  CHECK(pthread_join(first, &opened) == 0 && pthread_join(second, &too) == 0);
+  CHECK(pthread_join(forking, NULL) == 0);
+  call_watch = NULL;
+  CHECK(put_one(opened, "s") == 0 && rille_store_head(too) == 1);
+  CHECK(rille_store_close(opened) == 0 && put_one(too, "s") == 0 && rille_store_close(too) == 0);
+  CHECK(rebuild(NULL) == 0);
 }
 
 /* ---- Waking ---- */
@@ -256,6 +313,7 @@ static void all_may_come_and_go_at_once(void) {
 static const struct test tests[] = {
     {"a child opens the store for itself", a_child_opens_the_store_for_itself},
     {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
+    {"an opening holds up no other store", an_opening_holds_up_no_other_store},
     {"who waits is woken", who_waits_is_woken},
     {"an interval flushes by itself", an_interval_flushes_by_itself},
     {"appenders share flushes", appenders_share_flushes},

@@ -52,7 +52,7 @@ return {
   { name = "nobody is woken after a flush", file = "core/flush.c",
     text = "    end_turn(l);\n    control_wake(l->control);",
     with = "    end_turn(l);", c = { "sharing", "is woken" } },
-  { name = "a child keeps its parent's locks", file = "core/store.c",
+  { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
   -- Transactions
