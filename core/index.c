@@ -7,6 +7,7 @@
 
 #include "entry.h"
 #include "error.h"
+#include "lockfile.h"
 #include "sum.h"
 #include "system.h"
 
@@ -166,25 +167,6 @@ static int begin_life(struct index *x) {
   return 0;
 }
 
-/* LMDB makes its lock file by truncation and maps it: on a full disk, touching such
-** a hole would end in a signal. So its blocks are written before. */
-static int fill_lock_file(const char *folder) {
-  static const uint8_t zeros[INDEX_LOCK_BYTES];
-  char path[SYSTEM_PATH_BYTES];
-  uint64_t bytes = 0;
-  size_t put;
-  int fd;
-  if (!system_join(path, sizeof path, folder, "lock.mdb")) return ENAMETOOLONG;
-  int number = system_open(path, SYSTEM_WRITE, &fd);
-  if (number == ENOENT) number = system_open(path, SYSTEM_CREATE, &fd);
-  if (number) return number;
-  number = system_size(fd, &bytes);
-  if (!number && bytes < sizeof zeros)
-    number = system_write(fd, bytes, zeros, sizeof zeros - (size_t)bytes, NULL, 0, &put);
-  system_close(fd);
-  return number;
-}
-
 static bool sum_paths(char *data, char *sum, const char *folder) {
   return system_join(data, SYSTEM_PATH_BYTES, folder, "data.mdb") &&
          system_join(sum, SYSTEM_PATH_BYTES, folder, "sum");
@@ -204,18 +186,26 @@ static int check_sum(const struct index *x, const char *folder) {
   return number == ENOENT ? 0 : number ? number : system_flush_folder(folder);
 }
 
+/* The only file that LMDB opens without saying so. */
+static int keep_from_programs(struct index *x) {
+  mdb_filehandle_t fd;
+  int code = mdb_env_get_fd(x->env, &fd);
+  return code ? code : system_keep_from_programs(fd);
+}
+
 static int open_env(struct index *x, const char *folder, bool alone) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
   unsigned flags = MDB_NOTLS | (x->readonly ? MDB_RDONLY : MDB_NOMETASYNC);
   int code = alone ? check_sum(x, folder) : 0;
-  if (!code) code = fill_lock_file(folder);
+  if (!code) code = lockfile_make(folder);
   if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
   if (!code) code = mdb_env_set_maxreaders(x->env, INDEX_READERS_MOST);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
   if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
+  if (!code) code = keep_from_programs(x);
   if (!code) code = check_length(x, folder);
   if (!code) code = begin_life(x);
   return code;

@@ -30,7 +30,6 @@
 #ifndef INDEX_MAP_BYTES /* a test has smaller ones */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
 #define INDEX_READERS_MOST 1000u           /* processes at a time */
-#define INDEX_LOCK_BYTES (68u << 10)       /* more than LMDB needs for so many */
 #endif
 #define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
 

@@ -33,6 +33,11 @@ int system_open(const char *path, enum system_open how, int *fd) {
   return *fd < 0 ? errno : 0;
 }
 
+int system_keep_from_programs(int fd) {
+  int flags = fcntl(fd, F_GETFD);
+  return flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0 ? errno : 0;
+}
+
 void system_close(int fd) { close(fd); }
 
 int system_size(int fd, uint64_t *bytes) {

@@ -14,6 +14,8 @@
 /* Files. A descriptor is never inherited by a program that the host starts. */
 enum system_open { SYSTEM_READ, SYSTEM_WRITE, SYSTEM_CREATE /* must not exist */ };
 INTERNAL int system_open(const char *path, enum system_open how, int *fd);
+/* For a descriptor that system_open did not open. */
+INTERNAL int system_keep_from_programs(int fd);
 INTERNAL void system_close(int fd);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */

@@ -40,6 +40,7 @@ build = {
         "core/hash.c",
         "core/home.c",
         "core/identity.c",
+        "core/lockfile.c",
         "core/index.c",
         "core/input.c",
         "core/instance.c",

@@ -164,6 +164,48 @@ static void an_opening_holds_up_no_other_store(void) {
   CHECK(rebuild(NULL) == 0);
 }
 
+/* ---- A table of readers that is not there ---- */
+
+static int stop_at_lock_file(const struct call *c) {
+  char name[64], file[4096];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
+  ssize_t n = c->kind == CALL_WRITE && !c->done ? readlink(name, file, sizeof file - 1) : 0;
+  file[n > 0 ? n : 0] = '\0';
+  if (strstr(file, "lock.mdb") == NULL) return 0;
+  atomic_store(&shared->waiting, 1);
+  wait_until(&shared->go, 1);
+  return 0;
+}
+
+static rille_store *open_readonly(void) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  o.readonly = 1;
+  return open_with(path, &o);
+}
+
+static int make_table_slowly(void *context) {
+  (void)context;
+  call_watch = stop_at_lock_file;
+  return rille_store_close(open_readonly());
+}
+
+static void readers_may_make_their_table_at_once(void) {
+  char file[320];
+  begin("copied");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0 && rille_store_close(store) == 0);
+  snprintf(file, sizeof file, "%s/index/lock.mdb", path);
+  CHECK(remove(file) == 0);
+  pid_t pid = start(make_table_slowly, NULL);
+  wait_until(&shared->waiting, 1);
+  store = open_readonly();
+  CHECK(stats_of(store).index_readers == 1);
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(pid) == 0);
+  CHECK(stats_of(store).index_readers == 1);
+  CHECK(rille_store_close(store) == 0);
+}
+
 /* ---- Waking ---- */
 
 static int wait_for_events(void *context) {
@@ -314,6 +356,7 @@ static const struct test tests[] = {
     {"a child opens the store for itself", a_child_opens_the_store_for_itself},
     {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
     {"an opening holds up no other store", an_opening_holds_up_no_other_store},
+    {"readers may make their table at once", readers_may_make_their_table_at_once},
     {"who waits is woken", who_waits_is_woken},
     {"an interval flushes by itself", an_interval_flushes_by_itself},
     {"appenders share flushes", appenders_share_flushes},
