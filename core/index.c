@@ -21,6 +21,7 @@ struct index {
   MDB_txn *read;        /* reset between uses: LMDB's handle on one state */
   pthread_rwlock_t map; /* read: the map is in use; write: it changes its size */
   bool reading, readonly, fresh, live;
+  struct system_stamp file; /* data.mdb, as it was opened */
   uint8_t uuid[16];
   struct log_end end;
 };
@@ -89,7 +90,7 @@ static int resize(struct index *x, size_t bytes) {
   return code;
 }
 
-/* Whether some who died were still in the table of readers. */
+/* Whether some who died were in the table of readers. */
 static bool free_dead(struct index *x) {
   int dead = 0;
   return mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
@@ -131,20 +132,16 @@ static int get_state(struct index *x, MDB_txn *txn) {
 }
 
 /* A map of a file that is shorter than its tables would end in a signal. */
-static int check_length(const struct index *x, const char *folder) {
+static int check_length(struct index *x, const char *folder) {
   char path[SYSTEM_PATH_BYTES];
   MDB_envinfo info;
   MDB_stat stat;
-  uint64_t bytes;
-  int fd, number;
   if (!system_join(path, sizeof path, folder, "data.mdb")) return ENAMETOOLONG;
   mdb_env_info(x->env, &info);
   mdb_env_stat(x->env, &stat);
-  if ((number = system_open(path, SYSTEM_READ, &fd)) != 0) return number;
-  number = system_size(fd, &bytes);
-  system_close(fd);
+  int number = system_stamp(path, &x->file);
   if (number) return number;
-  return bytes < (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize ? MDB_CORRUPTED : 0;
+  return x->file.bytes < (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize ? MDB_CORRUPTED : 0;
 }
 
 /* Opens tables and reads the state, or writes the first one. */
@@ -293,6 +290,28 @@ int index_make(struct index **index, const struct index_use *use, const struct m
   if (failed) index_close(x, false);
   else *index = x;
   return failed;
+}
+
+bool index_follow(struct index *x) {
+  char path[SYSTEM_PATH_BYTES];
+  struct index_use use = {.uuid = x->uuid, .readonly = true};
+  struct system_stamp f;
+  enum index_state state;
+  struct index *y = NULL, old;
+  if (!x->readonly || mdb_env_get_path(x->env, &use.folder) != 0 ||
+      !system_join(path, sizeof path, use.folder, "data.mdb") || system_stamp(path, &f) != 0 ||
+      (f.device == x->file.device && f.inode == x->file.inode) ||
+      index_open(&y, &use, &x->memory, &state, NULL) != 0 || !y)
+    return false;
+  pthread_rwlock_wrlock(&x->map);
+  old = *x;
+  memcpy(x->heads, y->heads, sizeof x->heads);
+  x->places = y->places, x->kept = y->kept, x->meta = y->meta;
+  x->env = y->env, x->read = y->read, x->file = y->file, x->end = y->end;
+  y->env = old.env, y->read = old.read;
+  pthread_rwlock_unlock(&x->map);
+  index_close(y, false);
+  return true;
 }
 
 /* Closes the environment and leaves the sum of its file. */

@@ -60,6 +60,8 @@ INTERNAL int index_make(struct index **index, const struct index_use *use,
                         const struct memory *memory, rille_error *error);
 /* `alone`: nobody else has it open, so that a checksum of the file can be left. */
 INTERNAL void index_close(struct index *index, bool alone);
+/* A reader's: where a writer has put another index into its place, that is used from now on. */
+INTERNAL bool index_follow(struct index *index);
 
 /* Looks what it is a fold of by now; index_folded tells it. */
 INTERNAL int index_look(struct index *index, rille_error *error);

@@ -64,6 +64,7 @@ static void restart(struct log *l, const struct log_end *a) {
 static int notice_writers(struct log *l, rille_error *e) {
   uint64_t generation = control_generation(l->control);
   if (generation == 0 || generation == l->generation) return 0;
+  (void)index_follow(l->index); /* where it can't, the one it has is as true */
   struct log_end a = index_folded(l->index);
   int failed = segments_refresh(&l->segments, e);
   if (failed) return failed;

@@ -206,6 +206,35 @@ static void readers_may_make_their_table_at_once(void) {
   CHECK(rille_store_close(store) == 0);
 }
 
+/* ---- An index that is made anew ---- */
+
+static int look_on(void *context) {
+  rille_store *store = open_readonly();
+  (void)context;
+  CHECK(stats_of(store).streams == 1);
+  atomic_store(&shared->waiting, 1);
+  wait_until(&shared->go, 1);
+  rille_stats s = stats_of(store);
+  CHECK(s.streams == 2 && s.written == 2 && s.unfolded_bytes == 0);
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
+static void a_reader_follows_to_a_new_index(void) {
+  begin("renewed");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0 && rille_store_close(store) == 0);
+  pid_t pid = start(look_on, NULL);
+  wait_until(&shared->waiting, 1);
+  CHECK(rebuild(NULL) == 0);
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "t") == 0 && rille_store_close(store) == 0);
+  store = open_store(path, RILLE_SYNC_ALWAYS); /* whose words can be followed */
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(pid) == 0);
+  CHECK(rille_store_close(store) == 0);
+}
+
 /* ---- Waking ---- */
 
 static int wait_for_events(void *context) {
@@ -357,6 +386,7 @@ static const struct test tests[] = {
     {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
     {"an opening holds up no other store", an_opening_holds_up_no_other_store},
     {"readers may make their table at once", readers_may_make_their_table_at_once},
+    {"a reader follows to a new index", a_reader_follows_to_a_new_index},
     {"who waits is woken", who_waits_is_woken},
     {"an interval flushes by itself", an_interval_flushes_by_itself},
     {"appenders share flushes", appenders_share_flushes},
