@@ -68,7 +68,7 @@ static int rebuild(void *context) {
 static void a_child_opens_the_store_for_itself(void) {
   rille_event event;
   begin("parent");
-  rille_options o = options_of(RILLE_SYNC_ALWAYS, true);
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, FORKS_WITH_THREADS);
   inherited = open_with(path, &o);
   CHECK(put_one(inherited, "s") == 0);
   CHECK(rille_store_read(inherited, NULL, &inherited_reader, NULL) == 0);
