@@ -150,7 +150,10 @@ static int begin(struct backup *b, const char *folder) {
   uint32_t nonce;
   rille_error *e = b->error;
   if (folder[0] == '\0') return error_set(e, RILLE_INVALID, "the path of the backup is empty");
-  if (system_kind(folder) != SYSTEM_ABSENT)
+  enum system_kind kind = system_kind(folder);
+  if (kind == SYSTEM_UNSEEN)
+    return error_set(e, RILLE_IO, "can't tell whether %s exists: try again", folder);
+  if (kind != SYSTEM_ABSENT)
     return error_set(e, RILLE_INVALID, "%s exists: a backup needs a new name", folder);
   int number = system_entropy(&nonce, sizeof nonce);
   if (number) return error_system(e, number, "can't get random bytes");

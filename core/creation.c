@@ -68,6 +68,7 @@ static int count_entry(void *context, const char *name) {
 int creation_find_or_make(const char *path, const rille_options *o, rille_error *e) {
   enum system_kind kind = system_kind(path);
   size_t entries = 0;
+  if (kind == SYSTEM_UNSEEN) return 0; /* who opens it will tell why */
   if (kind == SYSTEM_FILE)
     return error_set(e, RILLE_INVALID, "%s is a file: a store is a folder", path);
   if (kind == SYSTEM_FOLDER) {

@@ -35,6 +35,11 @@ static int lmdb_error(rille_error *e, int code, const char *what) {
                      INDEX_READERS_MOST);
   if (code == MDB_MAP_FULL) return error_set(e, RILLE_FULL, "index: %s: the map is full", what);
   if (code > 0) return error_system(e, code, "index: %s", what);
+  if (code == MDB_PANIC)
+    return error_set(e, RILLE_IO,
+                     "index: %s, because a write to it failed before: close the store and open it "
+                     "again",
+                     what);
   return error_set(e, code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ? RILLE_CORRUPT : RILLE_IO,
                    "index: %s: %s; deleting the folder index/ is safe, it is made again", what,
                    mdb_strerror(code));
