@@ -98,7 +98,8 @@ static int judge(struct log *l, rille_text id, uint64_t home_end, struct outcome
   *o = (struct outcome){.outcome = RILLE_OUTCOME_NONE, .end = l->seen.address};
   identity_text(l->identity.uuid, uuid);
   if (!transaction_parse(id, &t) || !text_equal(t.uuid, rille_text_of(uuid))) return 0;
-  int failed = word(l, WORD_OUTCOME, id, &decided, e);
+  int failed = log_know_pending(l, e);
+  if (!failed) failed = word(l, WORD_OUTCOME, id, &decided, e);
   if (!failed && !decided) return judge_epoch(l, &t, home_end, o, e);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed) return failed;

@@ -317,6 +317,7 @@ int rille_store_stats(rille_store *h, rille_stats *stats, rille_error *e) {
   failed = log_catch_up(l, &end, e);
   if (!failed) failed = index_look(l->index, e);
   if (!failed) failed = count_all(l, stats, e);
+  if (!failed) failed = log_know_pending(l, e);
   fill_pending(l, stats);
   fill_numbers(l, &end, stats);
   pthread_mutex_unlock(&l->lock);
