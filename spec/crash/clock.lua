@@ -52,8 +52,9 @@ function clock.run(code, seconds, ...)
   f:close()
   local words = { scratch.file(("clock-%s.lua"):format(file:match "[^/]+$"), PROLOGUE .. code), ... }
   for i, word in ipairs(words) do words[i] = "'" .. tostring(word) .. "'" end
-  return process.run_ours(("LD_PRELOAD=\"$LD_PRELOAD\":'%s' CLOCK_FILE='%s' exec timeout -k 1 %d '%s' %s"):format(library,
-    file, seconds, os.getenv "RILLE_LUA" or "lua5.4", table.concat(words, " ")))
+  local with = ("LD_PRELOAD=\"$LD_PRELOAD\":'%s' CLOCK_FILE='%s'"):format(library, file)
+  return process.run_ours(("%s exec timeout -k 1 %d '%s' %s"):format(with, seconds, os.getenv "RILLE_LUA" or "lua5.4",
+    table.concat(words, " ")))
 end
 
 return clock

@@ -55,6 +55,11 @@ return {
   { name = "a child keeps its parent's locks", file = "core/store.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
+  -- Clocks
+  { name = "times are what the clock says", file = "core/build.c",
+    text = "b->time_us = now_us > l->seen.time_us ? now_us : l->seen.time_us;", with = "b->time_us = now_us;",
+    spec = { "clock", "never go back" } },
+
   -- What is not given back
   { name = "a file that was copied stays open", file = "core/backup.c",
     text = "    system_close(out);\n", with = "", c = { "resources", "days take" } },
