@@ -29,7 +29,19 @@ struct index {
 static const char *const head_tables[HEAD_KINDS] = {
     "streams", "types", "tags", "ids", "marks", "cuts", "pending", "outcomes", "clients", "epochs"};
 
+/* LMDB knows its readers by the ids of their processes. */
+static int refuse_equal_id(rille_error *e) {
+  int64_t pid = system_pid();
+  int code = error_set(e, RILLE_BUSY,
+                       "a process of another container has the same process id, %lld, and the "
+                       "store open: containers that share a store must share their process ids",
+                       (long long)pid);
+  if (e) e->pid = pid;
+  return code;
+}
+
 static int lmdb_error(rille_error *e, int code, const char *what) {
+  if (code == EAGAIN) return refuse_equal_id(e);
   if (code == MDB_READERS_FULL)
     return error_set(e, RILLE_BUSY, "%u processes have the store open: no more can",
                      INDEX_READERS_MOST);
