@@ -41,7 +41,7 @@ static const char *take(const rille_event *event, struct seen *s) {
   return NULL;
 }
 
-static const char *read_all(rille_store *store, struct seen *s) {
+const char *judge_read(rille_store *store, struct seen *s) {
   rille_reader *reader;
   rille_event event;
   rille_error e = {0};
@@ -169,7 +169,7 @@ static const char *open_it(const struct trial *t, uint32_t i, bool readonly, con
 }
 
 static const char *check_all(rille_store *store, const struct of_store *p, struct seen *s) {
-  const char *bad = read_all(store, s);
+  const char *bad = judge_read(store, s);
   if (!bad) bad = promises_check(p, s);
   if (!bad) bad = check_stream(store, p, s);
   if (!bad) bad = check_tag_and_type(store, s);
@@ -208,7 +208,7 @@ static const char *check_again(const struct trial *t, uint32_t i, const struct o
   const struct seen *s = &seen[i];
   const char *bad = open_it(t, i, !chance_in(4), p, &store);
   if (bad) return bad;
-  bad = read_all(store, &again);
+  bad = judge_read(store, &again);
   if (!bad && (again.head != s->head + 1 || again.labels[again.head].serial != serial))
     bad = "what was appended is not there when it is opened again";
   for (uint64_t at = 1; at <= s->head && !bad; at++)
@@ -218,24 +218,54 @@ static const char *check_again(const struct trial *t, uint32_t i, const struct o
   return bad;
 }
 
-static const char *judge_store(const struct trial *t, uint32_t i, const struct of_store *p) {
-  uint32_t serial = 0;
-  rille_store *store = NULL;
-  if (p->made && !is_there(t->paths[i])) return "the store is gone";
-  const char *bad = open_it(t, i, false, p, &store);
-  if (bad) return bad;
-  bad = check_all(store, p, &seen[i]);
-  if (!bad && t->projects) bad = keep_check(store, &seen[i]);
-  if (!bad && t->emits) bad = emit_check(store, &seen[i]);
-  if (!bad) promises_note_seen(i, &seen[i]);
-  if (!bad) bad = append_one(store, i, &seen[i], &serial);
-  if (rille_store_close(store) < 0 && !bad) bad = "can't be closed";
-  return bad ? bad : check_again(t, i, p, serial);
+/* ---- All of them ---- */
+
+static rille_store *stores[STORES_MOST];
+static uint32_t serials[STORES_MOST]; /* what was appended */
+
+/* What is prepared in a store is settled, and what that wrote is durable, so that it is read. */
+static const char *settle(rille_store *store) {
+  rille_error e = {0};
+  rille_doubts doubts;
+  if (rille_store_strong(store, NULL, &e) < 0) return wrong("D2: %s", e.message);
+  if (rille_store_indoubt(store, &doubts, &e) < 0) return wrong("D2: %s", e.message);
+  bool some = doubts.count > 0;
+  rille_doubts_free(&doubts);
+  return some ? "D2: a transaction stays in doubt" : NULL;
+}
+
+static const char *open_and_check(const struct trial *t, uint32_t i, const struct promises *p) {
+  const struct of_store *of = &p->stores[i];
+  stores[i] = NULL;
+  if (!is_there(t->paths[i])) {
+    if (of->made) return wrong("store %u is gone", i);
+    if (t->copies && i == 1) return NULL;
+  }
+  const char *bad = open_it(t, i, false, of, &stores[i]);
+  if (!bad && t->decides) bad = settle(stores[i]);
+  if (!bad) bad = check_all(stores[i], of, &seen[i]);
+  if (!bad && t->projects) bad = keep_check(stores[i], &seen[i]);
+  if (!bad && t->grows) bad = keep_check_large(stores[i]);
+  if (!bad && t->emits) bad = emit_check(stores[i], &seen[i]);
+  return bad;
+}
+
+static const char *write_and_close(uint32_t i) {
+  if (!stores[i]) return NULL;
+  promises_note_seen(i, &seen[i], SERIAL_JUDGE);
+  const char *bad = append_one(stores[i], i, &seen[i], &serials[i]);
+  return rille_store_close(stores[i]) < 0 && !bad ? "can't be closed" : bad;
 }
 
 const char *judge(const struct trial *t, const struct promises *p) {
   const char *bad = NULL;
-  for (uint32_t i = 0; i < STORES_MOST && t->paths[i] && !bad; i++)
-    bad = judge_store(t, i, &p->stores[i]);
+  uint32_t n = 0, first;
+  while (n < STORES_MOST && t->paths[n]) n++;
+  first = t->decides ? chance_below(n) : 0; /* whoever comes first settles with the others closed */
+  for (uint32_t i = 0; i < n && !bad; i++) bad = open_and_check(t, (first + i) % n, p);
+  if (!bad && t->decides) bad = promises_check_outcomes(p, seen, n);
+  for (uint32_t i = 0; i < n && !bad; i++) bad = write_and_close(i);
+  for (uint32_t i = 0; i < n && !bad; i++)
+    if (stores[i]) bad = check_again(t, i, &p->stores[i], serials[i]);
   return bad;
 }

@@ -1,6 +1,7 @@
 /* keep.c: a fold whose state is kept in the index, and a processor that emits. */
 #include "keep.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const rille_text key = {"fold", 4}, mark_name = {"reactions", 9};
@@ -61,6 +62,47 @@ const char *keep_check(rille_store *store, const struct seen *seen) {
   if (s.mark > seen->head) return wrong("L9: what is kept follows from what the log has not");
   for (uint64_t at = 1; at <= s.mark; at++) sum += weight(&seen->labels[at]);
   return sum == s.sum ? NULL : "what is kept is not the fold of the log";
+}
+
+/* ---- Large values ---- */
+
+#define LARGE_BYTES 14000u
+
+static rille_text large_name(uint32_t number, char room[16]) {
+  int n = snprintf(room, 16, "large-%02u", number);
+  return (rille_text){room, (size_t)n};
+}
+
+static void large_fill(uint32_t number, uint64_t *words) {
+  for (uint32_t i = 0; i < LARGE_BYTES / 8; i++) words[i] = chance_mix(number * 10000u + i);
+}
+
+int keep_large(rille_store *store, uint32_t number, rille_error *e) {
+  static uint64_t words[LARGE_BYTES / 8];
+  char room[16];
+  large_fill(number, words);
+  rille_kept_put put = {.key = large_name(number, room), .value = {(char *)words, sizeof words}};
+  rille_kept_write w = {.size = sizeof w, .puts = &put, .put_count = 1};
+  return rille_store_kept_write(store, &w, e);
+}
+
+const char *keep_check_large(rille_store *store) {
+  static uint64_t words[LARGE_BYTES / 8], expected[LARGE_BYTES / 8];
+  rille_kept kept = {.room = words, .room_bytes = sizeof words};
+  rille_text after = {0};
+  char room[16];
+  rille_error e = {0};
+  int result;
+  for (uint32_t i = 1;; i++, after = (rille_text){kept.key, kept.key_length}) {
+    result = rille_store_kept_next(store, after, rille_text_of("large-"), &kept, &e);
+    if (result < 0) break;
+    rille_text name = large_name(i, room);
+    if (name.length != kept.key_length || memcmp(name.bytes, kept.key, name.length) != 0)
+      return wrong("L9: value %u is not kept, but a later one is", i);
+    large_fill(i, expected);
+    if (memcmp(words, expected, sizeof words) != 0) return wrong("value %u has changed", i);
+  }
+  return result == RILLE_NOTFOUND ? NULL : wrong("what is kept can't be read: %s", e.message);
 }
 
 /* ---- A processor ---- */

@@ -17,14 +17,28 @@ const char *wrong(const char *format, ...) {
 
 /* ---- Hearing ---- */
 
+static void rise(uint64_t *value, uint64_t to) {
+  if (to > *value) *value = to;
+}
+
 /* What was seen stays, and what was not is gone for good. */
-static void hear_seen(struct of_store *s, const uint32_t *serials, uint64_t head) {
-  for (uint32_t i = 1; i < SERIALS_MOST; i++) s->told[i] = (struct told){.refused = true};
-  for (uint64_t p = head; p > 0; p--)
+static void hear_seen(struct of_store *s, const uint32_t *serials, const struct mark *m) {
+  for (uint32_t i = 1; i < m->serial; i++) s->told[i] = (struct told){.refused = true};
+  for (uint64_t p = m->first; p > 0; p--)
     s->told[serials[p - 1]] = (struct told){.first = p, .durable = true};
-  for (uint32_t i = SERIAL_JUDGE; i < SERIALS_MOST; i++) s->told[i].refused = false;
-  s->durable = head;
+  s->durable = m->first;
   s->made = true;
+}
+
+/* Of what the store has that is copied. */
+static void hear_backup(struct of_store *copy, const struct of_store *s, uint64_t head) {
+  for (uint32_t i = 1; i < SERIALS_MOST; i++) {
+    copy->told[i] = s->told[i];
+    copy->told[i].durable = s->told[i].first && s->told[i].first <= head;
+  }
+  memcpy(copy->cut, s->cut, sizeof s->cut);
+  memcpy(copy->cut_begun, s->cut_begun, sizeof s->cut_begun);
+  copy->durable = head;
 }
 
 static void hear_told(struct of_store *s, const struct mark *m) {
@@ -40,28 +54,23 @@ void promises_hear(struct promises *p, const struct entry *e) {
   switch ((enum mark_kind)m.kind) {
     case MARK_MADE: s->made = true; break;
     case MARK_TOLD: hear_told(s, &m); break;
-    case MARK_DURABLE:
-      if (m.first > s->durable) s->durable = m.first;
-      break;
-    case MARK_SEEN: hear_seen(s, (const void *)(entry_bytes(e) + sizeof m), m.first); break;
+    case MARK_DURABLE: rise(&s->durable, m.first); break;
+    case MARK_SEEN: hear_seen(s, (const void *)(entry_bytes(e) + sizeof m), &m); break;
     case MARK_REFUSED: s->told[m.serial].refused = true; break;
-    case MARK_CUT_BEGUN: s->cut_begun[m.serial] = m.first; break;
-    case MARK_CUT: s->cut[m.serial] = m.first; break;
-    case MARK_BACKUP_BEGUN: break;
-    case MARK_BACKUP:
-      p->stores[m.serial].backup = m.first;
-      p->stores[m.serial].made = true;
-      break;
+    case MARK_CUT_BEGUN: rise(&s->cut_begun[m.serial], m.first); break;
+    case MARK_CUT: rise(&s->cut[m.serial], m.first); break;
+    case MARK_BACKUP_BEGUN: hear_backup(&p->stores[m.serial], s, m.first); break;
+    case MARK_BACKUP: p->stores[m.serial].made = true; break;
     case MARK_OUTCOME: p->outcomes[m.serial] = (int)m.first; break;
   }
 }
 
-void promises_note_seen(uint32_t store, const struct seen *seen) {
+void promises_note_seen(uint32_t store, const struct seen *seen, uint32_t serial) {
   static struct {
     struct mark mark;
     uint32_t serials[EVENTS_MOST];
   } note;
-  note.mark = (struct mark){.kind = MARK_SEEN, .store = store, .first = seen->head};
+  note.mark = (struct mark){.kind = MARK_SEEN, .store = store, .serial = serial, .first = seen->head};
   for (uint64_t p = 1; p <= seen->head; p++) note.serials[p - 1] = seen->labels[p].serial;
   record_mark(&note, (uint32_t)(sizeof note.mark + seen->head * sizeof *note.serials));
 }
@@ -106,4 +115,31 @@ static const char *check_durable(const struct of_store *p, const struct seen *se
 const char *promises_check(const struct of_store *p, const struct seen *seen) {
   const char *bad = check_present(p, seen);
   return bad ? bad : check_durable(p, seen);
+}
+
+/* ---- Transactions ---- */
+
+static void list_serials(const struct seen *seen, bool is_there[SERIALS_MOST]) {
+  memset(is_there, 0, SERIALS_MOST * sizeof *is_there);
+  for (uint64_t at = 1; at <= seen->head; at++) is_there[seen->labels[at].serial] = true;
+}
+
+const char *promises_check_outcomes(const struct promises *p, const struct seen *seen,
+                                    uint32_t stores) {
+  static bool home[SERIALS_MOST], other[SERIALS_MOST];
+  list_serials(seen, home);
+  for (uint32_t s = 1; s < stores; s++) {
+    list_serials(&seen[s], other);
+    for (uint32_t i = 1; i < SERIAL_EMITTED; i++)
+      if (home[i] != other[i])
+        return wrong("D1: transaction %u is %s home, but %s store %u", i, home[i] ? "at" : "not at",
+                     other[i] ? "in" : "not in", s);
+  }
+  for (uint32_t i = 1; i < SERIAL_EMITTED; i++) {
+    if (p->outcomes[i] == RILLE_OUTCOME_COMMITTED && !home[i])
+      return wrong("D6: transaction %u was told to be committed, and is gone", i);
+    if (p->outcomes[i] == RILLE_OUTCOME_ABORTED && home[i])
+      return wrong("D6: transaction %u was told to be aborted, and is there", i);
+  }
+  return NULL;
 }

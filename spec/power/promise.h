@@ -19,7 +19,6 @@ struct of_store {
   uint64_t durable;
   bool made;
   uint64_t cut_begun[STREAMS], cut[STREAMS];
-  uint64_t backup; /* position up to which its copy must go */
 };
 
 struct promises {
@@ -40,8 +39,11 @@ struct seen {
 void promises_hear(struct promises *p, const struct entry *mark);
 /* NULL, or what does not hold. */
 const char *promises_check(const struct of_store *p, const struct seen *seen);
-/* Notes what was seen, as a mark. */
-void promises_note_seen(uint32_t store, const struct seen *seen);
+/* Stores after transactions: what is in one is in all, what was told is so. */
+const char *promises_check_outcomes(const struct promises *p, const struct seen *seen,
+                                    uint32_t stores);
+/* Notes what was seen, as a mark; of the appends below `serial` all others are gone. */
+void promises_note_seen(uint32_t store, const struct seen *seen, uint32_t serial);
 
 /* Always the same room. */
 const char *wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));

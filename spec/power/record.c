@@ -200,6 +200,16 @@ int ftruncate(int fd, off_t size) {
 }
 int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
 
+/* ---- Reads: all is in memory, also where the file system can't tell ---- */
+
+ssize_t preadv2(int fd, const struct iovec *v, int count, off_t at, int flags) {
+  (void)flags;
+  return syscall(SYS_preadv, fd, v, (long)count, (long)at, 0L);
+}
+ssize_t preadv64v2(int fd, const struct iovec *v, int count, off64_t at, int flags) {
+  return preadv2(fd, v, count, at, flags);
+}
+
 /* ---- Flushes: nothing is really flushed, for no power is really cut ---- */
 
 static bool fails(int fd) {
@@ -261,10 +271,12 @@ static bool ends_with(const char *path, const char *end) {
   return n >= m && strcmp(path + n - m, end) == 0;
 }
 
-static void know(int fd, const char *path) {
+/* A file that is only read need not be known; a folder may be flushed. */
+static void know(int fd, const char *path, int flags) {
   struct stat s;
+  bool counts = ((flags & (O_DIRECTORY | O_ACCMODE)) != O_RDONLY) && is_under(path);
   if (fd >= FILES_MOST) give_up("too many files are open");
-  files[fd] = is_under(path) && fstat(fd, &s) == 0 ? (uint64_t)s.st_ino : 0;
+  files[fd] = counts && fstat(fd, &s) == 0 ? (uint64_t)s.st_ino : 0;
   of_log[fd] = ends_with(path, ".seg");
 }
 
@@ -273,7 +285,7 @@ static int make(const char *path, int flags, mode_t mode) {
   enter();
   bool is_new = inode_of(path) == 0;
   int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (fd >= 0) know(fd, path);
+  if (fd >= 0) know(fd, path, flags);
   if (fd >= 0 && is_new) {
     uint64_t folder = folder_of(path, &name);
     keep(path, files[fd]);
@@ -288,7 +300,7 @@ static int opened(const char *path, int flags, mode_t mode) {
   if (random) return dup(entropy);
   if ((flags & O_CREAT) && is_under(path)) return make(path, flags, mode);
   int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (fd >= 0) know(fd, path);
+  if (fd >= 0) know(fd, path, flags);
   return fd;
 }
 

@@ -31,12 +31,12 @@ enum mark_kind {
   MARK_MADE,    /* the store is open: it is there from now on */
   MARK_TOLD,    /* append `serial` is at `first`; durably, or just written */
   MARK_DURABLE, /* all up to position `first` is */
-  MARK_SEEN,    /* the store was opened and has these, whose serials follow, durably; no other */
+  MARK_SEEN,    /* the store has these, whose serials follow, durably; no other below `serial` */
   MARK_REFUSED, /* append `serial` did not happen, and never will */
   MARK_CUT_BEGUN, /* stream `serial` before version `first` */
   MARK_CUT,
-  MARK_BACKUP_BEGUN, /* in store number `serial`, with all up to `first` */
-  MARK_BACKUP,       /* it is there */
+  MARK_BACKUP_BEGUN, /* store number `serial` is to be a copy, with all up to `first` at least */
+  MARK_BACKUP,       /* ... and is there */
   MARK_OUTCOME /* transaction `serial`: `first` is enum rille_outcome */
 };
 
