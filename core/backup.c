@@ -105,6 +105,18 @@ static int copy_log(struct backup *b) {
   return failed;
 }
 
+/* LMDB writes its copy and leaves it to the system. */
+static int flush_file(struct backup *b, const char *folder, const char *name) {
+  char path[SYSTEM_PATH_BYTES];
+  int fd, failed = join(path, folder, name, b->error);
+  if (failed) return failed;
+  int number = system_open(path, SYSTEM_WRITE, &fd);
+  if (number) return error_system(b->error, number, "can't open %s", path);
+  number = system_flush(fd);
+  system_close(fd);
+  return number ? error_system(b->error, number, "can't flush %s", path) : 0;
+}
+
 /* A reader without the right to it has an index of its own, which is as good. */
 static int copy_index(struct backup *b) {
   char folder[SYSTEM_PATH_BYTES];
@@ -116,6 +128,7 @@ static int copy_index(struct backup *b) {
   failed = index_look(b->log->index, b->error);
   pthread_mutex_unlock(&b->log->lock);
   if (!failed) failed = index_copy(b->log->index, folder, b->error);
+  if (!failed) failed = flush_file(b, folder, "data.mdb");
   if (!failed && (number = system_flush_folder(folder)) != 0)
     failed = error_system(b->error, number, "can't flush %s", folder);
   return failed;

@@ -247,6 +247,7 @@ static int make(struct index *x, const char *folder, rille_error *e) {
   int number = system_make_folder(fresh);
   if (number) return error_system(e, number, "can't make %s", fresh);
   int code = open_env(x, fresh, true);
+  if (!code) code = mdb_env_sync(x->env, 1); /* a commit alone does not flush its meta page */
   close_env(x);
   if (code) return lmdb_error(e, code, "can't be made");
   if ((number = system_flush_folder(fresh)) != 0 || (number = system_rename(fresh, folder)) != 0)
