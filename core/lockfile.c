@@ -22,9 +22,10 @@ static int make(const char *path) {
   number = system_write(fd, 0, zeros, sizeof zeros, NULL, 0, &put);
   system_close(fd);
   if (!number) number = system_link(fresh, path);
-  if (number == EPERM || number == ENOTSUP || number == EMLINK) number = system_rename(fresh, path);
-  else (void)system_remove(fresh);
-  return number == EEXIST ? 0 : number;
+  if (number == EPERM || number == ENOTSUP) return system_rename(fresh, path);
+  int left = system_remove(fresh);
+  if (!number || number == EEXIST) number = left; /* somebody was faster: as good */
+  return number;
 }
 
 int lockfile_make(const char *folder) {
