@@ -81,6 +81,8 @@ local function try(list, options, f)
     counts.deaths = counts.deaths + r.deaths
     r:remove()
   end
+  rounds.tally("interrupted transactions", counts.tried)
+  rounds.tally("kills", counts.deaths)
   return counts
 end
 

@@ -6,7 +6,9 @@
 -- run at a time (WORKERS=n: n), each begins when another has ended, the longest first.
 -- RILLE_PRELOAD is a library (AddressSanitizer's) to be loaded into those that run Lua; those
 -- that need no second run then are left out. The last line is "N passed, N failed, N skipped";
--- exit 0 only if something passed and nothing failed. What hangs is ended after HANG_SECONDS,
+-- before it
+-- stands what the tests tell that they have tried ("tally: 12 kills"), added up. Exit 0 only if
+-- something passed and nothing failed. What hangs is ended after HANG_SECONDS,
 -- where the system has `timeout`: it has failed.
 
 local HANG_SECONDS = (tonumber(os.getenv "RILLE_SOAK") or 0) >= 1 and 36000 or 600
@@ -156,12 +158,29 @@ local function judge(job, status)
   if job.fault then job.failed = job.failed + 1 end
 end
 
+local tally = {}
+
+local function add_tally(output)
+  for count, what in ("\n" .. output):gmatch "\ntally: (%d+) ([^\n]+)" do
+    tally[what] = (tally[what] or 0) + tonumber(count)
+  end
+end
+
+local function report_tally()
+  local names, list = {}, {}
+  for what in pairs(tally) do names[#names + 1] = what end
+  table.sort(names)
+  for i, what in ipairs(names) do list[i] = ("%d %s"):format(tally[what], what) end
+  if #list > 0 then print("tried: " .. table.concat(list, ", ")) end
+end
+
 ---Takes in what a job that has ended, with a status of the shell's, left behind.
 local function finish(job, number, status)
   job.output = read(("%s/%d.out"):format(scratch, number))
   job.seconds = os.time() - job.began
   job.processor = processor_seconds(read(("%s/%d.times"):format(scratch, number)))
   judge(job, status)
+  add_tally(job.output)
 end
 
 local function report(job)
@@ -199,6 +218,7 @@ local function main(paths)
       print(("FAILED %s: its shell was ended"):format(job.name))
     end
   end
+  report_tally()
   print(("%d s, %.0f s of processors"):format(os.time() - began, sum.processor))
   return sum
 end

@@ -450,6 +450,8 @@ static void nobody_notices(void) {
   printf("       %lu kills, %lu of them opening alone; %lu stops; %lu appends, %lu events in %lu "
          "stores; more than %lu folds; the longest call took %lld ms\n",
          kills, repairs, stops, appends, events, rounds, folds, (long long)longest_us / 1000);
+  test_tally("kills", kills);
+  test_tally("appends by many processes", appends);
   CHECK(kills > 20);
 }
 
