@@ -127,7 +127,7 @@ asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests
 	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-	  $(LUA) spec/run.lua
+	  RILLE_SOAK=$${RILLE_SOAK:-0.3} $(LUA) spec/run.lua
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s all $B/bench
