@@ -10,7 +10,7 @@
 #include "processes.h"
 
 #ifdef __APPLE__
-int main(void) { return puts("0 passed, 0 failed, 1 skipped: byte locks are of open files on Linux") < 0; }
+int main(void) { return puts("0 passed, 0 failed, 1 skipped: locks are of files on Linux") < 0; }
 #else
 
 #define APPENDERS 3
@@ -61,7 +61,8 @@ static void check_inherited(void) {
   uint64_t n;
   rille_text s = rille_text_of("s");
   const rille_settle all = {.size = sizeof all};
-  CHECK(put(store, "s", RILLE_EXPECT_ANY, "x", 1, &e) == RILLE_CLOSED && strstr(e.message, "forked"));
+  CHECK(put(store, "s", RILLE_EXPECT_ANY, "x", 1, &e) == RILLE_CLOSED);
+  CHECK(strstr(e.message, "forked") != NULL);
   CHECK(rille_store_version(store, s, &n, NULL) == RILLE_CLOSED);
   CHECK(rille_store_mark(store, s, &n, NULL) == RILLE_CLOSED);
   CHECK(rille_store_truncate(store, s, 1, NULL) == RILLE_CLOSED);
