@@ -68,6 +68,7 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
   bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
   if (succeeded && system_link(from, to) == 0) return 0;
+  if (last) end = b->end.address; /* others may have made it longer than this process knows */
   return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
 }
 

@@ -31,13 +31,11 @@ static const char *const head_tables[HEAD_KINDS] = {
 
 /* LMDB knows its readers by the ids of their processes. */
 static int refuse_equal_id(rille_error *e) {
-  int64_t pid = system_pid();
-  int code = error_set(e, RILLE_BUSY,
-                       "a process of another container has the same process id, %lld, and the "
-                       "store open: containers that share a store must share their process ids",
-                       (long long)pid);
-  if (e) e->pid = pid;
-  return code;
+  (void)error_set(e, RILLE_BUSY,
+                  "a process of another container has the same process id and the "
+                  "store open: containers that share a store must share their process ids");
+  if (e) e->pid = system_pid();
+  return RILLE_BUSY;
 }
 
 static int lmdb_error(rille_error *e, int code, const char *what) {

@@ -280,6 +280,7 @@ static int check_end(struct verifying *v, uint64_t end) {
 static int finish_locked(struct verifying *v) {
   struct log *l = v->log;
   v->locked = true;
+  window_forget(&v->scan.window); /* it has read ahead, into what others were about to write */
   int failed = v->damaged ? 0 : walk_all(v, l->seen.address);
   if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
   if (!failed && !v->stopped) failed = check_end(v, v->scan.address);

@@ -149,11 +149,12 @@ end
 
 ---Sets how far a pass over one stream goes. Its past is read as it was, whatever was
 ---truncated since.
----@return integer? version the stream's, or nil, message
+---@return integer? version the stream's, or nil, message, code
 local function set_stream_bounds(store, pass, options)
-  local version = store:version(pass.stream)
+  local version, message, code = store:version(pass.stream)
+  if not version then return nil, message, code end
   if options.version and options.version > version then
-    return nil, ("version = %d is beyond the stream's, which is %d"):format(options.version, version)
+    return nil, ("version = %d is beyond the stream's, which is %d"):format(options.version, version), "invalid"
   end
   pass.last_version = options.version
   if options.at then
@@ -174,8 +175,8 @@ local function set_bounds(store, pass, options)
   pass.at = at
   if pass.stream then
     local version
-    version, message = set_stream_bounds(store, pass, options)
-    if not version then return fail(message, "invalid") end
+    version, message, code = set_stream_bounds(store, pass, options)
+    if not version then return fail(message, code) end
     return at, version
   end
   if options.version then return fail("version is of a stream: give stream", "invalid") end

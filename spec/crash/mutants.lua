@@ -55,6 +55,10 @@ return {
   { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
+  -- Everything at once
+  { name = "two processes react to one event", file = "core/condition.c",
+    text = "if (!result) result = check_mark(&c->append->mark, l, e);", with = "", spec = { "chaos", "crowd" } },
+
   -- Clocks
   { name = "times are what the clock says", file = "core/build.c",
     text = "b->time_us = now_us > l->seen.time_us ? now_us : l->seen.time_us;", with = "b->time_us = now_us;",
