@@ -2,15 +2,11 @@
 ** files of another day, another store, another name. A store answers as if nothing had
 ** happened, or it says that it can't; it never tells an untruth, and ends no process.
 **
-** Each lie is opened in a child, to read and to write. CASES=n: so many lies a class. */
+** Each lie is opened in a child, to read and to write. CASES=n: so many lies a class;
+** RILLE_SOAK=n: n times as many. */
 #define _GNU_SOURCE
-#include "lies.h"
+#include "lies_map.h"
 
-#include "checksum.h"
-#include "frame.h"
-
-#define REGIONS_MOST 40000
-#define CLASSES_MOST 120
 #define DAMAGE_BYTES 64u /* of a larger region */
 
 /* ---- States of the store, and what they answer ---- */
@@ -38,7 +34,10 @@ static struct shared {
 } * shared;
 
 static int open_lie(bool writing, rille_store **store, rille_error *e) {
-  rille_options o = {.size = sizeof o, .readonly = !writing, .no_background = 1, .no_create = 1,
+  rille_options o = {.size = sizeof o,
+                     .readonly = !writing,
+                     .no_background = 1,
+                     .no_create = 1,
                      .segment_bytes = RILLE_SEGMENT_BYTES_LEAST};
   *e = (rille_error){0};
   return rille_store_open(root, &o, store, e);
@@ -65,8 +64,8 @@ static void copy_folder(const char *from, const char *to) {
 }
 
 static rille_store *open_at(const char *path) {
-  rille_options o = {.size = sizeof o, .no_background = 1,
-                     .segment_bytes = RILLE_SEGMENT_BYTES_LEAST};
+  rille_options o = {
+      .size = sizeof o, .no_background = 1, .segment_bytes = RILLE_SEGMENT_BYTES_LEAST};
   return open_with(path, &o);
 }
 
@@ -141,7 +140,8 @@ static void make_states(void) {
   states[CRASHED].name = "crashed";
   image_take(&states[CLOSED].files, root);
   image_take(&states[CRASHED].files, crashed);
-  image_without(&states[CRASHED].files, "index/lock.mdb"); /* the dead are in it: LMDB makes it anew */
+  image_without(&states[CRASHED].files,
+                "index/lock.mdb"); /* the dead are in it: LMDB makes it anew */
   for (int i = 0; i < STATES; i++) {
     cut_all_zeros(&states[i].files);
     learn_truth(&states[i]);
@@ -150,176 +150,11 @@ static void make_states(void) {
          states[CLOSED].truth[0].count);
 }
 
-/* ---- Regions: where bytes of a class stand ---- */
-
-struct region {
-  const char *class;
-  size_t file, at, n;
-  uint64_t frame, frame_end; /* in the log */
-  bool silent;               /* says nothing: a lie here is none */
-};
-
-static struct region regions[REGIONS_MOST];
-static size_t region_count;
-static const char *classes[CLASSES_MOST];
-static size_t class_count;
-static size_t mapping; /* the file whose regions are being found */
-static uint64_t map_first, map_frame, map_end;
-
-static struct region *region(const char *class, size_t at, size_t n) {
-  if (region_count == REGIONS_MOST) abort();
-  if (n == 0) return &regions[REGIONS_MOST - 1];
-  regions[region_count] = (struct region){class, mapping, at, n, map_frame, map_end, false};
-  for (size_t i = 0; i < class_count; i++)
-    if (classes[i] == class) return &regions[region_count++];
-  if (class_count == CLASSES_MOST) abort();
-  classes[class_count++] = class;
-  return &regions[region_count++];
-}
-
-struct field {
-  const char *class;
-  unsigned at, n;
-};
-
-static void map_fields(const struct field *fields, size_t count, size_t base) {
-  for (size_t i = 0; i < count; i++) region(fields[i].class, base + fields[i].at, fields[i].n);
-}
-#define MAP_FIELDS(fields, base) map_fields(fields, sizeof fields / sizeof *fields, base)
-
-static const struct field frame_fields[] = {
-    {"frame: checksum", 0, 4}, {"frame: length", 4, 4},     {"frame: kind", 8, 2},
-    {"frame: format", 10, 1},  {"frame: zero", 11, 1},      {"frame: count", 12, 4},
-    {"frame: time", 16, 8},    {"frame: position", 24, 8},  {"frame: durable", 32, 8},
-    {"frame: prefix", 40, 4},  {"frame: content checksum", 44, 4}};
-
-static const struct field record_fields[] = {
-    {"record: checksum", 0, 4},       {"record: length", 4, 4},      {"record: position", 8, 8},
-    {"record: time", 16, 8},          {"record: version", 24, 8},    {"record: number in type", 32, 8},
-    {"record: data length", 40, 4},   {"record: meta length", 44, 4}, {"record: body checksum", 48, 4},
-    {"record: names length", 52, 2},  {"record: stream length", 54, 1}, {"record: type length", 55, 1},
-    {"record: id length", 56, 1},     {"record: count of tags", 57, 1}, {"record: flags", 58, 1},
-    {"record: zeros", 59, 5}};
-
-static const struct field fact_fields[] = {
-    {"fact: kind", 0, 1}, {"fact: length of name", 1, 1}, {"fact: zeros", 2, 2},
-    {"fact: length of payload", 4, 4}, {"fact: value", 8, 8}};
-
-static const char *const fact_payloads[] = {
-    "fact: of nothing", "fact: mark", "fact: cut", "fact: promise", "fact: commit", "fact: abort",
-    "fact: decision", "fact: end", "fact: epoch", "fact: closed", "fact: restored", "fact: watermark",
-    "fact: by hand", "fact: contradiction"};
-
-/* Every byte of a prefix belongs to its kind, too: a whole fact is a region of that class. */
-static void map_prefix(const uint8_t *bytes, size_t at, size_t n) {
-  struct fact f;
-  for (size_t used; n && (used = fact_get(bytes + at, n, &f)) != 0; at += used, n -= used) {
-    MAP_FIELDS(fact_fields, at);
-    region("fact: name", at + 16, f.name.length);
-    region(fact_payloads[f.kind], at + 16, used - 16);
-  }
-}
-
-static size_t map_record(const uint8_t *bytes, size_t at, size_t left, uint64_t salt) {
-  struct record r;
-  if (record_get(bytes + at, left, map_first + at, salt, &r) != RECORD_OK) abort();
-  size_t names = at + RECORD_FIXED_BYTES, body = at + r.head_length;
-  MAP_FIELDS(record_fields, at);
-  region("record: names", names, r.names_length);
-  region("record: numbers in tags", names + r.names_length, 8u * r.tag_count);
-  region("record: links", names + r.names_length + 8u * r.tag_count,
-         r.head_length - RECORD_FIXED_BYTES - r.names_length - 8u * r.tag_count);
-  region("record: data", body, r.data_length);
-  region("record: meta", body + r.data_length, r.meta_length);
-  size_t used = (size_t)record_body_bytes(&r);
-  region("record: padding", body + used, (size_t)align8(used) - used)->silent = true;
-  return (size_t)record_bytes(&r);
-}
-
-static void map_segment(struct state *s, const struct file *f, uint64_t salt) {
-  struct frame frame;
-  size_t at = 0;
-  map_first = strtoull(f->name + 4, NULL, 16);
-  while (at + FRAME_HEADER_BYTES <= f->n &&
-         frame_get_header(f->bytes + at, map_first + at, salt, &frame)) {
-    map_frame = frame.address;
-    map_end = frame_end(&frame);
-    s->durable = max_u64(s->durable, frame.durable);
-    MAP_FIELDS(frame_fields, at);
-    map_prefix(f->bytes, at + FRAME_HEADER_BYTES, frame.prefix);
-    size_t in = at + FRAME_HEADER_BYTES + frame.prefix;
-    for (uint32_t i = 0; i < frame.count; i++) in += map_record(f->bytes, in, f->n - in, salt);
-    at += frame.length;
-  }
-  map_frame = map_end = 0;
-  region("zeros ahead", at, f->n - at)->silent = true;
-}
-
-static const struct field store_fields[] = {
-    {"store: magic", 0, 8}, {"store: format", 8, 4}, {"store: order", 12, 4}, {"store: uuid", 16, 16},
-    {"store: salt", 32, 8}, {"store: created", 40, 8}, {"store: mark", 48, 8}, {"store: zeros", 56, 4},
-    {"store: checksum", 60, 4}};
-
-/* ---- The index: LMDB's pages ---- */
-
-#define PAGE 4096u
-enum { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META = 8 };
-
-static const struct field meta_fields[] = {
-    {"meta page: header", 0, 16},     {"meta page: magic", 16, 8},     {"meta page: sizes", 24, 16},
-    {"meta page: free tree", 40, 48}, {"meta page: main tree", 88, 48}, {"meta page: last page", 136, 8},
-    {"meta page: transaction", 144, 8}};
-
-static void map_node(const uint8_t *page, size_t at, size_t node, bool leaf) {
-  size_t key = get16(page + node + 6), value = node + 8 + key;
-  size_t n = get16(page + node) | (size_t)get16(page + node + 2) << 16;
-  bool big = leaf && (page[node + 4] & 1), table = leaf && (page[node + 4] & 2);
-  region(leaf ? "leaf page: node" : "branch page: node", at + node, 8);
-  region(leaf ? "leaf page: key" : "branch page: key", at + node + 8, key);
-  if (leaf) region(table ? "leaf page: table" : big ? "leaf page: overflow number" : "leaf page: value",
-                   at + value, big ? 8 : n);
-}
-
-static void map_page(const uint8_t *page, size_t at) {
-  unsigned flags = get16(page + 10), nodes = (get16(page + 12) - 16u) / 2;
-  if (flags & META) {
-    MAP_FIELDS(meta_fields, at);
-  } else if (flags & (BRANCH | LEAF)) {
-    region(flags & LEAF ? "leaf page: header" : "branch page: header", at, 16);
-    region(flags & LEAF ? "leaf page: pointers" : "branch page: pointers", at + 16, 2 * nodes);
-    for (unsigned i = 0; i < nodes; i++) map_node(page, at, get16(page + 16 + 2 * i), flags & LEAF);
-  } else if (flags & OVERFLOW) {
-    region("overflow page: header", at, 16);
-    region("overflow page: value", at + 16, PAGE - 16);
-  }
-}
-
-static void map_index(const struct file *f) {
-  for (size_t at = 0; at + PAGE <= f->n; at += PAGE) map_page(f->bytes + at, at);
-}
-
-static void map_state(struct state *s) {
-  uint64_t salt = get64(image_find(&s->files, "store")->bytes + 32);
-  region_count = class_count = 0;
-  s->durable = 0;
-  for (mapping = 0; mapping < s->files.count; mapping++) {
-    const struct file *f = &s->files.files[mapping];
-    map_frame = map_end = 0;
-    if (strncmp(f->name, "log/", 4) == 0) map_segment(s, f, salt);
-    else if (strcmp(f->name, "store") == 0) MAP_FIELDS(store_fields, 0);
-    else if (strcmp(f->name, "control") == 0)
-      for (size_t at = 0; at < 1024; at += 8) region("control: words", at, 8)->silent = true;
-    else if (strcmp(f->name, "index/sum") == 0) region("sum", 0, f->n);
-    else if (strcmp(f->name, "index/lock.mdb") == 0) region("lock file", 0, 4096)->silent = true;
-    else if (strcmp(f->name, "index/data.mdb") == 0) map_index(f);
-  }
-}
-
 /* ---- One lie ---- */
 
 enum { ONE_BIT, SOME_BITS, ZEROS, ONES, NEIGHBOUR, RANDOM, ONE_MORE, MANNERS };
-static const char *const manners[] = {"a bit", "some bits", "zeros", "ones", "another's", "anything",
-                                      "one more"};
+static const char *const manners[] = {"a bit",     "some bits", "zeros",   "ones",
+                                      "another's", "anything",  "one more"};
 
 static const struct region *another(const struct region *r) {
   size_t from = random_below((uint32_t)region_count);
@@ -333,7 +168,8 @@ static const struct region *another(const struct region *r) {
 static void lie_in(const struct image *image, uint8_t *p, size_t n, const struct region *r,
                    unsigned manner) {
   const struct region *o = another(r);
-  for (unsigned bits = manner == ONE_BIT ? 1 : 2 + random_below(6); bits && manner <= SOME_BITS; bits--)
+  for (unsigned bits = manner == ONE_BIT ? 1 : 2 + random_below(6); bits && manner <= SOME_BITS;
+       bits--)
     p[random_below((uint32_t)n)] ^= (uint8_t)(1 << random_below(8));
   if (manner == ZEROS || manner == ONES) memset(p, manner == ZEROS ? 0 : 0xff, n);
   if (manner == RANDOM) random_fill(p, n);
@@ -358,7 +194,8 @@ static int look_for(void *context, const rille_problem *p) {
 
 /* Whether what was read are the first events there were. */
 static bool are_first(const struct answers *truth) {
-  return now.events <= truth->events && memcmp(now.all, truth->all, now.events * sizeof *now.all) == 0;
+  return now.events <= truth->events &&
+         memcmp(now.all, truth->all, now.events * sizeof *now.all) == 0;
 }
 
 /* Each answer is right or an error. Returns how many are errors. */
@@ -419,7 +256,8 @@ static void check_log(void) {
     fail("not to be opened afterwards", e.message);
     return;
   }
-  if (rille_store_verify(s, &how, &v, &e) != 0) fail("what was written afterwards is damaged", e.message);
+  if (rille_store_verify(s, &how, &v, &e) != 0)
+    fail("what was written afterwards is damaged", e.message);
   (void)rille_store_close(s);
 }
 
@@ -435,7 +273,8 @@ static int judge_log(rille_store *s, const struct state *st, const struct region
   if (!are_first(truth)) fail("events that were not written", why->message);
   if (opened > 0 && (cut || now.ended == 0)) { /* it ends before the lie */
     if (writing && r->frame < st->durable) fail("cut before what was flushed", why->message);
-    if (writing && rille_store_verify(s, &how, NULL, &e) != 0) fail("cut, and not sound", e.message);
+    if (writing && rille_store_verify(s, &how, NULL, &e) != 0)
+      fail("cut, and not sound", e.message);
     return CUT;
   }
   (void)compare(truth);
@@ -448,7 +287,7 @@ static int judge_log(rille_store *s, const struct state *st, const struct region
 static int judge_other(const struct state *st, bool writing, int opened, const rille_error *why,
                        bool silent) {
   bool anew = opened > 0 && strstr(why->message, "made anew");
-  if (silent && opened > 0 && !strstr(why->message, "was cut")  && !strstr(why->message, "log ends"))
+  if (silent && opened > 0 && !strstr(why->message, "was cut") && !strstr(why->message, "log ends"))
     fail("taken for damage", why->message);
   if (opened > 0 && !anew && !silent) fail("an unexpected remark", why->message);
   unsigned errors = compare(anew ? &st->bare[writing] : &st->truth[writing]);
@@ -502,8 +341,8 @@ static void try_lie(struct state *st, const char *class, unsigned number) {
   bool writing = number / MANNERS % 2;
   struct file *f = &image.files[r->file];
   *f = file_copy(f);
-  snprintf(shared->what, sizeof shared->what, "%s store, %s, %s+%zu, %s, %s", st->name, class, f->name,
-           at, manners[manner], writing ? "to write" : "to read");
+  snprintf(shared->what, sizeof shared->what, "%s store, %s, %s+%zu, %s, %s", st->name, class,
+           f->name, at, manners[manner], writing ? "to write" : "to read");
   lie_in(&image, f->bytes + at, n, r, manner);
   if (memcmp(f->bytes, st->files.files[r->file].bytes, f->n) != 0)
     shared->outcomes[judge(st, &image, r, writing)]++;
@@ -540,16 +379,25 @@ static void try_class(struct state *st, const char *class, unsigned cases) {
   }
 }
 
+/* How many times as many, where there is time. */
+static unsigned soak(void) {
+  const char *text = getenv("RILLE_SOAK");
+  double times = text ? strtod(text, NULL) : 1;
+  return times > 1 ? (unsigned)times : 1;
+}
+
 static void try_all(struct state *st) {
-  unsigned cases = (unsigned)test_setting("CASES", 14), all = 0;
+  unsigned cases = (unsigned)test_setting("CASES", 14) * soak(), all = 0;
   make_states();
-  map_state(st);
+  st->durable = map_image(&st->files);
   memset(shared->outcomes, 0, sizeof shared->outcomes);
   for (size_t i = 0; i < class_count; i++) try_class(st, classes[i], cases);
   for (int i = 0; i < OUTCOMES; i++) all += shared->outcomes[i];
-  printf("       %u lies in %zu classes: %u change nothing, %u mended, %u reported, %u cut, %u refused\n",
-         all, class_count, shared->outcomes[WHOLE], shared->outcomes[MENDED], shared->outcomes[RAISED],
-         shared->outcomes[CUT], shared->outcomes[REFUSED]);
+  printf(
+      "       %u lies in %zu classes: %u change nothing, %u mended, %u reported, %u cut, %u "
+      "refused\n",
+      all, class_count, shared->outcomes[WHOLE], shared->outcomes[MENDED], shared->outcomes[RAISED],
+      shared->outcomes[CUT], shared->outcomes[REFUSED]);
   CHECK(class_count > 60 && shared->outcomes[RAISED] && shared->outcomes[REFUSED]);
 }
 
