@@ -261,10 +261,10 @@ static int check_index(struct verifying *v) {
 static void check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
-  if (v->damaged || (last.last && end == l->segments.frontier)) return;
+  if (v->damaged || (last.last && end == l->segments.frontier && end >= l->reached)) return;
   if (v->beside_writers || segments_refresh(&l->segments, &v->error) < 0) return;
   last = segments_describe(&l->segments, end);
-  struct repair_finding f = {.end = l->seen, .evidence = 0};
+  struct repair_finding f = {.end = l->seen, .evidence = l->reached};
   if (repair_look(&l->source, &l->memory, &last, &f, &v->error) < 0) return;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
     v->error.address = end;

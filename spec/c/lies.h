@@ -298,10 +298,10 @@ static inline void be_there(rille_store *s, rille_store *home, const char *home_
 struct answers {
   uint64_t all[EVENTS_MOST]; /* of each event, from the first */
   size_t events;
-  int ended;                     /* with what the walk over all events ended */
-  uint64_t values[ANSWERS_MOST]; /* of each question; an error is 0 */
-  size_t count;
-  char said[768]; /* the last error */
+  int ended;                        /* with what the walk over all events ended */
+  uint64_t values[ANSWERS_MOST];    /* of each question; an error is 0 */
+  size_t count, kept_from, kept_to; /* the questions about what is kept */
+  char said[768];                   /* the last error */
 };
 
 static inline uint64_t stir(uint64_t h, const void *bytes, size_t n) {
@@ -460,7 +460,9 @@ static inline void ask_everything(rille_store *s, const struct known *k, struct 
   ask_streams(s, a);
   ask_chains(s, a);
   ask_marks(s, a);
+  a->kept_from = a->count;
   ask_kept(s, a);
+  a->kept_to = a->count;
   ask_transactions(s, k, a);
 }
 

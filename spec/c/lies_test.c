@@ -6,149 +6,9 @@
 ** RILLE_SOAK=n: n times as many. */
 #define _GNU_SOURCE
 #include "lies_map.h"
+#include "lies_states.h"
 
 #define DAMAGE_BYTES 64u /* of a larger region */
-
-/* ---- States of the store, and what they answer ---- */
-
-enum { CLOSED, CRASHED, STATES };
-
-static struct state {
-  const char *name;
-  struct image files;
-  struct answers truth[2], bare[2]; /* [writing]; bare: the index made anew */
-  uint64_t durable;                 /* what frames tell of flushes: below, nothing may be cut */
-} states[STATES];
-
-static struct image early, foreign; /* an older day of it; another store made in the same way */
-static struct known known, foreign_known;
-static struct answers now; /* of the case at hand */
-static char root[300];
-
-/* What cases came to, in memory that children share with the parent. */
-enum { WHOLE, MENDED, RAISED, CUT, REFUSED, OUTCOMES };
-static struct shared {
-  unsigned outcomes[OUTCOMES];
-  unsigned next; /* case of the class */
-  char what[200];
-} * shared;
-
-static int open_lie(bool writing, rille_store **store, rille_error *e) {
-  rille_options o = {.size = sizeof o,
-                     .readonly = !writing,
-                     .no_background = 1,
-                     .no_create = 1,
-                     .segment_bytes = RILLE_SEGMENT_BYTES_LEAST};
-  *e = (rille_error){0};
-  return rille_store_open(root, &o, store, e);
-}
-
-static void ask_truth(struct answers *a, bool writing, const struct known *k) {
-  rille_store *s;
-  rille_error e;
-  if (!CHECK(open_lie(writing, &s, &e) >= 0)) {
-    printf("       %s\n", e.message);
-    exit(EXIT_FAILURE);
-  }
-  ask_everything(s, k, a);
-  for (size_t i = 0; i < a->count; i++) CHECK(a->values[i] != 0);
-  CHECK(rille_store_close(s) == 0);
-}
-
-/* ---- Making the states ---- */
-
-static void copy_folder(const char *from, const char *to) {
-  char command[700];
-  sprintf(command, "cp -r '%s' '%s'", from, to);
-  CHECK(system(command) == 0);
-}
-
-static rille_store *open_at(const char *path) {
-  rille_options o = {
-      .size = sizeof o, .no_background = 1, .segment_bytes = RILLE_SEGMENT_BYTES_LEAST};
-  return open_with(path, &o);
-}
-
-static void truncate_some(rille_store *s) {
-  rille_error e = {0};
-  rille_event_input event = {.type = text_of("Happened")};
-  for (int i = 0; i < 6; i++) write_event(s, i % 2 ? "cut" : "gone", &event, NULL);
-  done_well(rille_store_truncate(s, text_of("cut"), 3, &e), &e);
-  done_well(rille_store_delete(s, text_of("gone"), &e), &e);
-}
-
-/* Makes it at `root`, by way of a copy, with an older day of it on the way; what a crash of it
-** leaves is at `crashed`. */
-static void make_store(const char *crashed, struct image *day, struct known *k) {
-  char first[300], home_path[300];
-  strcpy(first, path_of("first"));
-  strcpy(home_path, path_of("home"));
-  rille_store *home = open_at(home_path), *s = open_at(first);
-  k->count = 0;
-  write_plain(s, 0, 130);
-  (void)rille_instance_close(be_home(s, 0, k), NULL);
-  CHECK(rille_store_close(s) == 0);
-  copy_folder(first, root);
-  s = open_at(root); /* a copy, and it says so */
-  be_there(s, home, home_path, 0, k);
-  truncate_some(s);
-  keep_some(s, 40);
-  CHECK(rille_store_close(s) == 0);
-  if (day) image_take(day, root);
-  s = open_at(root);
-  write_plain(s, 130, 290);
-  be_there(s, home, home_path, 1, k);
-  keep_some(s, 20);
-  rille_instance *alive = be_home(s, 1, k);
-  CHECK(rille_store_sync(s, NULL) == 0);
-  if (crashed) copy_folder(root, crashed);
-  CHECK(rille_instance_close(alive, NULL) == 0);
-  CHECK(rille_store_close(s) == 0);
-  CHECK(rille_store_close(home) == 0);
-  remove_store(home_path);
-  remove_store(first);
-}
-
-static void cut_all_zeros(struct image *image) {
-  for (size_t i = 0; i < image->count; i++)
-    if (strncmp(image->files[i].name, "log/", 4) == 0) cut_zeros(&image->files[i]);
-}
-
-static void learn_truth(struct state *s) {
-  for (int writing = 0; writing < 2; writing++) {
-    image_put(&s->files, root);
-    ask_truth(&s->truth[writing], writing, &known);
-    struct image bare = s->files;
-    for (int i = 0; i < 3; i++)
-      image_without(&bare, ((const char *[]){"index/data.mdb", "index/lock.mdb", "index/sum"})[i]);
-    image_put(&bare, root);
-    ask_truth(&s->bare[writing], writing, &known);
-  }
-}
-
-static void make_states(void) {
-  char crashed[300];
-  if (states[CLOSED].name) return;
-  shared = share(sizeof *shared);
-  strcpy(crashed, path_of("crashed"));
-  strcpy(root, path_of("foreign"));
-  make_store(NULL, NULL, &foreign_known);
-  image_take(&foreign, root);
-  strcpy(root, path_of("lies"));
-  make_store(crashed, &early, &known);
-  states[CLOSED].name = "closed";
-  states[CRASHED].name = "crashed";
-  image_take(&states[CLOSED].files, root);
-  image_take(&states[CRASHED].files, crashed);
-  image_without(&states[CRASHED].files,
-                "index/lock.mdb"); /* the dead are in it: LMDB makes it anew */
-  for (int i = 0; i < STATES; i++) {
-    cut_all_zeros(&states[i].files);
-    learn_truth(&states[i]);
-  }
-  printf("       %zu events, %zu answers\n", states[CLOSED].truth[0].events,
-         states[CLOSED].truth[0].count);
-}
 
 /* ---- One lie ---- */
 
@@ -349,6 +209,212 @@ static void try_lie(struct state *st, const char *class, unsigned number) {
   free(f->bytes);
 }
 
+/* ---- Whole files ---- */
+
+/* What a file is exchanged for; NULL: it is missing. */
+static struct image exchange(const struct image *image, const char *name, const struct file *by) {
+  struct image changed = *image;
+  if (by) {
+    struct file *f = image_find(&changed, name);
+    if (!f) f = &changed.files[changed.count++];
+    *f = *by;
+    snprintf(f->name, sizeof f->name, "%s", name);
+  } else {
+    image_without(&changed, name);
+  }
+  return changed;
+}
+
+/* Of a last file nothing else knows after a crash: it may go with all it had, as a whole. */
+static bool may_vanish;
+
+static bool is_last_segment(const struct image *image, const char *name) {
+  const char *last = "log/";
+  for (size_t i = 0; i < image->count; i++)
+    if (strncmp(image->files[i].name, "log/", 4) == 0) last = image->files[i].name;
+  return strcmp(name, last) == 0;
+}
+
+/* Events that are missing are missing at the end, and that was said. */
+static void judge_shorter(rille_store *s, const struct answers *truth, int opened,
+                          const rille_error *why) {
+  rille_verified v = {0};
+  rille_error e = {0};
+  if (!are_first(truth)) fail("events that were not written", why->message);
+  if (opened == 0 && may_vanish) return;
+  if (opened == 0) fail("nothing is said of the events that are missing", now.said);
+  if (rille_store_verify(s, NULL, &v, &e) == 0 && !strstr(why->message, "was cut"))
+    fail("verify finds nothing", why->message);
+}
+
+/* `other_kept`: the index is of another day, and so is what scripts kept in it. */
+static void judge_files(const struct state *st, const struct image *image, bool writing,
+                        bool other_kept) {
+  const struct answers *truth = &st->truth[writing];
+  rille_store *s = NULL;
+  rille_error e;
+  image_put(image, root);
+  int opened = open_lie(writing, &s, &e);
+  if (opened < 0) {
+    shared->outcomes[REFUSED]++;
+    bool known_code = e.code == RILLE_CORRUPT || e.code == RILLE_INVALID || e.code == RILLE_IO;
+    if (!known_code || !e.message[0]) fail("refused with another reason", e.message);
+    if (writing && !log_is_unchanged(image)) fail("refused, and changed", e.message);
+    return;
+  }
+  ask_everything(s, &known, &now);
+  bool anew = opened > 0 && strstr(e.message, "made anew");
+  if (other_kept)
+    memcpy(&now.values[truth->kept_from], &truth->values[truth->kept_from],
+           (truth->kept_to - truth->kept_from) * sizeof *now.values);
+  if (now.events < truth->events && now.ended >= 0) {
+    judge_shorter(s, truth, opened, &e);
+    shared->outcomes[CUT]++;
+  } else {
+    unsigned errors = compare(anew && !other_kept ? &st->bare[writing] : truth);
+    shared->outcomes[errors ? RAISED : anew ? MENDED : WHOLE]++;
+  }
+  if (writing) go_on(s);
+  (void)rille_store_close(s);
+}
+
+struct file_job {
+  const struct state *state;
+  struct image image;
+  bool other_kept;
+};
+
+static int do_file_job(void *context) {
+  const struct file_job *job = context;
+  judge_files(job->state, &job->image, shared->next, job->other_kept);
+  return 0;
+}
+
+static void try_files(const struct state *st, struct image image, bool other_kept, const char *what,
+                      const char *name) {
+  struct file_job job = {st, image, other_kept};
+  may_vanish = st == &states[CRASHED] && is_last_segment(&st->files, name);
+  for (shared->next = 0; shared->next < 2; shared->next++) {
+    snprintf(shared->what, sizeof shared->what, "%s store, %s %s, %s", st->name, name, what,
+             shared->next ? "to write" : "to read");
+    int status = wait_for(start(do_file_job, &job));
+    if (!CHECK(status == 0)) printf("       %s: status %d\n", shared->what, status);
+  }
+}
+
+/* A file cut, all zeros, all ones, zeros in the middle, gone. */
+static void try_ruins(const struct state *st, const char *name) {
+  struct image whole = st->files;
+  const struct file *f = image_find(&whole, name);
+  const size_t sizes[] = {0, 7, 48, 60, f->n / 2 / 8 * 8, f->n / 2 + 3, f->n - 1, f->n - 8};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    struct file cut = *f;
+    cut.n = sizes[i] < f->n ? sizes[i] : 0;
+    try_files(st, exchange(&whole, name, &cut), false, "cut", name);
+  }
+  for (int i = 0; i < 3; i++) {
+    struct file ruin = file_copy(f);
+    size_t from = i == 2 ? f->n / 3 / 4096 * 4096 : 0;
+    memset(ruin.bytes + from, i == 1 ? 0xff : 0, i == 2 ? min_u64(4096, f->n - from) : f->n);
+    try_files(st, exchange(&whole, name, &ruin), false, "ruined", name);
+    free(ruin.bytes);
+  }
+  try_files(st, exchange(&whole, name, NULL), false, "missing", name);
+}
+
+/* The same name in another store, and on an older day; segments in each other's place. */
+static void try_strangers(const struct state *st, const char *name) {
+  struct image whole = st->files;
+  bool of_index = strcmp(name, "index/data.mdb") == 0;
+  const struct file *by = image_find(&foreign, name);
+  if (by) try_files(st, exchange(&whole, name, by), false, "of another store", name);
+  by = image_find(&early, name);
+  if (by) try_files(st, exchange(&whole, name, by), of_index, "of another day", name);
+  for (size_t i = 0; i < whole.count && strncmp(name, "log/", 4) == 0; i++) {
+    struct file *other = &whole.files[i];
+    if (strncmp(other->name, "log/", 4) != 0 || strcmp(other->name, name) <= 0) continue;
+    struct image swapped = exchange(&whole, name, other);
+    swapped = exchange(&swapped, other->name, image_find(&whole, name));
+    try_files(st, swapped, false, "swapped", name);
+  }
+}
+
+/* The whole index of another day or store, with its sum, or without. */
+static void try_other_index(const struct state *st, const struct image *from, bool sum,
+                            const char *what) {
+  static const char *const names[] = {"index/data.mdb", "index/lock.mdb", "index/sum"};
+  struct image image = st->files;
+  for (int i = 0; i < 3; i++) {
+    struct image source = *from;
+    const struct file *by = i == 2 && !sum ? NULL : image_find(&source, names[i]);
+    image = exchange(&image, names[i], by);
+  }
+  try_files(st, image, true, what, "index");
+}
+
+static void try_files_of(struct state *st) {
+  struct image image = st->files;
+  for (size_t i = 0; i < image.count; i++) {
+    try_ruins(st, image.files[i].name);
+    try_strangers(st, image.files[i].name);
+  }
+  for (int sum = 0; sum < 2; sum++) {
+    try_other_index(st, &early, sum, "of an older day");
+    try_other_index(st, &states[CLOSED].files, sum, "of a newer day");
+    try_other_index(st, &foreign, sum, "of another store");
+  }
+  struct file last = image.files[0]; /* a stranger's first segment behind the end */
+  for (size_t i = 0; i < image.count; i++)
+    if (strncmp(image.files[i].name, "log/", 4) == 0) last = image.files[i];
+  const uint64_t behind[] = {8, 64 << 10, 1 << 20};
+  for (int i = 0; i < 3; i++) {
+    char name[48];
+    snprintf(name, sizeof name, "log/%016llx.seg",
+             (unsigned long long)(strtoull(last.name + 4, NULL, 16) + last.n + behind[i]) & ~7llu);
+    try_files(st, exchange(&image, name, image_find(&foreign, "log/0000000000000000.seg")), false,
+              "of another store behind the end", name);
+  }
+}
+
+static void files_are_not_theirs(void) {
+  make_states();
+  memset(shared->outcomes, 0, sizeof shared->outcomes);
+  for (int i = 0; i < STATES; i++) try_files_of(&states[i]);
+  printf("       whole files: %u change nothing, %u mended, %u reported, %u cut, %u refused\n",
+         shared->outcomes[WHOLE], shared->outcomes[MENDED], shared->outcomes[RAISED],
+         shared->outcomes[CUT], shared->outcomes[REFUSED]);
+}
+
+/* ---- While it is open ---- */
+
+static int read_what_is_cut(void *context) {
+  const struct state *st = context;
+  rille_store *s = NULL;
+  rille_error e;
+  image_put(&st->files, root);
+  if (!CHECK(open_lie(shared->next, &s, &e) >= 0)) return 1;
+  for (size_t i = 0; i < st->files.count; i++) {
+    const struct file *f = &st->files.files[i];
+    char path[640];
+    snprintf(path, sizeof path, "%s/%s", root, f->name);
+    if (strncmp(f->name, "log/", 4) != 0) continue;
+    CHECK(truncate(path, (off_t)(f->n / 3)) == 0);
+    ask_everything(s, &known, &now);
+    (void)compare(&st->truth[shared->next]);
+    CHECK(now.ended < 0);
+  }
+  (void)rille_store_close(s);
+  return 0;
+}
+
+static void log_files_are_cut_while_open(void) {
+  make_states();
+  strcpy(shared->what, "cut while it is open");
+  for (int i = 0; i < STATES; i++)
+    for (shared->next = 0; shared->next < 2; shared->next++)
+      CHECK(wait_for(start(read_what_is_cut, &states[i])) == 0);
+}
+
 /* ---- All classes ---- */
 
 struct job {
@@ -407,5 +473,7 @@ static void after_a_crash(void) { try_all(&states[CRASHED]); }
 static const struct test tests[] = {
     {"bytes of a closed store", in_a_closed_store},
     {"bytes of a store that crashed", after_a_crash},
+    {"files that are cut, ruined, exchanged, of another day or store", files_are_not_theirs},
+    {"log files that are cut while the store is open", log_files_are_cut_while_open},
 };
 TEST_MAIN(tests)
