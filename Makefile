@@ -4,6 +4,7 @@
 # make bench    the tables of the README, side by side with peers
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
 # make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long
+# make fuzz     libFuzzer on what reads foreign bytes, SECONDS=60 a target (clang)
 # make asan     every test again under AddressSanitizer and UBSan
 # make clean
 #
@@ -16,6 +17,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR),-Werror)
 LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
+LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
 LMDB_LIBS ?= $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 B ?= build
@@ -33,13 +35,17 @@ SCRIPTS = $(wildcard lua/rille/*.lua)
 CORE_OBJECTS = $(CORE:%.c=$B/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
+FUZZ = $(patsubst spec/fuzz/%.c,$B/fuzz/%,$(filter-out spec/fuzz/replay.c,$(wildcard spec/fuzz/*.c)))
+FUZZ_LUA = $(addprefix $B/fuzz/,json messagepack pattern)
+FUZZ_MAIN = spec/fuzz/replay.c
 POSTGRES = $(wildcard lua/postgres/*.c)
 POSTGRES_SCRIPTS = $(wildcard lua/postgres/*.lua)
 LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint asan clean setup-build setup-test setup-bench c-tests
+.PHONY: all demo test bench soak lint fuzz asan clean setup-build setup-test setup-bench setup-soak
+.PHONY: c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
@@ -98,7 +104,18 @@ $B/spec/power_test: spec/c/power_test.c $(wildcard spec/c/*.h spec/power/*.h) $(
 
 c-tests: $(C_TESTS)
 
-setup-build setup-test setup-bench: setup-%:
+# The targets of the fuzzer, with a main of their own that feeds them their corpus.
+$B/fuzz/%: spec/fuzz/%.c $(FUZZ_MAIN) $(wildcard spec/fuzz/*.h) $B/librille.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(if $(filter $@,$(FUZZ_LUA)),$(LUA_CFLAGS)) -o $@ $< $(FUZZ_MAIN) \
+	  $(if $(filter $@,$(FUZZ_LUA)),$(BINDING_OBJECTS)) $B/librille.a \
+	  $(if $(filter $@,$(FUZZ_LUA)),$(LUA_LIBS) -lm) $(LIBS)
+
+$(FUZZ_LUA): $(BINDING_OBJECTS)
+
+fuzzers: $(FUZZ)
+
+setup-build setup-test setup-bench setup-soak: setup-%:
 	@sh .ci/setup $*
 
 demo: setup-build
@@ -108,7 +125,7 @@ demo: setup-build
 	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
 
 test: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests
+	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@RILLE_BUILD=$B $(LUA) spec/run.lua
 
 SECONDS ?= 600
@@ -122,6 +139,18 @@ soak: setup-test
 	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
 	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
 	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
+
+FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+fuzz: setup-soak
+	@$(MAKE) --no-print-directory -s B=build/clang CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
+	  FUZZ_MAIN=-fsanitize=fuzzer fuzzers
+	@for target in $(notdir $(FUZZ)); do echo "fuzz: $$target" && \
+	  mkdir -p build/clang/corpus/$$target && build/clang/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) \
+	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -artifact_prefix=build/clang/fuzz/$$target- \
+	  build/clang/corpus/$$target spec/fuzz/corpus/$$target 2>&1 | \
+	  { grep -E "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
+	  ls build/clang/fuzz/$$target-* >/dev/null 2>&1 && exit 1; done; true
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \

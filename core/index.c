@@ -8,6 +8,7 @@
 #include "entry.h"
 #include "error.h"
 #include "lockfile.h"
+#include "pages.h"
 #include "sum.h"
 #include "system.h"
 
@@ -184,8 +185,8 @@ static bool sum_paths(char *data, char *sum, const char *folder) {
          system_join(sum, SYSTEM_PATH_BYTES, folder, "sum");
 }
 
-/* MDB_CORRUPTED where the file is not what it was when it was closed. The sum goes
-** for good before the file may change. */
+/* MDB_CORRUPTED where the file is not what it was when it was closed; or, where no sum says
+** what it was, not what LMDB can walk. The sum goes for good before the file may change. */
 static int check_sum(const struct index *x, const char *folder) {
   char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
   enum sum_result result;
@@ -193,6 +194,12 @@ static int check_sum(const struct index *x, const char *folder) {
   int number = sum_check(data, sum, &result);
   if (number) return number;
   if (result == SUM_WRONG) return MDB_CORRUPTED;
+  if (result == SUM_ABSENT) {
+    enum pages_result pages;
+    number = pages_check(data, SUM_BYTES_MOST, &x->memory, &pages);
+    if (number) return number;
+    if (pages == PAGES_DAMAGED) return MDB_CORRUPTED;
+  }
   if (x->readonly) return 0;
   number = system_remove(sum);
   return number == ENOENT ? 0 : number ? number : system_flush_folder(folder);

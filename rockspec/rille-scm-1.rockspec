@@ -53,6 +53,7 @@ build = {
         "core/open.c",
         "core/overlay.c",
         "core/pack.c",
+        "core/pages.c",
         "core/participant.c",
         "core/pending.c",
         "core/plan.c",

@@ -1,0 +1,20 @@
+/* control.c: the page that processes share holds these bytes when the first of them opens the
+** store, to read or to write: it is made anew, and nothing changes. */
+#include "store_fuzz.h"
+
+static void look(bool writing) {
+  rille_error e = {0};
+  rille_store *s = fuzz_open(writing, &e);
+  MUST(s != NULL && e.code == 0);
+  MUST(rille_store_head(s) == FUZZ_EVENTS && rille_store_durable(s) == FUZZ_EVENTS);
+  MUST(fuzz_read(s) == FUZZ_EVENTS);
+  MUST(rille_store_close(s) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
+  fuzz_make();
+  fuzz_put("control", bytes, n);
+  look(false);
+  look(true);
+  return 0;
+}
