@@ -16,6 +16,10 @@
 
 static struct seen seen[STORES_MOST];
 
+struct written {
+  uint32_t serial, count;
+};
+
 /* ---- Reading all ---- */
 
 static const char *take(const rille_event *event, struct seen *s) {
@@ -178,39 +182,59 @@ static const char *check_all(rille_store *store, const struct of_store *p, struc
   return bad;
 }
 
+/* What was told to come next and was lost: who appended it does so again, and what had come
+** behind it must not come back with it. 0: there is none. */
+static uint32_t lost_serial(const struct of_store *p, const struct seen *s) {
+  for (uint32_t i = 1; i < SERIAL_EMITTED; i++)
+    if (p->told[i].first == s->head + 1 && !p->told[i].refused) return i;
+  return 0;
+}
+
+/* One that has no ids: with them it might be a duplicate. */
+static uint32_t fresh_serial(const struct seen *s) {
+  for (;;) {
+    uint32_t serial = SERIAL_JUDGE + chance_below(SERIALS_MOST - SERIAL_JUDGE);
+    bool known = serial % 3 == 0;
+    for (uint64_t at = 1; at <= s->head; at++) known |= s->labels[at].serial == serial;
+    if (!known) return serial;
+  }
+}
+
 /* The version of its stream is an expectation, so that the head in the index is believed. */
-static const char *append_one(rille_store *store, uint32_t number, const struct seen *s,
-                              uint32_t *serial) {
+static const char *append_one(rille_store *store, uint32_t number, const struct of_store *p,
+                              const struct seen *s, struct written *w) {
   struct made m;
   rille_appended done;
   rille_error e = {0};
-  do *serial = SERIAL_JUDGE + chance_below(SERIALS_MOST - SERIAL_JUDGE);
-  while (*serial % 3 == 0); /* with ids it may be a duplicate */
-  for (uint64_t at = 1; at <= s->head; at++)
-    if (s->labels[at].serial == *serial) return append_one(store, number, s, serial);
-  (void)work_make(*serial, 0, &m);
+  uint32_t lost = chance_in(2) ? lost_serial(p, s) : 0;
+  w->serial = lost ? lost : fresh_serial(s);
+  (void)work_make(w->serial, 0, &m);
+  w->count = m.count;
   uint64_t version = s->count[work_stream_number(m.parts[0].stream)];
   m.parts[0].expect = version ? (int64_t)version : RILLE_EXPECT_NONE;
+  work_mark((struct mark){.kind = MARK_RETRIED, .store = number, .serial = w->serial});
   if (rille_store_append(store, &m.append, &done, &e) < 0)
     return wrong("can't be written to: %s", e.message);
-  if (done.first != s->head + 1)
+  if (done.first != s->head + 1 || done.duplicate)
     return wrong("L1: an append behind position %llu is told to be at %llu",
                  (unsigned long long)s->head, (unsigned long long)done.first);
-  work_mark((struct mark){.kind = MARK_TOLD, .store = number, .serial = *serial, .durable = true,
+  work_mark((struct mark){.kind = MARK_TOLD, .store = number, .serial = w->serial, .durable = true,
                           .first = done.first});
   return NULL;
 }
 
 static const char *check_again(const struct trial *t, uint32_t i, const struct of_store *p,
-                               uint32_t serial) {
+                               const struct written *w) {
   static struct seen again;
   rille_store *store = NULL;
   const struct seen *s = &seen[i];
   const char *bad = open_it(t, i, !chance_in(4), p, &store);
   if (bad) return bad;
   bad = judge_read(store, &again);
-  if (!bad && (again.head != s->head + 1 || again.labels[again.head].serial != serial))
-    bad = "what was appended is not there when it is opened again";
+  if (!bad && (again.head != s->head + w->count || again.labels[again.head].serial != w->serial))
+    bad = wrong("behind position %llu, where append %u was written, is %llu with append %u",
+                (unsigned long long)s->head, w->serial, (unsigned long long)again.head,
+                again.labels[again.head].serial);
   for (uint64_t at = 1; at <= s->head && !bad; at++)
     if (again.labels[at].serial != s->labels[at].serial) bad = "an event has changed";
   if (!bad) bad = check_stream(store, p, &again);
@@ -221,7 +245,7 @@ static const char *check_again(const struct trial *t, uint32_t i, const struct o
 /* ---- All of them ---- */
 
 static rille_store *stores[STORES_MOST];
-static uint32_t serials[STORES_MOST]; /* what was appended */
+static struct written written[STORES_MOST];
 
 /* What is prepared in a store is settled, and what that wrote is durable, so that it is read. */
 static const char *settle(rille_store *store) {
@@ -250,10 +274,10 @@ static const char *open_and_check(const struct trial *t, uint32_t i, const struc
   return bad;
 }
 
-static const char *write_and_close(uint32_t i) {
+static const char *write_and_close(uint32_t i, const struct of_store *p) {
   if (!stores[i]) return NULL;
   promises_note_seen(i, &seen[i], SERIAL_JUDGE);
-  const char *bad = append_one(stores[i], i, &seen[i], &serials[i]);
+  const char *bad = append_one(stores[i], i, p, &seen[i], &written[i]);
   return rille_store_close(stores[i]) < 0 && !bad ? "can't be closed" : bad;
 }
 
@@ -264,8 +288,8 @@ const char *judge(const struct trial *t, const struct promises *p) {
   first = t->decides ? chance_below(n) : 0; /* whoever comes first settles with the others closed */
   for (uint32_t i = 0; i < n && !bad; i++) bad = open_and_check(t, (first + i) % n, p);
   if (!bad && t->decides) bad = promises_check_outcomes(p, seen, n);
-  for (uint32_t i = 0; i < n && !bad; i++) bad = write_and_close(i);
+  for (uint32_t i = 0; i < n && !bad; i++) bad = write_and_close(i, &p->stores[i]);
   for (uint32_t i = 0; i < n && !bad; i++)
-    if (stores[i]) bad = check_again(t, i, &p->stores[i], serials[i]);
+    if (stores[i]) bad = check_again(t, i, &p->stores[i], &written[i]);
   return bad;
 }

@@ -57,6 +57,7 @@ void promises_hear(struct promises *p, const struct entry *e) {
     case MARK_DURABLE: rise(&s->durable, m.first); break;
     case MARK_SEEN: hear_seen(s, (const void *)(entry_bytes(e) + sizeof m), &m); break;
     case MARK_REFUSED: s->told[m.serial].refused = true; break;
+    case MARK_RETRIED: s->told[m.serial].refused = false; break;
     case MARK_CUT_BEGUN: rise(&s->cut_begun[m.serial], m.first); break;
     case MARK_CUT: rise(&s->cut[m.serial], m.first); break;
     case MARK_BACKUP_BEGUN: hear_backup(&p->stores[m.serial], s, m.first); break;

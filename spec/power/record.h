@@ -44,6 +44,7 @@ struct record {
   uint32_t count;
   uint64_t used, room;
   _Atomic int flushes_until_failure; /* of files of the log; 0: none fails */
+  int entries_until_death;           /* whoever notes the last one dies; 0: nobody does */
   bool slow;                         /* a flush takes its time, so that others write meanwhile */
   _Alignas(16) uint8_t bytes[];
 };

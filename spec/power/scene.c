@@ -76,5 +76,5 @@ void scene_fork(uint32_t n, void (*job)(uint32_t number)) {
     _exit(scene.failed ? EXIT_FAILURE : 0);
   }
   while (wait(&status) > 0)
-    if (status != 0) scene.failed = true;
+    if (status != 0 && !(scene.deadly && WIFSIGNALED(status))) scene.failed = true;
 }
