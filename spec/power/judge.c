@@ -5,6 +5,7 @@
 ** of it must be there. */
 #include "judge.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,18 +159,21 @@ static bool is_there(const char *path) {
   return stat(path, &s) == 0;
 }
 
-static const char *open_it(const struct trial *t, uint32_t i, bool readonly, const struct of_store *p,
+/* A flush of the repair may fail, once: then it begins again. `again`: it was closed as it
+** should be, so there is nothing to remark. */
+static const char *open_it(const struct trial *t, uint32_t i, bool again, const struct of_store *p,
                            rille_store **store) {
   rille_options o = {.size = sizeof o,
                      .no_background = 1,
-                     .readonly = readonly,
+                     .readonly = again && !chance_in(4),
                      .no_create = p->made,
                      .segment_bytes = t->segment_bytes};
   rille_error e = {0};
   int result = rille_store_open(t->paths[i], &o, store, &e);
-  if (result < 0) return wrong("can't be opened%s: %s", readonly ? " again" : "", e.message);
-  if (result > 0 && strstr(e.message, "index was damaged")) return wrong("%s", e.message);
-  return NULL;
+  if (result < 0 && e.system == EIO) result = rille_store_open(t->paths[i], &o, store, &e);
+  if (result < 0) return wrong("can't be opened%s: %s", again ? " again" : "", e.message);
+  bool may_be_torn = !again && !strstr(e.message, "index was damaged");
+  return result > 0 && !may_be_torn ? wrong("%s", e.message) : NULL;
 }
 
 static const char *check_all(rille_store *store, const struct of_store *p, struct seen *s) {
@@ -228,7 +232,7 @@ static const char *check_again(const struct trial *t, uint32_t i, const struct o
   static struct seen again;
   rille_store *store = NULL;
   const struct seen *s = &seen[i];
-  const char *bad = open_it(t, i, !chance_in(4), p, &store);
+  const char *bad = open_it(t, i, true, p, &store);
   if (bad) return bad;
   bad = judge_read(store, &again);
   if (!bad && (again.head != s->head + w->count || again.labels[again.head].serial != w->serial))
@@ -266,6 +270,7 @@ static const char *open_and_check(const struct trial *t, uint32_t i, const struc
     if (t->copies && i == 1) return NULL;
   }
   const char *bad = open_it(t, i, false, of, &stores[i]);
+  record_fail_no_more();
   if (!bad && t->decides) bad = settle(stores[i]);
   if (!bad) bad = check_all(stores[i], of, &seen[i]);
   if (!bad && t->projects) bad = keep_check(stores[i], &seen[i]);

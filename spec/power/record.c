@@ -86,8 +86,8 @@ static uint8_t *note(enum entry_kind kind, uint64_t node, uint64_t child, uint64
   *e = (struct entry){(uint32_t)kind, (uint32_t)n, node, child, at};
   into->used += needed;
   into->count++;
-  if (into->entries_until_death > 0 && --into->entries_until_death == 0)
-    into->entries_until_death = -1;
+  bool counts = into->entries_until_death > 0 && into->deadly >> kind & 1;
+  if (counts && --into->entries_until_death == 0) into->entries_until_death = -1;
   return (uint8_t *)(e + 1);
 }
 
@@ -113,6 +113,10 @@ void record_mark(const void *bytes, uint32_t n) {
 }
 
 void record_into(struct record *r) { into = r; }
+
+void record_fail_no_more(void) {
+  if (into) atomic_store(&into->flushes_until_failure, 0);
+}
 
 void record_under(const char *folder, const char *pool_folder) {
   snprintf(base, sizeof base, "%s", folder);
@@ -175,7 +179,8 @@ static ssize_t written(int fd, const struct iovec *v, int count, off_t at) {
   uint64_t inode = file_of(fd);
   if (!inode) return syscall(SYS_pwritev, fd, v, (long)count, (long)at, 0L);
   enter();
-  if (into->entries_until_death == 1) write_a_part(fd, inode, v, at);
+  bool dies = into->entries_until_death == 1 && into->deadly >> ENTRY_WRITE & 1;
+  if (dies) write_a_part(fd, inode, v, at);
   ssize_t n = syscall(SYS_pwritev, fd, v, (long)count, (long)at, 0L);
   if (n > 0) note_written(inode, v, count, (uint64_t)at, (size_t)n);
   leave();
