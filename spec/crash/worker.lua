@@ -44,6 +44,14 @@ function jobs.create(path)
   say "closed"
 end
 
+---A store of one event, and a copy of it.
+function jobs.backup(path, to)
+  local store = check(rille.open(path))
+  check(store:append("s", { type = "Made" }))
+  check(store:backup(to))
+  check(store:close())
+end
+
 ---A store's life, for power.lua: appends, and closings in between. What is acknowledged
 ---is told to trap.c, which puts it into the record at its place.
 function jobs.record(path, sync, appends, size, segment_bytes)
