@@ -201,7 +201,8 @@ static int check_sum(const struct index *x, const char *folder) {
   if (result == SUM_WRONG) return MDB_CORRUPTED;
   if (x->readonly) return 0;
   number = system_remove(sum);
-  return number == ENOENT ? 0 : number ? number : system_flush_folder(folder);
+  /* who removed it before may have died before that was durable */
+  return number && number != ENOENT ? number : system_flush_folder(folder);
 }
 
 static int open_env(struct index *x, const char *folder, bool alone) {

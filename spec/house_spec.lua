@@ -87,7 +87,7 @@ local function paths(command)
 end
 
 local C_FILES = paths("ls core/*.c core/*.h lua/*.c lua/*.h lua/postgres/*.c lua/postgres/*.h spec/c/*.c spec/c/*.h " ..
-  "bench/*.c bench/*.h")
+  "spec/power/*.c spec/power/*.h bench/*.c bench/*.h")
 local LUA_FILES = paths "find lua spec examples bench -name '*.lua' | LC_ALL=C sort"
 local TEXT_FILES = paths([[find . \( -path ./.git -o -path ./build -o -path ./bench-scratch \) -prune -o -type f ]] ..
   [[\( -name '*.[ch]' -o -name '*.lua' -o -name '*.md' -o -name Makefile -o -name '*.yml' -o -name '*.rockspec' ]] ..

@@ -87,8 +87,10 @@ static const char *check_tag_and_type(rille_store *store, const struct seen *s) 
   uint32_t tag = chance_below(TAGS), type = chance_below(TYPES);
   bool by_tag = chance_in(2);
   rille_text name = by_tag ? work_tag(tag) : work_type(type);
-  rille_item item = {.types = by_tag ? NULL : &name, .type_count = !by_tag,
-                     .tags = by_tag ? &name : NULL, .tag_count = by_tag};
+  rille_item item = {.types = by_tag ? NULL : &name,
+                     .type_count = !by_tag,
+                     .tags = by_tag ? &name : NULL,
+                     .tag_count = by_tag};
   rille_query q = {.size = sizeof q, .items = &item, .item_count = 1};
   uint64_t n = 0;
   for (uint64_t at = 1; at <= s->head; at++)
@@ -139,8 +141,8 @@ static const char *check_ids(rille_store *store, const struct seen *s) {
 }
 
 static int note_problem(void *context, const rille_problem *p) {
-  *(const char **)context = wrong("verify: %s at %llu: %s", p->invariant,
-                                  (unsigned long long)p->address, p->message);
+  *(const char **)context =
+      wrong("verify: %s at %llu: %s", p->invariant, (unsigned long long)p->address, p->message);
   return 1;
 }
 
@@ -222,7 +224,10 @@ static const char *append_one(rille_store *store, uint32_t number, const struct 
   if (done.first != s->head + 1 || done.duplicate)
     return wrong("L1: an append behind position %llu is told to be at %llu",
                  (unsigned long long)s->head, (unsigned long long)done.first);
-  work_mark((struct mark){.kind = MARK_TOLD, .store = number, .serial = w->serial, .durable = true,
+  work_mark((struct mark){.kind = MARK_TOLD,
+                          .store = number,
+                          .serial = w->serial,
+                          .durable = true,
                           .first = done.first});
   return NULL;
 }

@@ -10,11 +10,11 @@
 #include "choice.h"
 #include "stage.h"
 
-#define ALL_AT_MOST 16u      /* so many states of a point are all looked at */
-#define FIRST_POINTS 400u    /* of a first look */
-#define SOME 2u              /* of more, so many at a time */
-#define SECOND_ONE_IN 24u    /* of a recovery so many states are made, */
-#define SECOND_STATES 12u    /* of each of these */
+#define ALL_AT_MOST 16u   /* so many states of a point are all looked at */
+#define FIRST_POINTS 400u /* of a first look */
+#define SOME 2u           /* of more, so many at a time */
+#define SECOND_ONE_IN 24u /* of a recovery so many states are made, */
+#define SECOND_STATES 12u /* of each of these */
 #define RECORD_BYTES ((uint64_t)64 << 20)
 #define ENTROPY_BYTES 512u /* for one judgement */
 #define LEVELS 2

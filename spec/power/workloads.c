@@ -131,10 +131,12 @@ static void backup(void) {
   work.large = 30000;
   scene_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT);
   scene_append(0, 20, true);
-  struct mark m = {.kind = MARK_BACKUP_BEGUN, .serial = 1, .first = rille_store_head(scene.stores[0])};
+  struct mark m = {
+      .kind = MARK_BACKUP_BEGUN, .serial = 1, .first = rille_store_head(scene.stores[0])};
   work_mark(m);
   m.kind = MARK_BACKUP;
-  if (scene_check(rille_store_backup(scene.stores[0], scene.paths[1], &e), &e, "backup")) work_mark(m);
+  if (scene_check(rille_store_backup(scene.stores[0], scene.paths[1], &e), &e, "backup"))
+    work_mark(m);
   scene_append(0, 10, true);
   scene_close(0);
 }
@@ -242,8 +244,8 @@ static void begin_a_file_and_die(uint32_t number) {
 }
 
 static void begin_dying(void) {
-  last_serial = mmap(NULL, sizeof *last_serial, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                     -1, 0);
+  last_serial =
+      mmap(NULL, sizeof *last_serial, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   work.bytes = 1500, work.large = 9000;
   scene.deadly = true;
   scene_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT);
