@@ -114,6 +114,7 @@ soak: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests
 	@end=$$(($$(date +%s) + $(SECONDS))); SECONDS=$$(($(SECONDS) / 5)) $B/spec/repair_test && \
 	SECONDS=$$(($(SECONDS) / 5)) $B/spec/kill_test && \
+	SECONDS=$$(($(SECONDS) / 5)) $B/spec/power_test && \
 	while [ $$(date +%s) -lt $$end ]; do SECONDS=10 RILLE_SOAK=$${RILLE_SOAK:-1} RILLE_BUILD=$B \
 	  SEED=$$(date +%s) $(LUA) spec/run.lua \
 	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
