@@ -84,16 +84,14 @@ $B/spec/%: spec/c/%.c $(wildcard spec/c/*.h) $B/librille.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $< $B/librille.a $(LIBS)
 
-# Power cuts: the parts of the library that have bounds, with smaller ones, so that many states
-# can be looked at; and what stands between it and its files.
-SMALL = -DSEGMENT_ZERO_AHEAD_BYTES="((size_t)4<<10)" -DLOG_FRESH_BYTES_MOST="((uint64_t)8<<10)" \
-  -DINDEX_MAP_BYTES="((size_t)256<<10)" -DINDEX_READERS_MOST=10u -DINDEX_LOCK_BYTES=1024u
+# Power cuts: what stands between the library and its files, and the parts of it that have bounds,
+# with smaller ones.
 POWER_OBJECTS = $(patsubst spec/power/%.c,$B/spec/power/%.o,$(wildcard spec/power/*.c)) \
   $(patsubst %,$B/spec/power/small/%.o,segment fold index)
 
-$B/spec/power/small/%.o: core/%.c $(wildcard core/*.h)
+$B/spec/power/small/%.o: core/%.c spec/power/small.h $(wildcard core/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(SMALL) -c $< -o $@
+	$(CC) $(ALL_CFLAGS) -include spec/power/small.h -c $< -o $@
 
 $B/spec/power/%.o: spec/power/%.c $(wildcard spec/power/*.h core/rille*.h)
 	@mkdir -p $(@D)
@@ -133,6 +131,7 @@ soak: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests
 	@end=$$(($$(date +%s) + $(SECONDS))); SECONDS=$$(($(SECONDS) / 5)) $B/spec/repair_test && \
 	SECONDS=$$(($(SECONDS) / 5)) $B/spec/kill_test && \
+	SECONDS=$$(($(SECONDS) / 5)) $B/spec/power_test && \
 	while [ $$(date +%s) -lt $$end ]; do SECONDS=10 RILLE_SOAK=$${RILLE_SOAK:-1} RILLE_BUILD=$B \
 	  SEED=$$(date +%s) $(LUA) spec/run.lua \
 	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \

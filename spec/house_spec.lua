@@ -28,8 +28,8 @@ local ORDER = {
   { "segment", uses = "error buffer repair system" }, -- repair: it is the disk that is mended
   { "identity", uses = "error checksum system" },
   { "control", uses = "error frame identity system" }, -- frame: struct log_end
-  { "sum", uses = "checksum system" },
   { "pages", uses = "buffer system" },
+  { "sum", uses = "buffer checksum pages system" },
   { "pack", uses = "buffer" },
   { "promise", uses = "error frame pack" },
   { "decision", uses = "pack" },
@@ -37,7 +37,7 @@ local ORDER = {
   { "overlay", uses = "error buffer chain" },
   { "entry", uses = "checksum chain frame" },
   { "lockfile", uses = "system" },
-  { "index", uses = "entry error frame lockfile overlay pages sum system" }, -- overlay: enum word_kind
+  { "index", uses = "entry error frame lockfile overlay sum system" }, -- overlay: enum word_kind
   { "note", uses = "decision error frame hash identity overlay pending" },
   { "query", uses = "error buffer frame" },
   { "locks", uses = "error pending query" },
@@ -91,7 +91,7 @@ local function paths(command)
 end
 
 local C_FILES = paths("ls core/*.c core/*.h lua/*.c lua/*.h lua/postgres/*.c lua/postgres/*.h spec/c/*.c spec/c/*.h " ..
-  "bench/*.c bench/*.h")
+  "spec/power/*.c spec/power/*.h bench/*.c bench/*.h")
 local LUA_FILES = paths "find lua spec examples bench -name '*.lua' | LC_ALL=C sort"
 local TEXT_FILES = paths([[find . \( -path ./.git -o -path ./build -o -path ./bench-scratch \) -prune -o -type f ]] ..
   [[\( -name '*.[ch]' -o -name '*.lua' -o -name '*.md' -o -name Makefile -o -name '*.yml' -o -name '*.rockspec' ]] ..
@@ -107,10 +107,10 @@ local function none(files, check)
 end
 
 describe("includes", function()
-  it("of lmdb.h are in core/index.c alone", function()
-    local found = {}
+  it("of lmdb.h are in core/index.c alone, but for a test that holds LMDB's locks", function()
+    local found, outside = {}, { ["spec/c/pause_test.c"] = true }
     for _, path in ipairs(C_FILES) do
-      if not path:find "^bench/" and text_of(path):find "#include%s*[<\"]lmdb%.h" then found[#found + 1] = path end
+      if not path:find "^bench/" and not outside[path] and text_of(path):find "#include%s*[<\"]lmdb%.h" then found[#found + 1] = path end
     end
     assert.same({ "core/index.c" }, found)
   end)

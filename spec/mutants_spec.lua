@@ -1,4 +1,4 @@
--- mutants_spec.lua: the tests of several processes find the faults they are for: each is
+-- mutants_spec.lua: the tests of several processes and of power cuts find the faults they are for: each is
 -- planted in a copy of one file of the core (crash/mutants.lua), which is linked with the
 -- rest of the library, and the test must fail then. Without a fault it must pass.
 --
@@ -18,6 +18,7 @@ local BUILD = os.getenv "RILLE_BUILD" or "build"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
 local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
 local RAIDS = 8      -- trials, where chance has a part in it
+local POWER = 4      -- seconds of states, for a fault to be found; one that is ends it
 local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
 
 local function shell(command, ...)
@@ -32,7 +33,7 @@ local function read(path)
   return text
 end
 
--- The object file of the mutated file.
+-- The object file of the mutated file; with the bounds that states after power cuts are made with.
 local function mutate(mutant)
   local text = read(mutant.file)
   local from, to = text:find(mutant.text, 1, true)
@@ -40,7 +41,7 @@ local function mutate(mutant)
   assert(not text:find(mutant.text, to, true), "its text is in the file twice")
   local name = mutant.file:match "[^/]+$"
   local path = scratch.file(name, text:sub(1, from - 1) .. mutant.with .. text:sub(to + 1))
-  shell(COMPILE .. "-c '%s' -o '%s.o'", path, path)
+  shell(COMPILE .. "%s -c '%s' -o '%s.o'", mutant.power and "-include spec/power/small.h" or "", path, path)
   return path .. ".o", name
 end
 
@@ -50,7 +51,7 @@ local programs = {}
 local function object_of(program)
   if not programs[program] then
     programs[program] = ("%s/%s.o"):format(scratch.folder, program)
-    shell(COMPILE .. "-c spec/c/%s_test.c -o '%s'", program, programs[program])
+    shell(COMPILE .. "-Ispec -c spec/c/%s_test.c -o '%s'", program, programs[program])
   end
   return programs[program]
 end
@@ -62,6 +63,16 @@ local function run_program(object, program, part, seconds)
     scratch.folder, PATIENCE + (seconds or 1), path, math.random(1 << 30), part))
   assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
   return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
+end
+
+local function run_power(object, name, workload)
+  local path = scratch.path "power"
+  shell("${CC:-cc} -o '%s' '%s' '%s' $(ls %s/spec/power/*.o %s/spec/power/small/*.o | grep -v '/%s') %s/librille.a " ..
+    "-llmdb -lpthread", path, object_of "power", object, BUILD, BUILD, name:gsub("c$", "o"), BUILD)
+  local output, status = process.run(("SECONDS=%d timeout %d '%s' %d '%s'"):format(POWER, PATIENCE + POWER, path,
+    math.random(1 << 30), workload))
+  assert(not output:find "\n0 passed, 0 failed", "no workload has that name: " .. workload)
+  return status == 0, output
 end
 
 -- A module with the fault.
@@ -111,7 +122,7 @@ describe("a fault is found:", function()
   local chosen = math.random(#mutants - 1)
   for number, mutant in ipairs(mutants) do
     local by_contest = mutant.contest and (rounds.all or not mutant.c and number % 2 == chosen % 2)
-    if mutant.c or by_contest or mutant.raid or mutant.spec or rounds.all then
+    if mutant.c or by_contest or mutant.power or mutant.raid or mutant.spec or rounds.all then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
         if mutant.raid and not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
@@ -121,6 +132,7 @@ describe("a fault is found:", function()
         end
         if mutant.raid then check(mutant, mutant.raid[1], run_raids(object, name, mutant.raid)) end
         if mutant.spec then check(mutant, mutant.spec[1], run_spec(object, name, mutant.spec)) end
+        if mutant.power then check(mutant, mutant.power, run_power(object, name, mutant.power)) end
         if by_contest then check(mutant, "contest", run_contest(object, name)) end
         if mutant.kills and rounds.all then
           check(mutant, "kill", run_program(object, "kill", "", mutant.sound and 10 or KILLING))

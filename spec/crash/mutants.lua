@@ -2,6 +2,7 @@
 --   c = { program of spec/c, part of the names of its tests }   a C program, linked anew
 --   contest = true                                              forty processes and a judge
 --   kills = true                                                spec/c/kill_test.c
+--   power = workload                                            spec/c/power_test.c, states of it
 --   raid = { name, plot, style, timeout = }                     a raid on a bank (raid.lua)
 --   spec = { name, part of the names of its tests }             a spec, with another module
 -- `text` must be in the file once.
@@ -121,4 +122,51 @@ return {
   { name = "a contradiction keeps others in doubt", file = "core/settle.c",
     text = "return failed == RILLE_ABORTED || failed == RILLE_CONFLICT;", with = "(void)failed; return false;",
     spec = { "lost_home", "no other transaction waits" } },
+
+  -- Power cuts
+  { name = "a flush is not made", file = "core/flush.c",
+    text = "failed = segments_flush(&l->segments, &why);", with = "failed = 0;", power = "always" },
+  { name = "an append is told before its flush", file = "core/store.c",
+    text = "if (h->sync == RILLE_SYNC_ALWAYS) return log_flush(l, end, e);",
+    with = "if (h->sync == RILLE_SYNC_ALWAYS) return 0;", power = "always" },
+  { name = "a header says that more is durable than is", file = "core/build.c",
+    text = ".durable = log_durable(l).address,", with = ".durable = log_written(l).address,", power = "never" },
+  { name = "what a failed flush lost is not written again", file = "core/repair.c",
+    text = "failed = repair_rewrite(source, disk, memory, f->durable, x, e);", with = "failed = 0;",
+    power = "failure" },
+  { name = "what is written again is not flushed", file = "core/repair.c",
+    text = "    if (!failed) failed = disk->flush(disk->context, e);\n  }", with = "  }", power = "failure" },
+  { name = "a torn tail is not cut", file = "core/segment.c",
+    text = "int number = cut(s, address);", with = "int number = 0;", power = "never" },
+  { name = "repair skips the checksums of data", file = "core/repair.c",
+    text = "if ((result = window_check_body(&s->window, &r, e)) < 0) return result;", with = "(void)r;",
+    power = "never" },
+  { name = "a file has a successor before it is flushed", file = "core/append.c",
+    text = "int failed = log_flush(l, end, e);", with = "int failed = 0;", power = "segments" },
+  { name = "the name of a new file is not flushed", file = "core/segment.c",
+    text = "if ((number = system_flush(*fd)) == 0) number = system_flush_folder(folder);",
+    with = "number = system_flush(*fd);", power = "segments" },
+  { name = "the name of a file that a dead one made is not flushed", file = "core/open.c",
+    text = "int failed = segments_flush_folder(&l->segments, e);", with = "int failed = 0;", power = "kills" },
+  { name = "the fold is ahead of what is durable", file = "core/fold.c",
+    text = "int failed = log_flush(l, l->old_end.address, e);", with = "int failed = 0;", power = "never" },
+  { name = "what is kept is ahead of what is durable", file = "core/kept.c",
+    text = "int failed = log_flush(l, written.address, e);", with = "int failed = 0;", power = "projection" },
+  { name = "the index is never flushed", file = "core/index.c",
+    text = "MDB_NOMETASYNC);", with = "MDB_NOSYNC);", power = "always" },
+  { name = "the index is not whole before it is in its place", file = "core/index.c",
+    text = "if (!code) code = mdb_env_sync(x->env, 1);", with = "", power = "creation" },
+  { name = "the sum of an index outlives it", file = "core/sum.c",
+    text = ": system_flush_folder(folder);", with = ": 0;", power = "reopening" },
+  { name = "a new store's identity is not flushed", file = "core/identity.c",
+    text = "return number ? number : system_flush(fd);", with = "return number;", power = "creation" },
+  { name = "a new store's folder is not flushed", file = "core/creation.c",
+    text = "number = system_flush_folder(fresh);", with = "number = 0;", power = "creation" },
+  { name = "the folder that a new store is in is not flushed", file = "core/creation.c",
+    text = "int number = system_flush_folder(parent);", with = "int number = 0;", power = "creation" },
+  { name = "the index of a copy is not flushed", file = "core/backup.c",
+    text = "if (!failed) failed = flush_file(b, folder, \"data.mdb\");", with = "", power = "backup" },
+  { name = "a decision is told before its flush", file = "core/drive.c",
+    text = "int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);", with = "int failed = 0;",
+    power = "transactions" },
 }

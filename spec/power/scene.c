@@ -40,8 +40,11 @@ int scene_append_serial(uint32_t store, uint32_t serial, bool durable, rille_err
   rille_appended done;
   int failed = rille_store_append(scene.stores[store], work_make(serial, 0, &m), &done, e);
   if (!failed)
-    work_mark((struct mark){.kind = MARK_TOLD, .store = store, .serial = serial,
-                            .durable = durable, .first = done.first});
+    work_mark((struct mark){.kind = MARK_TOLD,
+                            .store = store,
+                            .serial = serial,
+                            .durable = durable,
+                            .first = done.first});
   return failed;
 }
 
@@ -52,8 +55,8 @@ void scene_append(uint32_t store, uint32_t n, bool durable) {
 }
 
 void scene_mark_durable(uint32_t store) {
-  work_mark((struct mark){.kind = MARK_DURABLE, .store = store,
-                          .first = rille_store_durable(scene.stores[store])});
+  work_mark((struct mark){
+      .kind = MARK_DURABLE, .store = store, .first = rille_store_durable(scene.stores[store])});
 }
 
 void scene_mark_seen(uint32_t store) {
@@ -76,5 +79,7 @@ void scene_fork(uint32_t n, void (*job)(uint32_t number)) {
     _exit(scene.failed ? EXIT_FAILURE : 0);
   }
   while (wait(&status) > 0)
-    if (status != 0) scene.failed = true;
+    if (status != 0 && !(scene.deadly && WIFSIGNALED(status))) scene.failed = true;
+  scene.record->entries_until_death = 0; /* who did not die has left it */
+  record_fail_no_more();
 }

@@ -22,6 +22,7 @@ struct scene {
   rille_store *stores[STORES_MOST];
   uint32_t serial; /* of the last append */
   bool failed;
+  bool deadly;     /* children may be killed */
 };
 extern struct scene scene;
 

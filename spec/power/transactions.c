@@ -35,15 +35,19 @@ static void transact(uint32_t serial, bool refused) {
   rille_begun begun;
   if (!scene_check(rille_instance_begin(instance, &begun, &e), &e, "begin")) return;
   for (uint32_t i = 0; i < MEMBERS; i++)
-    members[i] = (rille_member){.store = scene.stores[1 + i], .name = names[i],
-                                .work = work_make(serial, 0, &made[i])};
+    members[i] = (rille_member){
+        .store = scene.stores[1 + i], .name = names[i], .work = work_make(serial, 0, &made[i])};
   if (refused) made[MEMBERS - 1].parts[0].expect = 1000;
-  rille_transact t = {.size = sizeof t, .home = scene.stores[HOME],
-                      .id = rille_text_of(begun.id), .home_end = begun.home_end,
+  rille_transact t = {.size = sizeof t,
+                      .home = scene.stores[HOME],
+                      .id = rille_text_of(begun.id),
+                      .home_end = begun.home_end,
                       .home_path = rille_text_of(scene.paths[HOME]),
                       .coordinator = rille_text_of("tester"),
-                      .work = work_make(serial, 0, &home), .members = members,
-                      .member_count = MEMBERS, .timeout_us = TIMEOUT_US};
+                      .work = work_make(serial, 0, &home),
+                      .members = members,
+                      .member_count = MEMBERS,
+                      .timeout_us = TIMEOUT_US};
   int result = rille_store_transact(&t, &done, &e);
   if (result != RILLE_ABORTED && !scene_check(result, &e, "transact")) return;
   if (!refused && result) (void)scene_check(RILLE_ABORTED, &e, "transact");
@@ -51,7 +55,6 @@ static void transact(uint32_t serial, bool refused) {
   for (size_t i = 0; i < sizeof last; i++) last[i] = begun.id[i];
   if (result == 0 && chance_in(3)) note_end(members);
 }
-
 
 static void come_and_go(void) {
   rille_error e = {0};
