@@ -78,6 +78,24 @@ $B/spec/%: spec/c/%.c $(wildcard spec/c/*.h) $B/librille.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $< $B/librille.a $(LIBS)
 
+# Power cuts: the parts of the library that have bounds, with smaller ones, so that many states
+# can be looked at; and what stands between it and its files.
+SMALL = -DSEGMENT_ZERO_AHEAD_BYTES="((size_t)4<<10)" -DLOG_FRESH_BYTES_MOST="((uint64_t)8<<10)" \
+  -DINDEX_MAP_BYTES="((size_t)256<<10)" -DINDEX_READERS_MOST=10u -DINDEX_LOCK_BYTES=1024u
+POWER_OBJECTS = $(patsubst spec/power/%.c,$B/spec/power/%.o,$(wildcard spec/power/*.c)) \
+  $(patsubst %,$B/spec/power/small/%.o,segment fold index)
+
+$B/spec/power/small/%.o: core/%.c $(wildcard core/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(SMALL) -c $< -o $@
+
+$B/spec/power/%.o: spec/power/%.c $(wildcard spec/power/*.h core/rille*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Ispec/c -c $< -o $@
+
+$B/spec/power_test: spec/c/power_test.c $(wildcard spec/c/*.h spec/power/*.h) $(POWER_OBJECTS) $B/librille.a
+	$(CC) $(ALL_CFLAGS) -Ispec $(SANITIZE) -o $@ $< $(POWER_OBJECTS) $B/librille.a $(LIBS)
+
 c-tests: $(C_TESTS)
 
 setup-build setup-test setup-bench: setup-%:

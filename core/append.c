@@ -70,10 +70,15 @@ static void catch_up_beforehand(struct log *l) {
 int log_enter_append(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->appending);
   catch_up_beforehand(l);
-  bool taken = control_take(l->control, CONTROL_WRITER, true);
+  rille_error why = {0};
+  int unlocked, failed;
+  (void)control_take(l->control, CONTROL_WRITER, true, &unlocked, &why);
   pthread_mutex_lock(&l->lock);
-  int failed = log_refuse_failed(l, e);
-  if (!failed && !taken) failed = error_set(e, RILLE_IO, "can't lock the file `store`");
+  failed = log_refuse_failed(l, e);
+  if (!failed && unlocked) {
+    failed = unlocked;
+    if (e) *e = why;
+  }
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;

@@ -120,8 +120,9 @@ static int judge(struct log *l, rille_text id, uint64_t home_end, struct outcome
   *o = (struct outcome){.outcome = RILLE_OUTCOME_NONE, .end = l->seen.address};
   identity_text(l->identity.uuid, uuid);
   if (!transaction_parse(id, &t) || !text_equal(t.uuid, rille_text_of(uuid))) return 0;
-  const struct pending_entry *open = open_epoch(l, t.nonce);
-  int failed = decision_word(l, id, open, &decided, e);
+  int failed = log_know_pending(l, e);
+  const struct pending_entry *open = failed ? NULL : open_epoch(l, t.nonce);
+  if (!failed) failed = decision_word(l, id, open, &decided, e);
   if (!failed && !decided) return judge_epoch(l, &t, open, home_end, o, e);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed) return failed;

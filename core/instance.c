@@ -60,13 +60,15 @@ int rille_instance_open(rille_store *home, rille_text name, rille_instance **ins
   i->memory = home->memory;
   i->shared = home->shared;
   identity_text(home->shared->log.identity.uuid, i->uuid);
+  table_enter();
   failed = begin(i, e);
+  if (!failed) shared_add_claim(i->shared, &i->claim);
+  table_leave();
   if (failed) {
     memory_free(&home->memory, i, sizeof *i);
     return failed;
   }
   shared_hold(i->shared);
-  shared_add_claim(i->shared, &i->claim);
   *instance = i;
   return 0;
 }
@@ -88,8 +90,10 @@ int rille_instance_close(rille_instance *i, rille_error *e) {
   int failed = 0;
   if (!s->forked) {
     failed = log_close_epochs(&s->log, i->epoch.nonce, instance_lives, s, e);
+    table_enter();
     shared_remove_claim(s, &i->claim);
     system_close(i->claim.fd);
+    table_leave();
   }
   memory_free(&memory, i, sizeof *i);
   int dropped = shared_drop(s, failed ? NULL : e);

@@ -145,6 +145,9 @@ INTERNAL int log_place(struct log *log, uint64_t position, struct place *place,
 
 /* Reads the log from `seen` to `end` into the overlay. */
 INTERNAL int log_catch_up(struct log *log, const struct log_end *end, rille_error *error);
+/* Makes sure that `pending` has everything: catching up leaves a reader without it where the
+** log is damaged there. */
+INTERNAL int log_know_pending(struct log *log, rille_error *error);
 /* log_head and log_place as of `seen`. */
 INTERNAL int log_find_head(struct log *log, unsigned kind, rille_text name,
                            struct chain_head *head, rille_error *error);

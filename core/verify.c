@@ -258,20 +258,22 @@ static int check_index(struct verifying *v) {
 /* ---- Both ---- */
 
 /* Damage that opening met already lies behind what this handle sees. */
-static void check_end(struct verifying *v, uint64_t end) {
+static int check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
-  if (v->damaged || (last.last && end == l->segments.frontier)) return;
-  if (v->beside_writers || segments_refresh(&l->segments, &v->error) < 0) return;
+  if (v->damaged || v->beside_writers || (last.last && end == l->segments.frontier)) return 0;
+  int failed = segments_refresh(&l->segments, &v->error);
   last = segments_describe(&l->segments, end);
   struct repair_finding f = {.end = l->seen, .evidence = 0};
-  if (repair_look(&l->source, &l->memory, &last, &f, &v->error) < 0) return;
+  if (!failed) failed = repair_look(&l->source, &l->memory, &last, &f, &v->error);
+  if (failed) return failed;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
     v->error.address = end;
     error_corrupt(&v->error, end, "%s", f.reason);
     first_damage(v, f.end.next_position - 1);
     tell_error(v, f.verdict == REPAIR_CORRUPT ? "L7" : "L4", f.end.next_position);
   }
+  return 0;
 }
 
 /* What was appended meanwhile, and the index, with nobody appending. */
@@ -280,7 +282,7 @@ static int finish_locked(struct verifying *v) {
   v->locked = true;
   int failed = v->damaged ? 0 : walk_all(v, l->seen.address);
   if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
-  if (!failed && !v->stopped) check_end(v, v->scan.address);
+  if (!failed && !v->stopped) failed = check_end(v, v->scan.address);
   v->locked = false;
   return failed;
 }

@@ -2,6 +2,7 @@
 -- order. What can crash runs in a process of its own.
 local rille = require "rille"
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
@@ -568,11 +569,10 @@ describe("random sequences", function()
     os.exit(0, any(2) == 1)
   ]]
 
-  local soak = tonumber(os.getenv "RILLE_SOAK") or 1
   for i = 1, 4 do
     it("of opening, reading, closing, collecting, failing: " .. i, function()
       local folder = scratch.path "random"
-      for _ = 1, math.ceil(soak) do
+      for _ = 1, rounds(1) do
         local seed = math.random(1 << 40)
         scratch.shell("mkdir '%s'", folder)
         local output, status = process.lua(SEQUENCE, folder .. "/s", seed, STEPS)

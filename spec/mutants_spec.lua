@@ -6,6 +6,7 @@
 local mutants = require "spec.crash.mutants"
 local process = require "spec.support.process"
 local raid = require "spec.crash.raid"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local trap = require "spec.crash.trap"
 local trial = require "spec.crash.trial"
@@ -14,7 +15,6 @@ local values = require "spec.support.values"
 values.seed("mutants_spec")
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
-local SOAK = os.getenv "RILLE_SOAK"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
 local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
 local RAIDS = 8      -- trials, where chance has a part in it
@@ -110,19 +110,19 @@ local function is_sanitized() return (os.getenv "LD_PRELOAD" or ""):find "asan" 
 describe("a fault is found:", function()
   local chosen = math.random(#mutants - 1)
   for number, mutant in ipairs(mutants) do
-    local by_contest = mutant.contest and (SOAK or not mutant.c and number % 2 == chosen % 2)
-    if mutant.c or by_contest or mutant.raid or mutant.spec or SOAK then
+    local by_contest = mutant.contest and (rounds.all or not mutant.c and number % 2 == chosen % 2)
+    if mutant.c or by_contest or mutant.raid or mutant.spec or rounds.all then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
         if mutant.raid and not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
         local object, name = mutate(mutant)
-        if mutant.c and not (mutant.sound and not SOAK) then
+        if mutant.c and not (mutant.sound and not rounds.all) then
           check(mutant, mutant.c[1], run_program(object, mutant.c[1], mutant.c[2]))
         end
         if mutant.raid then check(mutant, mutant.raid[1], run_raids(object, name, mutant.raid)) end
         if mutant.spec then check(mutant, mutant.spec[1], run_spec(object, name, mutant.spec)) end
         if by_contest then check(mutant, "contest", run_contest(object, name)) end
-        if mutant.kills and SOAK then
+        if mutant.kills and rounds.all then
           check(mutant, "kill", run_program(object, "kill", "", mutant.sound and 10 or KILLING))
         end
       end)

@@ -8,6 +8,7 @@ local child = require "spec.crash.child"
 local image = require "spec.crash.image"
 local oracle = require "spec.crash.oracle"
 local power = require "spec.crash.power"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local trap = require "spec.crash.trap"
@@ -16,11 +17,9 @@ local work = require "spec.crash.work"
 
 values.seed("recovery_spec")
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
 local KILLED = 128 + 9
 local SMALLEST_SEGMENT = 65536
 
-local function rounds(n) return math.floor(n * SOAK) end
 
 -- Killing -----------------------------------------------------------------------
 

@@ -179,16 +179,16 @@ describe("a transaction over two stores", function()
   end)
 
   it("knows many by their names as it knows few", function()
-    local others, expected = {}, { "here", "there" }
+    local others, expected, renamed = {}, { "here", "there", "third", "eleventh" }, { [3] = "third", [11] = "eleventh" }
+    for i = 2, 11 do table.insert(expected, "there#" .. i) end
     for i = 1, 12 do
       scratch.shell("mkdir '%s/more%d'", paths.folder, i)
       others[i] = assert(rille.open(("%s/more%d/there.rille"):format(paths.folder, i)))
-      expected[i + 2] = i == 3 and "third" or i == 11 and "eleventh" or "there#" .. (i < 3 and i + 1 or i == 12 and 11 or i)
     end
     local result = assert(move({}, function(tx)
       for i, other in ipairs(others) do
         assert(tx:append(other, "s", event(i)))
-        if i == 3 or i == 11 then assert(tx:enlist(other, { name = i == 3 and "third" or "eleventh" })) end
+        if renamed[i] then assert(tx:enlist(other, { name = renamed[i] })) end
         assert(tx:append(others[1], "s", event(i)))
       end
       local _, taken, code = tx:enlist(others[5], { name = "eleventh" })

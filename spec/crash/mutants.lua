@@ -52,8 +52,35 @@ return {
   { name = "nobody is woken after a flush", file = "core/flush.c",
     text = "    end_turn(l);\n    control_wake(l->control);",
     with = "    end_turn(l);", c = { "sharing", "is woken" } },
-  { name = "a child keeps its parent's locks", file = "core/store.c",
+  { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
+
+  -- Clocks
+  { name = "times are what the clock says", file = "core/build.c",
+    text = "b->time_us = now_us > l->seen.time_us ? now_us : l->seen.time_us;", with = "b->time_us = now_us;",
+    spec = { "clock", "never go back" } },
+
+  -- What is not given back
+  { name = "a file that was copied stays open", file = "core/backup.c",
+    text = "    system_close(out);\n", with = "", c = { "resources", "days take" } },
+  { name = "the shared words stay mapped", file = "core/control.c",
+    text = "  if (c->words) system_unmap(c->words, CONTROL_BYTES);\n", with = "",
+    c = { "resources", "coming and going" } },
+  { name = "the index stays open", file = "core/index.c",
+    text = "  if (x->env) mdb_env_close(x->env);\n", with = "", c = { "resources", "coming and going" } },
+  { name = "a reader of the index is not ended, now and then", file = "core/index.c",
+    text = "  if (!x->reading) return;",
+    with = "  static int n;\n  MDB_txn *t;\n  if (!x->reading) return;\n" ..
+      "  if (++n % 400 == 0) (void)!mdb_txn_begin(x->env, 0, MDB_RDONLY, &t);",
+    c = { "resources", "days take" } },
+  { name = "the dead keep their places among the readers", file = "core/index.c",
+    text = "return mdb_reader_check(x->env, &dead) == 0 && dead > 0;", with = "(void)x; return dead > 0;",
+    c = { "resources", "dead keep" } },
+  { name = "the list of what is in doubt is not freed", file = "core/doubts.c",
+    text = "  memory_free(&memory, own, sizeof *own);\n  *doubts", with = "  *doubts",
+    c = { "resources", "days take" } },
+  { name = "an index made elsewhere stays there", file = "core/log.c",
+    text = "    system_remove_tree(l->scratch);\n", with = "", c = { "resources", "made elsewhere" } },
 
   -- Transactions
   { name = "a decision is obeyed before it is durable", file = "core/settle.c",
