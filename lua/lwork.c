@@ -170,18 +170,19 @@ static int work_new(lua_State *L) {
   return 1;
 }
 
-/* Pushes the work of tx.works[store]; false, with nothing pushed, where there is none yet, or the
+/* Pushes the work of tx[store]; false, with nothing pushed, where there is none yet, or the
 ** store or the transaction is closed. */
 static int push_work(lua_State *L) {
   const struct store_handle *s = lua_touserdata(L, 2);
-  lua_pushliteral(L, "works");
+  lua_pushliteral(L, "state");
   lua_rawget(L, 1);
-  if (s->store && lua_istable(L, -1)) {
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    if (luaL_testudata(L, -1, WORK_HANDLE)) return 1;
-  }
+  const char *state = lua_tostring(L, -1);
+  int open = s->store && state && strcmp(state, "open") == 0;
+  lua_pop(L, 1);
+  if (!open) return 0;
+  lua_pushvalue(L, 2);
+  lua_rawget(L, 1);
+  if (luaL_testudata(L, -1, WORK_HANDLE)) return 1;
   lua_pop(L, 1);
   return 0;
 }

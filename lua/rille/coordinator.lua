@@ -110,7 +110,7 @@ local function try(self, given, body)
   local tx, message, code, detail = transaction.new(self, given)
   if not tx then return nil, message, code, detail end
   local ok, wanted, why = pcall(body, tx)
-  if ok and wanted and tx.state == "open" then return tx:commit() end
+  if ok and wanted and tx.state == "open" then return transaction.commit(tx) end
   if ok and tx.answer then return table.unpack(tx.answer, 1, tx.answer.n) end -- it did so by hand
   local state = tx.state
   tx:abort()

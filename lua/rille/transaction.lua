@@ -66,10 +66,21 @@ function Transaction:is_late() return core.monotonic() >= self.deadline end
 
 -- Who takes part --------------------------------------------------------------------------------
 
+---Up to so many participants are looked through, more are found by a table.
+local FEW = 8
+
+---The participant of that name.
+function Transaction:named(name)
+  if self.by_name then return self.by_name[name] end
+  for _, p in ipairs(self.list) do
+    if p.name == name then return p end
+  end
+end
+
 ---The name, or with a number behind it.
 local function unique(self, name)
   local candidate, n = name, 1
-  while self.by_name[candidate] do
+  while self:named(candidate) do
     n = n + 1
     candidate = ("%s#%d"):format(name, n)
   end
@@ -81,11 +92,13 @@ local function add(self, p)
   if #list >= MEMBERS then
     return nil, ("a transaction has at most %d participants"):format(MEMBERS), "invalid"
   end
-  self.by_name[p.name] = p
   list[#list + 1] = p
-  if p.home then self.home = p
-  else self.others[#self.others + 1] = p
+  if self.by_name then self.by_name[p.name] = p
+  elseif #list > FEW then
+    self.by_name = {}
+    for _, other in ipairs(list) do self.by_name[other.name] = other end
   end
+  if p.home then self.home = p end
   return p
 end
 
@@ -94,15 +107,13 @@ local function store_participant(self, store)
   local place, message, code = place_of(store)
   if not place then return nil, message, code end
   if not core.is_open(store) then return nil, "the store is closed", "closed" end
-  local p = self.by_store[place.key]
-  if p then return p end
+  for _, other in ipairs(self.list) do
+    if other.path == place.path and other.uuid == place.uuid then return other end
+  end
   local c = self.coordinator
   local home = not self.home_wanted and place.key == c.key or nil
-  p, message, code = add(self, { kind = "store", store = home and c.store or store, uuid = place.uuid,
+  return add(self, { kind = "store", store = home and c.store or store, uuid = place.uuid,
     path = place.path, home = home, name = unique(self, place.name), work = means.work() })
-  if not p then return nil, message, code end
-  self.by_store[place.key] = p
-  return p
 end
 
 ---What it is to do in a store, for the first append there by this handle.
@@ -110,7 +121,7 @@ local function enter(self, store)
   if over(self) then return nil, over(self), "closed" end
   local p, message, code = store_participant(self, store)
   if not p then return nil, message, code end
-  self.works[store] = p.work
+  self[store] = p.work -- where the next append by this handle finds it (lwork.c)
   return p.work
 end
 
@@ -136,18 +147,18 @@ end
 ---Gives it the name that was asked for.
 local function rename(self, p, name)
   if name == nil or name == p.name then return true end
-  if self.by_name[name] or #name == 0 or #name > NAME_BYTES then
+  if self:named(name) or #name == 0 or #name > NAME_BYTES then
     return nil, ("a participant can't be called %q: %s"):format(name:sub(1, NAME_BYTES),
-      self.by_name[name] and "another is" or "a name has 1 to 255 bytes"), "invalid"
+      self:named(name) and "another is" or "a name has 1 to 255 bytes"), "invalid"
   end
-  self.by_name[p.name], self.by_name[name] = nil, p
+  if self.by_name then self.by_name[p.name], self.by_name[name] = nil, p end
   p.name = name
   return true
 end
 
 ---A participant that was registered with the coordinator.
 local function registered(self, name, options)
-  local p = self.by_name[name]
+  local p = self:named(name)
   if p and p.object then return p end
   local object = self.coordinator.participants[name]
   if not object then
@@ -155,7 +166,7 @@ local function registered(self, name, options)
       .. ": participants are named when the coordinator is made", "notfound"
   end
   p = { kind = object.kind, object = object, name = name, voter = object.voter }
-  local branch, message, code, detail = object:enlist { id = self.id, number = #self.others + 1,
+  local branch, message, code, detail = object:enlist { id = self.id, number = #self.list + (self.home and 0 or 1),
     deadline = self.deadline, work = options.work, name = name }
   if not branch then return nil, message, code, detail end
   p.branch = branch
@@ -198,15 +209,15 @@ end
 
 ---Lets go of branches that are at work already, and are not to commit.
 local function drop(self, members_stay)
-  self.state, self.works = "over", nil
+  self.state = "over"
   if self.special then drive.drop(self, members_stay) end
 end
 
 ---One other store, no id that must be found again, and a rule that says what its one vote says:
 ---what it does is an append.
 local function plain(self)
-  local p = self.others[1]
-  if #self.list ~= 1 or not p or not p.store or self.client then return nil end
+  local p = self.list[1]
+  if #self.list ~= 1 or p.home or not p.store or self.client then return nil end
   return self.policy.identity == "unanimous" and p or nil
 end
 
@@ -225,7 +236,9 @@ local function append_plainly(self, p)
            positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }
 end
 
-local function commit(self)
+---Commits one that is open: what the coordinator's transact returns.
+function transaction.commit(self)
+  self.state = "over"
   local p = plain(self)
   if p then return append_plainly(self, p) end
   local home, message, code = database.home_of(self)
@@ -242,11 +255,10 @@ local function commit(self)
   return result, message, code, detail
 end
 
----Commits: what the coordinator's transact returns.
+---Commits by hand. Where that is in the function that transact was given, transact returns the same.
 function Transaction:commit()
   if over(self) then return nil, over(self), "closed" end
-  self.state, self.works = "over", nil
-  self.answer = table.pack(commit(self))
+  self.answer = table.pack(transaction.commit(self))
   return table.unpack(self.answer, 1, self.answer.n)
 end
 
@@ -272,7 +284,7 @@ function transaction.new(c, given)
   local begun = core.monotonic()
   return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
     home_wanted = given.home, timeout = given.timeout, begun = begun, deadline = given.deadline, state = "open",
-    list = {}, others = {}, by_name = {}, by_store = {}, works = {} }, Transaction)
+    list = { nil, nil } }, Transaction) -- with room for two
 end
 
 return transaction
