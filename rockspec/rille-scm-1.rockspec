@@ -97,6 +97,8 @@ build = {
         "lua/lpattern.c",
         "lua/lquery.c",
         "lua/lrille.c",
+        "lua/lglance.c",
+        "lua/lpick.c",
         "lua/lsandbox.c",
         "lua/lsteps.c",
         "lua/lstore.c",
