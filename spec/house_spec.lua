@@ -110,7 +110,8 @@ describe("includes", function()
   it("of lmdb.h are in core/index.c alone, but for a test that holds LMDB's locks", function()
     local found, outside = {}, { ["spec/c/pause_test.c"] = true }
     for _, path in ipairs(C_FILES) do
-      if not path:find "^bench/" and not outside[path] and text_of(path):find "#include%s*[<\"]lmdb%.h" then found[#found + 1] = path end
+      local free = path:find "^bench/" or outside[path]
+      if not free and text_of(path):find "#include%s*[<\"]lmdb%.h" then found[#found + 1] = path end
     end
     assert.same({ "core/index.c" }, found)
   end)
