@@ -129,15 +129,7 @@ test: setup-test
 SECONDS ?= 600
 soak: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests
-	@end=$$(($$(date +%s) + $(SECONDS))); SECONDS=$$(($(SECONDS) / 5)) $B/spec/repair_test && \
-	SECONDS=$$(($(SECONDS) / 5)) $B/spec/kill_test && \
-	SECONDS=$$(($(SECONDS) / 5)) $B/spec/power_test && \
-	while [ $$(date +%s) -lt $$end ]; do SECONDS=10 RILLE_SOAK=$${RILLE_SOAK:-1} RILLE_BUILD=$B \
-	  SEED=$$(date +%s) $(LUA) spec/run.lua \
-	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
-	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
-	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
-	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
+	@SECONDS=$(SECONDS) RILLE_BUILD=$B RILLE_LUA=$(LUA) $(LUA) spec/soak.lua
 
 FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 fuzz: setup-soak

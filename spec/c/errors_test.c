@@ -254,6 +254,7 @@ static void stage(const struct act *act) {
            failing_names[shared->plan.class], shared->plan.at, shared->plan.number);
   CHECK(shared->errors > 0);
   printf("       %lu runs, %lu errors\n", shared->runs, shared->errors);
+  test_tally("injected errors", shared->errors);
   remove_store(world);
 }
 

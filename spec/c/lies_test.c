@@ -464,6 +464,7 @@ static void try_all(struct state *st) {
       "refused\n",
       all, class_count, shared->outcomes[WHOLE], shared->outcomes[MENDED], shared->outcomes[RAISED],
       shared->outcomes[CUT], shared->outcomes[REFUSED]);
+  test_tally("lies", all);
   CHECK(class_count > 60 && shared->outcomes[RAISED] && shared->outcomes[REFUSED]);
 }
 
