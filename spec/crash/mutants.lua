@@ -87,6 +87,28 @@ return {
   { name = "an index made elsewhere stays there", file = "core/log.c",
     text = "    system_remove_tree(l->scratch);\n", with = "", c = { "resources", "made elsewhere" } },
 
+  -- Errors
+  { name = "a write's error is ignored", file = "core/backup.c",
+    text = "if (!number) number = system_write(to, at, b->bytes, got, NULL, 0, &put);",
+    with = "if (!number) (void)system_write(to, at, b->bytes, got, NULL, 0, &put);", c = { "errors", "a backup" } },
+  { name = "a flush's error is ignored", file = "core/segment.c",
+    text = "if ((number = system_flush(*fd)) == 0) number", with = "(void)system_flush(*fd), number",
+    c = { "errors", "appending" } },
+  { name = "an error of a folder's is ignored", file = "core/creation.c", text = "number = system_flush_folder(fresh);",
+    with = "number = 0 * system_flush_folder(fresh);", c = { "errors", "making a store" } },
+  { name = "the error word is set late", file = "core/flush.c", text = "    atomic_store(&w->error, why.system",
+    with = "    control_free(l->control, CONTROL_FLUSHER);\n    system_pause(50000);\n" ..
+      "    atomic_store(&w->error, why.system", c = { "processes", "failed flush" } },
+  { name = "a short write is taken for a whole one", file = "core/system.c", text = "*put += (size_t)w;",
+    with = "*put = na + nb;", c = { "errors", "appending" } },
+  { name = "a write that a signal interrupts is not repeated", file = "core/system.c",
+    text = "if (w < 0 && errno == EINTR) continue;", with = "", c = { "errors", "appending" } },
+  { name = "an allocation is not checked", file = "core/segment.c", text = "if (!list) return ENOMEM;", with = "",
+    c = { "errors", "opening a store" } },
+  { name = "verify calls sound what it can't look at", file = "core/verify.c",
+    text = "if (failed) return failed;\n  if (f.verdict", with = "if (failed) return 0;\n  if (f.verdict",
+    c = { "errors", "verifying" } },
+
   -- Transactions
   { name = "a decision is obeyed before it is durable", file = "core/settle.c",
     text = "return log_flush(l, o->end, e); /* D6 */", with = "return 0;",
