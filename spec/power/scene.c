@@ -16,16 +16,22 @@ bool scene_check(int result, const rille_error *e, const char *what) {
   return false;
 }
 
-void scene_open(uint32_t store, int sync, bool background, uint64_t segment_bytes) {
+int scene_try_open(uint32_t store, int sync, bool background, uint64_t segment_bytes,
+                   rille_error *e) {
   rille_options o = {.size = sizeof o,
                      .sync = sync,
                      .no_background = !background,
                      .segment_bytes = segment_bytes,
                      .sync_interval_ms = 1};
+  int result = rille_store_open(scene.paths[store], &o, &scene.stores[store], e);
+  if (result >= 0) work_mark((struct mark){.kind = MARK_MADE, .store = store});
+  return result;
+}
+
+void scene_open(uint32_t store, int sync, bool background, uint64_t segment_bytes) {
   rille_error e = {0};
-  if (!scene_check(rille_store_open(scene.paths[store], &o, &scene.stores[store], &e), &e, "open"))
-    exit(EXIT_FAILURE);
-  work_mark((struct mark){.kind = MARK_MADE, .store = store});
+  int result = scene_try_open(store, sync, background, segment_bytes, &e);
+  if (!scene_check(result, &e, "open")) exit(EXIT_FAILURE);
 }
 
 /* Closing flushes, whatever the sync. */

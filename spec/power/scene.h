@@ -29,6 +29,9 @@ extern struct scene scene;
 /* False where a call has failed, which is shown: nothing in a workload may. */
 bool scene_check(int result, const rille_error *e, const char *what);
 
+/* What opening returns; scene_open: it succeeds. */
+int scene_try_open(uint32_t store, int sync, bool background, uint64_t segment_bytes,
+                   rille_error *e);
 void scene_open(uint32_t store, int sync, bool background, uint64_t segment_bytes);
 void scene_close(uint32_t store);
 /* One append, or the next n of them, and what was told. */

@@ -157,12 +157,14 @@ static void processes(void) {
 
 /* ---- Flushes that fail ---- */
 
-/* Nothing is told of what is unknown; whoever gets that goes. */
+/* Nothing is told of what is unknown; whoever gets that goes, and nobody comes. */
 static void append_until_failure(uint32_t number) {
   rille_error e = {0};
-  scene_open(0, RILLE_SYNC_ALWAYS, false, 0);
+  int result = scene_try_open(0, RILLE_SYNC_ALWAYS, false, 0, &e);
+  if (result == RILLE_IO) return;
+  (void)scene_check(result, &e, "open");
   for (uint32_t i = 1; i < CHILD_APPENDS; i++) {
-    int result = scene_append_serial(0, 1 + number * CHILD_APPENDS + i, true, &e);
+    result = scene_append_serial(0, 1 + number * CHILD_APPENDS + i, true, &e);
     if (result == RILLE_UNKNOWN || result == RILLE_IO) break;
     (void)scene_check(result, &e, "append");
   }
@@ -171,11 +173,10 @@ static void append_until_failure(uint32_t number) {
 
 /* The first flush of the repair may fail, too: then it begins again. */
 static void go_on_after_failure(void) {
-  rille_options o = {.size = sizeof o, .no_background = 1};
   atomic_store(&scene.record->flushes_until_failure, (int)chance_below(3));
-  if (rille_store_open(scene.paths[0], &o, &scene.stores[0], NULL) >= 0)
+  if (scene_try_open(0, RILLE_SYNC_ALWAYS, false, 0, NULL) >= 0)
     (void)rille_store_close(scene.stores[0]);
-  atomic_store(&scene.record->flushes_until_failure, 0);
+  record_fail_no_more();
   scene.serial = 1 + CHILDREN * CHILD_APPENDS;
   scene_open(0, RILLE_SYNC_ALWAYS, false, 0);
   scene_mark_seen(0);
