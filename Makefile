@@ -103,7 +103,7 @@ $B/spec/power_test: spec/c/power_test.c $(wildcard spec/c/*.h spec/power/*.h) $(
 c-tests: $(C_TESTS)
 
 # The targets of the fuzzer, with a main of their own that feeds them their corpus.
-$B/fuzz/%: spec/fuzz/%.c $(FUZZ_MAIN) $(wildcard spec/fuzz/*.h) $B/librille.a
+$B/fuzz/%: spec/fuzz/%.c $(filter %.c,$(FUZZ_MAIN)) $(wildcard spec/fuzz/*.h) $B/librille.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(if $(filter $@,$(FUZZ_LUA)),$(LUA_CFLAGS)) -o $@ $< $(FUZZ_MAIN) \
 	  $(if $(filter $@,$(FUZZ_LUA)),$(BINDING_OBJECTS)) $B/librille.a \

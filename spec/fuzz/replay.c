@@ -4,7 +4,9 @@
 #include "fuzz.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #define INPUTS_MOST 256
 #define BYTES_MOST 65536u
@@ -91,8 +93,22 @@ static size_t mutate(uint8_t *b, size_t n) {
   }
 }
 
+/* Shows the input that ended it, as hexadecimal digits. */
+static struct input current;
+
+static void show(int number) {
+  static const char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < current.n; i++) {
+    const char two[2] = {digits[current.bytes[i] >> 4], digits[current.bytes[i] & 15]};
+    if (write(STDERR_FILENO, two, 2) < 0) break;
+  }
+  if (write(STDERR_FILENO, "\n", 1) == 1) signal(number, SIG_DFL);
+  raise(number);
+}
+
 static void run(const uint8_t *bytes, size_t n) {
   uint8_t *copy = fuzz_copy(bytes, n);
+  current = (struct input){copy, n};
   (void)LLVMFuzzerTestOneInput(copy, n);
   free(copy);
 }
@@ -101,6 +117,9 @@ int main(int argc, char **argv) {
   static uint8_t room[BYTES_MOST + 16];
   size_t rounds = argc > 2 ? strtoul(argv[2], NULL, 0) : 1000;
   state = argc > 3 ? strtoull(argv[3], NULL, 0) : (uint64_t)time(NULL);
+  signal(SIGABRT, show);
+  signal(SIGSEGV, show);
+  signal(SIGBUS, show);
   printf("%s: SEED=%llu\n", argv[0], (unsigned long long)state);
   fflush(stdout);
   if (argc > 1) load_all(argv[1]);
