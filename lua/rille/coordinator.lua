@@ -55,6 +55,9 @@ end
 
 ---Options, checked; and the policy. nil, message, code.
 local function read_options(self, options, known)
+  if type(options) == "table" and next(options) == nil then
+    return { policy = UNANIMOUS, timeout = TIMEOUT_S, attempts = 1, deadline = core.monotonic() + TIMEOUT_S }
+  end
   options_of.check(options, known, 3)
   check_numbers(options)
   local id = options.id

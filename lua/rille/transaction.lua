@@ -104,21 +104,31 @@ end
 
 ---The participant that is a store, however often it is opened.
 local function store_participant(self, store)
-  local place, message, code = place_of(store)
+  local place, message, code = places[store]
+  if not place then place, message, code = place_of(store) end
   if not place then return nil, message, code end
-  if not core.is_open(store) then return nil, "the store is closed", "closed" end
-  for _, other in ipairs(self.list) do
-    if other.path == place.path and other.uuid == place.uuid then return other end
+  local c, list, uuid, path, name = self.coordinator, self.list, place.uuid, place.path, place.name
+  local is_taken = self.by_name ~= nil
+  for i = 1, #list do
+    local other = list[i]
+    if other.path == path and other.uuid == uuid then return other end
+    is_taken = is_taken or other.name == name
   end
-  local c = self.coordinator
   local home = not self.home_wanted and place.key == c.key or nil
-  return add(self, { kind = "store", store = home and c.store or store, uuid = place.uuid,
-    path = place.path, home = home, name = unique(self, place.name), work = means.work() })
+  return add(self, { kind = "store", store = home and c.store or store, uuid = uuid, path = path, home = home,
+                     name = is_taken and unique(self, name) or name, work = means.work() })
 end
 
----What it is to do in a store, for the first append there by this handle.
-local function enter(self, store)
-  if over(self) then return nil, over(self), "closed" end
+---The same, of a store that may be closed.
+local function open_participant(self, store)
+  if not core.is_open(store) then return nil, "the store is closed", "closed" end
+  return store_participant(self, store)
+end
+
+---What it is to do in a store, for the first append there by this handle, which is open or closed.
+local function enter(self, store, is_open)
+  if self.state ~= "open" then return nil, over(self), "closed" end
+  if not is_open then return nil, "the store is closed", "closed" end
   local p, message, code = store_participant(self, store)
   if not p then return nil, message, code end
   self[store] = p.work -- where the next append by this handle finds it (lwork.c)
@@ -132,7 +142,7 @@ Transaction.append = means.appender(enter)
 
 ---The same for rille's own scripts, which have names of their own.
 function transaction.append_internal(self, store, parts)
-  local p, message, code = store_participant(self, store)
+  local p, message, code = open_participant(self, store)
   if not p then return nil, message, code end
   return means.add_internal(p.store, parts, p.work)
 end
@@ -188,7 +198,7 @@ function Transaction:enlist(what, options)
   if over(self) then return nil, over(self), "closed" end
   local p, message, code, detail
   if type(what) == "string" then p, message, code, detail = registered(self, what, options)
-  else p, message, code = store_participant(self, what)
+  else p, message, code = open_participant(self, what)
   end
   if not p then return nil, message, code, detail end
   if p.home and options.optional then
@@ -241,10 +251,10 @@ function transaction.commit(self)
   self.state = "over"
   local p = plain(self)
   if p then return append_plainly(self, p) end
-  local home, message, code = database.home_of(self)
-  local taken = home == nil and not code
-  if home then taken, message, code = database.take(self, home) end
-  if not taken then
+  local home, message, code = nil, nil, nil
+  if self.special or self.home_wanted then home, message, code = database.home_of(self) end
+  if home then message, code = select(2, database.take(self, home)) end
+  if code then
     drop(self)
     return nil, message, code
   end
