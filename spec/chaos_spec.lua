@@ -3,6 +3,7 @@
 -- by the logs: what was told is there, money is conserved, each effect is there once, states are
 -- what a fold gives, nothing is in doubt for ever, verify finds nothing.
 local chaos = require "spec.crash.chaos"
+local rounds = require "spec.support.rounds"
 local values = require "spec.support.values"
 
 values.seed "chaos_spec"
