@@ -8,9 +8,8 @@ local values = require "spec.support.values"
 
 values.seed "chaos_spec"
 
-local SOAK = os.getenv "RILLE_SOAK"
-local SECONDS = SOAK and tonumber(os.getenv "SECONDS") or 6
-local ROUNDS = SOAK and 3 or 1
+local SECONDS = rounds.all and tonumber(os.getenv "SECONDS") or rounds.long(6)
+local ROUNDS = rounds.all and 3 or 1
 
 it("a crowd of processes that are killed and stopped leaves two sound stores", function()
   for _ = 1, ROUNDS do
