@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +74,16 @@ void scene_mark_seen(uint32_t store) {
   if (scene_check(bad ? -1 : 0, &e, "after a failed flush"))
     promises_note_seen(store, &seen, scene.serial + 1);
 }
+
+static _Atomic uint32_t *serials; /* shared by all */
+
+void scene_expect_deaths(void) {
+  scene.deadly = true;
+  serials = mmap(NULL, sizeof *serials, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (serials == MAP_FAILED) abort();
+}
+
+uint32_t scene_next_serial(void) { return scene.serial = atomic_fetch_add(serials, 1) + 1; }
 
 void scene_fork(uint32_t n, void (*job)(uint32_t number)) {
   int status;

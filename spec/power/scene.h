@@ -44,6 +44,11 @@ void scene_mark_seen(uint32_t store);
 /* n processes, each does the job with its number from 0. */
 void scene_fork(uint32_t n, void (*job)(uint32_t number));
 
+/* From now on children may be killed; the dead can't tell which serials they took. */
+void scene_expect_deaths(void);
+uint32_t scene_next_serial(void);
+
 void transactions(void);
+void coordinators(void);
 
 #endif

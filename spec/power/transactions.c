@@ -1,5 +1,5 @@
-/* transactions.c: the workload of transactions over home and two stores: some commit, some are
-** refused by a condition, between plain appends; the coordinator comes and goes. */
+/* transactions.c: workloads of transactions over home and two stores: some commit, some are
+** refused by a condition; the coordinator comes and goes, or dies. */
 #include "scene.h"
 
 #define HOME 0u
@@ -62,14 +62,53 @@ static void come_and_go(void) {
   begin_instance();
 }
 
-void transactions(void) {
-  work.plain = true;
+static void open_all(void) {
   for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_open(i, RILLE_SYNC_ALWAYS, false, 0);
   begin_instance();
+}
+
+static void close_all(void) {
+  (void)rille_instance_close(instance, NULL);
+  for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_close(i);
+}
+
+void transactions(void) {
+  work.plain = true;
+  open_all();
   for (uint32_t i = 0; i < 12; i++) {
     transact(++scene.serial, chance_in(4));
     if (chance_in(4)) come_and_go();
   }
-  (void)rille_instance_close(instance, NULL);
-  for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_close(i);
+  close_all();
+}
+
+/* ---- Coordinators that die: whoever opens a store next settles ---- */
+
+static void transact_until_death(uint32_t number) {
+  (void)number;
+  scene.record->deadly = chance_in(2) ? ~0u : 1u << ENTRY_FLUSH_BEGUN | 1u << ENTRY_WRITE;
+  scene.record->entries_until_death = 20 + (int)chance_below(60);
+  open_all();
+  for (;;) transact(scene_next_serial(), chance_in(6));
+}
+
+/* Home may be open here all the time: then nobody repairs it, and what the dead wrote there is
+** not durable yet. */
+void coordinators(void) {
+  bool attended = chance_in(2);
+  work.plain = true;
+  scene_expect_deaths();
+  for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_open(i, RILLE_SYNC_ALWAYS, false, 0);
+  if (!attended) scene_close(HOME);
+  for (uint32_t m = 1; m <= MEMBERS; m++) scene_close(m);
+  for (uint32_t i = 0; i < 6; i++) {
+    scene_fork(1, transact_until_death);
+    uint32_t m = 1 + chance_below(MEMBERS);
+    scene_open(m, RILLE_SYNC_ALWAYS, false, 0);
+    scene_close(m);
+  }
+  if (attended) scene_close(HOME);
+  open_all();
+  transact(scene_next_serial(), false);
+  close_all();
 }

@@ -4,7 +4,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "keep.h"
@@ -204,8 +203,6 @@ static void failures(void) {
 
 /* ---- Processes that are killed ---- */
 
-static _Atomic uint32_t *last_serial; /* the dead can't tell theirs */
-
 /* At the nth call; those of a kind, or all, count. */
 static void die_at(uint32_t n, uint32_t kinds) {
   scene.record->deadly = kinds;
@@ -222,8 +219,9 @@ static void choose_death(void) {
 /* Who does not die closes the store. */
 static void append_on(bool durable, uint32_t n) {
   while (n--) {
-    scene.serial = atomic_fetch_add(last_serial, 1);
-    scene_append(0, 1, durable);
+    rille_error e = {0};
+    int result = scene_append_serial(0, scene_next_serial(), durable, &e);
+    (void)scene_check(result, &e, "append");
   }
   scene_close(0);
 }
@@ -245,10 +243,8 @@ static void begin_a_file_and_die(uint32_t number) {
 }
 
 static void begin_dying(void) {
-  last_serial =
-      mmap(NULL, sizeof *last_serial, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   work.bytes = 1500, work.large = 9000;
-  scene.deadly = true;
+  scene_expect_deaths();
   scene_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT);
 }
 
@@ -258,7 +254,7 @@ static void kills(void) {
   scene_close(0);
   for (uint32_t i = 0; i < 10; i++)
     scene_fork(1, i % 5 == 2 ? begin_a_file_and_die : append_until_death);
-  scene.serial = atomic_load(last_serial);
+  (void)scene_next_serial();
   scene_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT);
   scene_mark_seen(0);
   scene_append(0, 4, true);
@@ -279,8 +275,9 @@ static void deaths(void) {
   begin_dying();
   for (uint32_t i = 0; i < 8; i++) {
     scene_fork(1, chance_in(3) ? flush_in_vain : append_until_death);
-    scene.serial = atomic_fetch_add(last_serial, 2);
-    scene_append(0, 1 + chance_below(2), true);
+    rille_error e = {0};
+    int result = scene_append_serial(0, scene_next_serial(), true, &e);
+    (void)scene_check(result, &e, "append");
   }
   scene_close(0);
 }
@@ -303,4 +300,5 @@ const struct workload workloads[] = {
     {"kills", kills, {.segment_bytes = SMALL_SEGMENT}, 1, 4},
     {"deaths", deaths, {.segment_bytes = SMALL_SEGMENT}, 1, 4},
     {"transactions", transactions, {.decides = true}, 3, 6},
+    {"coordinators", coordinators, {.decides = true}, 3, 6},
     {0}};
