@@ -112,15 +112,16 @@ test: setup-test
 
 SECONDS ?= 600
 soak: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests
+	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@end=$$(($$(date +%s) + $(SECONDS))); SECONDS=$$(($(SECONDS) / 5)) $B/spec/repair_test && \
 	SECONDS=$$(($(SECONDS) / 5)) $B/spec/kill_test && \
 	while [ $$(date +%s) -lt $$end ]; do SECONDS=10 RILLE_SOAK=$${RILLE_SOAK:-1} RILLE_BUILD=$B \
 	  SEED=$$(date +%s) $(LUA) spec/run.lua \
 	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
-	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
+	  spec/c/lies_test.c spec/c/pages_test.c spec/fuzz_spec.lua spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
 	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
 	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
 FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 fuzz: setup-soak
@@ -129,14 +130,14 @@ fuzz: setup-soak
 	  FUZZ_MAIN=-fsanitize=fuzzer fuzzers
 	@for target in $(notdir $(FUZZ)); do echo "fuzz: $$target" && \
 	  mkdir -p build/clang/corpus/$$target && build/clang/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) \
-	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -artifact_prefix=build/clang/fuzz/$$target- \
+	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -detect_leaks=0 -artifact_prefix=build/clang/fuzz/$$target- \
 	  build/clang/corpus/$$target spec/fuzz/corpus/$$target 2>&1 | \
 	  { grep -E "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
 	  ls build/clang/fuzz/$$target-* >/dev/null 2>&1 && exit 1; done; true
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests fuzzers
 	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  $(LUA) spec/run.lua
 
@@ -151,7 +152,7 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
 lint: setup-test
-	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
+	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests fuzzers
 	@luacheck --quiet lua spec examples bench
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi

@@ -88,7 +88,7 @@ local function paths(command)
 end
 
 local C_FILES = paths("ls core/*.c core/*.h lua/*.c lua/*.h lua/postgres/*.c lua/postgres/*.h spec/c/*.c spec/c/*.h " ..
-  "bench/*.c bench/*.h")
+  "spec/fuzz/*.c spec/fuzz/*.h bench/*.c bench/*.h")
 local LUA_FILES = paths "find lua spec examples bench -name '*.lua' | LC_ALL=C sort"
 local TEXT_FILES = paths([[find . \( -path ./.git -o -path ./build -o -path ./bench-scratch \) -prune -o -type f ]] ..
   [[\( -name '*.[ch]' -o -name '*.lua' -o -name '*.md' -o -name Makefile -o -name '*.yml' -o -name '*.rockspec' ]] ..
@@ -122,7 +122,7 @@ describe("includes", function()
   it("of Lua are under lua/ alone, but for the helpers of specs", function()
     local helpers = { ["spec/c/failing_alloc.c"] = true, ["spec/c/forked.c"] = true }
     none(C_FILES, function(path, complain)
-      if path:find "^lua/" or helpers[path] then return end
+      if path:find "^lua/" or path:find "^spec/fuzz/" or helpers[path] then return end
       if text_of(path):find "#include%s*[<\"]l[ua][ua][^\n]*%.h" then complain("%s includes Lua", path) end
     end)
   end)

@@ -33,14 +33,14 @@ local function read(path)
 end
 
 -- The object file of the mutated file.
-local function mutate(mutant)
+local function mutate(mutant, flags)
   local text = read(mutant.file)
   local from, to = text:find(mutant.text, 1, true)
   assert(from, "its text is not in " .. mutant.file)
   assert(not text:find(mutant.text, to, true), "its text is in the file twice")
   local name = mutant.file:match "[^/]+$"
   local path = scratch.file(name, text:sub(1, from - 1) .. mutant.with .. text:sub(to + 1))
-  shell(COMPILE .. "-c '%s' -o '%s.o'", path, path)
+  shell(COMPILE .. "%s -c '%s' -o '%s.o'", flags or "", path, path)
   return path .. ".o", name
 end
 
@@ -58,7 +58,7 @@ end
 local function run_program(object, program, part, seconds)
   local path = scratch.path(program)
   shell("${CC:-cc} -o '%s' '%s' '%s' %s/librille.a -llmdb -lpthread", path, object_of(program), object, BUILD)
-  local output, status = process.run(("SECONDS=%d TMPDIR='%s' timeout %d '%s' %d '%s'"):format(seconds or 1,
+  local output, status = process.run(("SECONDS=%d CASES=6 TMPDIR='%s' timeout %d '%s' %d '%s'"):format(seconds or 1,
     scratch.folder, PATIENCE + (seconds or 1), path, math.random(1 << 30), part))
   assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
   return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
@@ -99,6 +99,22 @@ local function run_spec(object, name, how)
   return tonumber(failed) == 0, output
 end
 
+-- A target of the fuzzer with its corpus; AddressSanitizer watches the faulty file alone.
+local function run_fuzz(mutant)
+  local target, folder = mutant.fuzz, mutant.file:match "^%a+"
+  local object, name = mutate(mutant, "-g -fsanitize=address -Ilua $(pkg-config --cflags lua5.4 2>/dev/null)")
+  local path, binding, lua = scratch.path(target), "", ""
+  if folder == "lua" then
+    binding = ("$(ls %s/lua/*.o | grep -v '/%s')"):format(BUILD, (name:gsub("c$", "o")))
+    lua = "$(pkg-config --libs lua5.4 2>/dev/null || echo -llua) -lm"
+  end
+  shell(COMPILE .. "-Ilua $(pkg-config --cflags lua5.4 2>/dev/null) -fsanitize=address -o '%s' spec/fuzz/%s.c " ..
+    "spec/fuzz/replay.c '%s' %s %s/librille.a -llmdb -lpthread %s", path, target, object, binding, BUILD, lua)
+  local output, status = process.run(("ASAN_OPTIONS=detect_leaks=0 timeout %d '%s' spec/fuzz/corpus/%s %d %d"):format(
+    4 * PATIENCE, path, target, mutant.rounds or 20000, math.random(1 << 30)))
+  return status == 0, output
+end
+
 -- Whether the tests behave: fail, or pass where there is no fault.
 local function check(mutant, how, passed, output)
   if passed == (mutant.sound or false) then return end
@@ -111,10 +127,12 @@ describe("a fault is found:", function()
   local chosen = math.random(#mutants - 1)
   for number, mutant in ipairs(mutants) do
     local by_contest = mutant.contest and (SOAK or not mutant.c and number % 2 == chosen % 2)
-    if mutant.c or by_contest or mutant.raid or mutant.spec or SOAK then
+    local by_fuzz = mutant.fuzz and (SOAK or number % 5 == chosen % 5)
+    if mutant.c or by_contest or mutant.raid or mutant.spec or by_fuzz or SOAK then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
         if mutant.raid and not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
+        if mutant.fuzz then return check(mutant, "fuzz " .. mutant.fuzz, run_fuzz(mutant)) end
         local object, name = mutate(mutant)
         if mutant.c and not (mutant.sound and not SOAK) then
           check(mutant, mutant.c[1], run_program(object, mutant.c[1], mutant.c[2]))
