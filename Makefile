@@ -128,8 +128,9 @@ test: setup-test
 
 SECONDS ?= 600
 soak: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests
+	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@SECONDS=$(SECONDS) RILLE_BUILD=$B RILLE_LUA=$(LUA) $(LUA) spec/soak.lua
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
 FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 fuzz: setup-soak
@@ -138,14 +139,14 @@ fuzz: setup-soak
 	  FUZZ_MAIN=-fsanitize=fuzzer fuzzers
 	@for target in $(notdir $(FUZZ)); do echo "fuzz: $$target" && \
 	  mkdir -p build/clang/corpus/$$target && build/clang/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) \
-	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -artifact_prefix=build/clang/fuzz/$$target- \
+	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -detect_leaks=0 -artifact_prefix=build/clang/fuzz/$$target- \
 	  build/clang/corpus/$$target spec/fuzz/corpus/$$target 2>&1 | \
 	  { grep -E "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
 	  ls build/clang/fuzz/$$target-* >/dev/null 2>&1 && exit 1; done; true
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests fuzzers
 	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  RILLE_SOAK=$${RILLE_SOAK:-0.3} $(LUA) spec/run.lua
 
@@ -160,7 +161,7 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
 lint: setup-test
-	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
+	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests fuzzers
 	@luacheck --quiet lua spec examples bench
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi

@@ -91,7 +91,7 @@ local function paths(command)
 end
 
 local C_FILES = paths("ls core/*.c core/*.h lua/*.c lua/*.h lua/postgres/*.c lua/postgres/*.h spec/c/*.c spec/c/*.h " ..
-  "spec/power/*.c spec/power/*.h bench/*.c bench/*.h")
+  "spec/power/*.c spec/power/*.h spec/fuzz/*.c spec/fuzz/*.h bench/*.c bench/*.h")
 local LUA_FILES = paths "find lua spec examples bench -name '*.lua' | LC_ALL=C sort"
 local TEXT_FILES = paths([[find . \( -path ./.git -o -path ./build -o -path ./bench-scratch \) -prune -o -type f ]] ..
   [[\( -name '*.[ch]' -o -name '*.lua' -o -name '*.md' -o -name Makefile -o -name '*.yml' -o -name '*.rockspec' ]] ..
@@ -127,7 +127,7 @@ describe("includes", function()
     local helpers = { ["spec/c/failing_alloc.c"] = true, ["spec/c/failing_calls.c"] = true,
                       ["spec/c/forked.c"] = true }
     none(C_FILES, function(path, complain)
-      if path:find "^lua/" or helpers[path] then return end
+      if path:find "^lua/" or path:find "^spec/fuzz/" or helpers[path] then return end
       if text_of(path):find "#include%s*[<\"]l[ua][ua][^\n]*%.h" then complain("%s includes Lua", path) end
     end)
   end)

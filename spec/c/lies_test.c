@@ -452,28 +452,53 @@ static unsigned soak(void) {
   return times > 1 ? (unsigned)times : 1;
 }
 
-static void try_all(struct state *st) {
-  unsigned cases = (unsigned)test_setting("CASES", 14) * soak(), all = 0;
+/* All classes whose names begin with one of these. */
+static void try_all(struct state *st, const char *const *begins, size_t count) {
+  unsigned cases = (unsigned)test_setting("CASES", 14) * soak(), all = 0, tried = 0;
   make_states();
   st->durable = map_image(&st->files);
   memset(shared->outcomes, 0, sizeof shared->outcomes);
-  for (size_t i = 0; i < class_count; i++) try_class(st, classes[i], cases);
+  for (size_t i = 0; i < class_count * count; i++) {
+    const char *class = classes[i / count], *begin = begins[i % count];
+    if (strncmp(class, begin, strlen(begin)) != 0) continue;
+    try_class(st, class, cases);
+    tried++;
+  }
   for (int i = 0; i < OUTCOMES; i++) all += shared->outcomes[i];
   printf(
-      "       %u lies in %zu classes: %u change nothing, %u mended, %u reported, %u cut, %u "
-      "refused\n",
-      all, class_count, shared->outcomes[WHOLE], shared->outcomes[MENDED], shared->outcomes[RAISED],
+      "       %u lies in %u classes: %u change nothing, %u mended, %u reported, %u cut, "
+      "%u refused\n",
+      all, tried, shared->outcomes[WHOLE], shared->outcomes[MENDED], shared->outcomes[RAISED],
       shared->outcomes[CUT], shared->outcomes[REFUSED]);
   test_tally("lies", all);
-  CHECK(class_count > 60 && shared->outcomes[RAISED] && shared->outcomes[REFUSED]);
+  CHECK(tried > 0 && all > tried);
 }
+#define TRY_ALL(state, ...)                                   \
+  try_all(&states[state], (const char *const[]){__VA_ARGS__}, \
+          sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
-static void in_a_closed_store(void) { try_all(&states[CLOSED]); }
-static void after_a_crash(void) { try_all(&states[CRASHED]); }
+static void frames_closed(void) { TRY_ALL(CLOSED, "frame", "zeros"); }
+static void frames_crashed(void) { TRY_ALL(CRASHED, "frame", "zeros"); }
+static void records_closed(void) { TRY_ALL(CLOSED, "record"); }
+static void records_crashed(void) { TRY_ALL(CRASHED, "record"); }
+static void facts_closed(void) { TRY_ALL(CLOSED, "fact"); }
+static void facts_crashed(void) { TRY_ALL(CRASHED, "fact"); }
+static void pages_closed(void) { TRY_ALL(CLOSED, "meta", "branch", "leaf", "overflow", "sum"); }
+static void pages_crashed(void) { TRY_ALL(CRASHED, "meta", "branch", "leaf", "overflow"); }
+static void words_closed(void) { TRY_ALL(CLOSED, "store", "control", "lock"); }
+static void words_crashed(void) { TRY_ALL(CRASHED, "store", "control"); }
 
 static const struct test tests[] = {
-    {"bytes of a closed store", in_a_closed_store},
-    {"bytes of a store that crashed", after_a_crash},
+    {"headers of frames of a closed store", frames_closed},
+    {"headers of frames after a crash", frames_crashed},
+    {"records of a closed store", records_closed},
+    {"records after a crash", records_crashed},
+    {"facts of a closed store: transactions, marks, truncations", facts_closed},
+    {"facts after a crash", facts_crashed},
+    {"pages of the index of a closed store", pages_closed},
+    {"pages of the index after a crash", pages_crashed},
+    {"the files store, control and lock.mdb of a closed store", words_closed},
+    {"the files store and control after a crash", words_crashed},
     {"files that are cut, ruined, exchanged, of another day or store", files_are_not_theirs},
     {"log files that are cut while the store is open", log_files_are_cut_while_open},
 };
