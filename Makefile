@@ -103,7 +103,8 @@ soak: setup-test
 	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
 	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
 	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
-	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
+	  spec/crash_spec.lua spec/lost_home_spec.lua spec/errors_spec.lua spec/c/errors_test.c \
+	  spec/c/lost_flush_test.c || exit 1; done
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
