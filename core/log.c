@@ -123,7 +123,7 @@ int log_entry(struct log *l, enum chain_kind kind, rille_text name, struct overl
   return *entry ? 0 : error_memory(e);
 }
 
-int log_keep(struct log *l, enum chain_kind kind, rille_text name, const struct chain_head *head,
+int log_keep(struct log *l, unsigned kind, rille_text name, const struct chain_head *head,
              rille_error *e) {
   if (log_is_due(l) || overlay_find(&l->fresh, kind, name)) return 0;
   return overlay_add(&l->fresh, kind, name, head) ? 0 : error_memory(e);

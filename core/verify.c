@@ -261,10 +261,11 @@ static int check_index(struct verifying *v) {
 static int check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
-  if (v->damaged || v->beside_writers || (last.last && end == l->segments.frontier)) return 0;
+  bool known = last.last && end == l->segments.frontier && end >= l->reached;
+  if (v->damaged || v->beside_writers || known) return 0;
   int failed = segments_refresh(&l->segments, &v->error);
   last = segments_describe(&l->segments, end);
-  struct repair_finding f = {.end = l->seen, .evidence = 0};
+  struct repair_finding f = {.end = l->seen, .evidence = l->reached};
   if (!failed) failed = repair_look(&l->source, &l->memory, &last, &f, &v->error);
   if (failed) return failed;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
