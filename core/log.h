@@ -191,16 +191,32 @@ INTERNAL int log_poll_flush(struct log *log, rille_error *error);
 /* Takes everything that is needed to append, with the overlays caught up; log_leave_append
 ** gives it back. */
 INTERNAL int log_enter_append(struct log *log, rille_error *error);
+/* The same, but only if nobody has it; false: somebody has, or it failed. */
+INTERNAL bool log_try_append(struct log *log);
 INTERNAL void log_leave_append(struct log *log);
 /* Writes the events of all parts as one frame, not flushed. *end is how far the log
-** must be durable before any answer is given, also a failure. `relaxed`: does not wait
-** for the disk. */
-INTERNAL int log_append(struct log *log, const rille_append *append, bool relaxed,
+** must be durable before any answer is given, also a failure. With `sync` "always" others'
+** appends may be written by the way, or this one by another process (share.c). */
+INTERNAL int log_append(struct log *log, const rille_append *append, enum rille_sync sync,
                         rille_appended *done, uint64_t *end, rille_error *error);
 /* Truncates a stream: UINT64_MAX: all of it. */
 INTERNAL int log_cut(struct log *log, rille_text stream, uint64_t before, uint64_t *end,
                      rille_error *error);
 /* Within log_enter_append: begins a new segment if the last is full (R1). */
 INTERNAL int log_succeed(struct log *log, rille_error *error);
+/* Whether it is, by so much. */
+INTERNAL bool log_is_full(struct log *log, uint64_t beyond);
+
+/* ---- share.c ---- */
+
+/* Leaves an append to another process, if one is writing or flushing, and sleeps until it is
+** durable. False: it was not written, and nobody is going to; else *result is what there is to
+** say, *done and *end are as of log_append. */
+INTERNAL bool log_share(struct log *log, const rille_append *append, rille_appended *done,
+                        uint64_t *end, int *result, rille_error *error);
+/* Within log_enter_append: writes what others have offered. */
+INTERNAL void log_serve(struct log *log);
+/* The same for who flushes, and so has FLUSHER, unless somebody appends. */
+INTERNAL void log_serve_late(struct log *log);
 
 #endif

@@ -50,8 +50,8 @@ return {
   { name = "what kept bytes follow from is not flushed before", file = "core/kept.c",
     text = "int failed = log_flush(l, written.address, e);", with = "int failed = 0;", c = { "kept", "is durable" } },
   { name = "nobody is woken after a flush", file = "core/flush.c",
-    text = "    end_turn(l);\n    control_wake(l->control);",
-    with = "    end_turn(l);", c = { "sharing", "is woken" } },
+    text = "    else offers_wake(l->control);",
+    with = "", c = { "sharing", "is woken" } },
   { name = "a child keeps its parent's locks", file = "core/store.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
