@@ -34,6 +34,8 @@
 **    sequence    goes up, and wakes who sleeps on it, when an end has moved
 **    appending   somebody has WRITER; leading: somebody has FLUSHER. Both only advise, because
 **                they outlive who set them: an append may be offered to that one (offer.h)
+**    back_us     until then, by the monotonic clock, offers wait for who has led last, because
+**                it appends again and again, and has read what it has written for all
 **
 ** Invariant L10: durable <= written, also for who reads both without a lock and
 ** durable first. */
@@ -96,7 +98,8 @@ struct control_words {
     _Atomic uint64_t count, time_us;
   } prepares, decisions, commits, forces; /* see rille_stats */
   _Alignas(64) _Atomic uint32_t appending;
-  _Atomic uint32_t leading, offered;           /* offered: how many offers were made */
+  _Atomic uint32_t leading, offered;                 /* offered: how many offers were made */
+  _Atomic int64_t back_us;                           /* the leader will be back by then */
   _Alignas(64) _Atomic uint32_t states[OFFERS_MOST]; /* enum offer_state */
 };
 

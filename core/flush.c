@@ -52,10 +52,10 @@ static uint64_t count_others(struct log *l) {
 static void let_others_write(struct log *l) {
   for (unsigned i = 0; i < FLUSH_YIELDS_MOST; i++) {
     uint64_t before = count_others(l);
-    system_yield();
+    if (offers_are_made(l->control)) log_serve_late(l);
+    else system_yield();
     if (count_others(l) == before) break;
   }
-  if (offers_are_made(l->control)) log_serve_late(l);
 }
 
 /* The bytes are in a file that may be newer than what this process knows. */
@@ -131,6 +131,7 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
     }
     result = look(l, address, e); /* whoever had the turn before may have done it */
     if (result == RILLE_REMARK) result = flush_group(l, e);
+    if (result >= 0) log_end_lead(l);
     end_turn(l);
     if (result < 0) control_wake(l->control);
     else offers_wake(l->control);

@@ -90,6 +90,9 @@ struct log {
   struct buffer frame;          /* the append being built */
   struct pending pending;       /* what is not over, as of `seen` or later */
   bool pending_loaded;          /* what the index knows of it is there */
+  _Atomic int64_t back_us;      /* what we have set the words' back_us to */
+  _Atomic int64_t answered_us;  /* when the last append was, that another process took part in */
+  _Atomic bool hurries;         /* an append came right after it */
   _Atomic int failed;           /* 0, or why nothing works any more; set once */
   char why[256];
   struct log_work work;
@@ -214,6 +217,8 @@ INTERNAL bool log_is_full(struct log *log, uint64_t beyond);
 ** say, *done and *end are as of log_append. */
 INTERNAL bool log_share(struct log *log, const rille_append *append, rille_appended *done,
                         uint64_t *end, int *result, rille_error *error);
+/* At the end of a flush, before others lead: whether they are to wait for us, or go on. */
+INTERNAL void log_end_lead(struct log *log);
 /* Within log_enter_append: writes what others have offered. */
 INTERNAL void log_serve(struct log *log);
 /* The same for who flushes, and so has FLUSHER, unless somebody appends. */

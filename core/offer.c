@@ -108,6 +108,12 @@ enum offer_state offer_state(const struct control *c) {
   return (enum offer_state)atomic_load(state_of(c, (unsigned)c->offer));
 }
 
+bool offer_is_first(const struct control *c) {
+  for (int i = 0; i < c->offer; i++)
+    if (atomic_load(state_of(c, (unsigned)i)) == OFFER_MADE) return false;
+  return true;
+}
+
 void offer_clear(struct control *c) { atomic_store(state_of(c, (unsigned)c->offer), OFFER_NONE); }
 
 struct offer_result offer_result(const struct control *c) {
@@ -177,14 +183,20 @@ void offers_take_back(struct control *c, uint64_t written) {
 
 /* ---- Who has flushed ---- */
 
+/* The first, because that one also waits for a leader that will be back (share.c). */
 static uint32_t find_heir(const struct control *c) {
-  for (unsigned n = 0, i = (unsigned)(c->offer + 1); n < OFFERS_MOST; n++, i++)
-    if (atomic_load(state_of(c, i % OFFERS_MOST)) == OFFER_MADE)
-      return (uint32_t)1 << (i % OFFERS_MOST);
+  for (unsigned i = 0; i < OFFERS_MOST; i++)
+    if (atomic_load(state_of(c, i)) == OFFER_MADE) return (uint32_t)1 << i;
   return 0;
 }
 
 bool offers_are_made(const struct control *c) { return find_heir(c) != 0; }
+
+bool offers_are_done(const struct control *c) {
+  for (unsigned i = 0; i < OFFERS_MOST; i++)
+    if (atomic_load(state_of(c, i)) == OFFER_DONE) return true;
+  return false;
+}
 
 void offers_wake(struct control *c) {
   uint64_t durable = shared_end_get(&c->words->durable).address;

@@ -56,6 +56,8 @@ INTERNAL void offer_make(struct control *control);
 /* Ours; false: somebody has taken it. */
 INTERNAL bool offer_withdraw(struct control *control);
 INTERNAL enum offer_state offer_state(const struct control *control);
+/* Whether it is the first of all that are MADE. */
+INTERNAL bool offer_is_first(const struct control *control);
 /* Ours again, DONE or DECLINED until now. */
 INTERNAL void offer_clear(struct control *control);
 /* With WRITER: ours is TAKEN, DONE, or DECLINED, and becomes NONE; whether it was written. */
@@ -71,7 +73,7 @@ INTERNAL bool offer_claim(struct control *control, bool writer);
 INTERNAL unsigned offer_take(struct control *control, unsigned from);
 /* False: it is none that this version knows. */
 INTERNAL bool offer_open(const struct control *control, unsigned which, struct offered *offered);
-/* It is about to be written: `writing` is set; with `end` 0: it was not. */
+/* It is about to be written: `writing` is set. */
 INTERNAL void offer_promise(struct control *control, unsigned which,
                             const struct offer_result *result);
 INTERNAL void offer_end(struct control *control, unsigned which, bool done);
@@ -81,6 +83,8 @@ INTERNAL void offers_take_back(struct control *control, uint64_t written);
 /* ---- Who has flushed ---- */
 
 INTERNAL bool offers_are_made(const struct control *control);
+/* Whether others have a part in what is being flushed. */
+INTERNAL bool offers_are_done(const struct control *control);
 /* Wakes the owners of what is durable, and of one that is not written yet: it goes on. */
 INTERNAL void offers_wake(struct control *control);
 /* Only the one, unless somebody is there who will look after it. */

@@ -17,7 +17,8 @@
 #include "offer.h"
 
 #define SHARE_NAP_US 10000 /* asleep beside who leads, before one looks whether it lives */
-#define SHARE_BEHIND_BYTES ((uint64_t)128 << 10) /* behind by more, one catches up */
+#define SHARE_BACK_US 100  /* who was away for no longer leads again */
+#define SHARE_BEHIND_BYTES ((uint64_t)32 << 10) /* behind by more, one catches up */
 
 /* ---- Leaving it to others ---- */
 
@@ -57,6 +58,7 @@ static bool offer(struct log *l, const rille_append *append) {
   int64_t now = append->now_us ? append->now_us : log_now(l);
   if (!claim(l) || !offer_fill(&c->offers[c->offer], append, now, &l->memory)) return false;
   offer_make(c);
+  keep_up(l); /* while others write, or the disk does */
   return true;
 }
 
@@ -70,25 +72,36 @@ static int settle(struct log *l, rille_error *e) {
   return done;
 }
 
+/* Who has led last, and will be back soon. */
+static bool is_back_soon(const struct control *c, int64_t now) {
+  return now < atomic_load(&c->words->back_us);
+}
+
+static int look_again(struct log *l, bool late, int64_t now, int64_t *wait_us, rille_error *e) {
+  struct control *c = l->control;
+  bool led = offer_is_wanted(c->words), soon = !led && is_back_soon(c, now);
+  bool mine = late || (!led && !soon) || atomic_load(&c->words->error);
+  if (mine && offer_withdraw(c)) return 0;
+  if (late && offer_state(c) == OFFER_TAKEN) return settle(l, e);
+  *wait_us = soon && offer_is_first(c) ? SHARE_BACK_US : SHARE_NAP_US; /* one is enough */
+  return 0;
+}
+
 /* Whether it was written, as of settle, and the offer is ours again; or there is more to wait
 ** for. `late`: who leads may be dead. */
-static int look(struct log *l, bool late, bool *wait, rille_error *e) {
+static int look(struct log *l, bool late, int64_t now, int64_t *wait_us, rille_error *e) {
   struct control *c = l->control;
   enum offer_state state = offer_state(c);
-  *wait = false;
+  *wait_us = 0;
   if (state == OFFER_DONE) {
-    *wait =
-        !late && log_durable(l).address < offer_result(c).end && atomic_load(&c->words->leading);
-    if (!*wait) offer_clear(c);
+    bool durable = log_durable(l).address >= offer_result(c).end;
+    if (!durable && !late && atomic_load(&c->words->leading)) *wait_us = SHARE_NAP_US;
+    else offer_clear(c);
     return 1;
   }
   if (state == OFFER_DECLINED) offer_clear(c);
   if (state == OFFER_DECLINED || state == OFFER_NONE) return 0;
-  bool alone = late || !offer_is_wanted(c->words) || atomic_load(&c->words->error);
-  if (alone && offer_withdraw(c)) return 0;
-  if (late && offer_state(c) == OFFER_TAKEN) return settle(l, e);
-  *wait = true;
-  return 0;
+  return look_again(l, late, now, wait_us, e);
 }
 
 static int wait_for_others(struct log *l, rille_error *e) {
@@ -96,11 +109,11 @@ static int wait_for_others(struct log *l, rille_error *e) {
   uint32_t mask = (uint32_t)1 << c->offer;
   int64_t deadline = system_monotonic_us() + SHARE_NAP_US;
   for (;;) {
-    bool wait;
+    int64_t wait_us, now = system_monotonic_us();
     uint32_t sequence = atomic_load(&c->words->sequence);
-    int result = look(l, system_monotonic_us() >= deadline, &wait, e);
-    if (!wait) return result;
-    control_sleep_as(c, sequence, mask, SHARE_NAP_US);
+    int result = look(l, now >= deadline, now, &wait_us, e);
+    if (!wait_us) return result;
+    control_sleep_as(c, sequence, mask, wait_us);
   }
 }
 
@@ -117,14 +130,32 @@ static bool share(struct log *l, const rille_append *append, rille_appended *don
   return true;
 }
 
+/* How long ago the last one was. */
+static bool is_wanted(struct log *l) {
+  const struct control_words *w = l->control->words;
+  int64_t answered = l->answered_us, back = atomic_load(&w->back_us), now;
+  if (answered == 0 && back == 0) return offer_is_wanted(w);
+  now = system_monotonic_us();
+  l->hurries = now - answered < SHARE_BACK_US;
+  return offer_is_wanted(w) || (now < back && back != l->back_us);
+}
+
 bool log_share(struct log *l, const rille_append *append, rille_appended *done, uint64_t *end,
                int *result, rille_error *e) {
   struct control *c = l->control;
-  if (l->failed || !offer_is_wanted(c->words) || atomic_exchange(&c->offering, true)) return false;
-  keep_up(l);
+  if (l->failed || !is_wanted(l) || atomic_exchange(&c->offering, true)) return false;
   bool shared = share(l, append, done, end, result, e);
   atomic_store(&c->offering, false);
+  if (shared) l->answered_us = system_monotonic_us();
   return shared;
+}
+
+void log_end_lead(struct log *l) {
+  struct control_words *w = l->control->words;
+  if (!offers_are_done(l->control)) return;
+  l->answered_us = system_monotonic_us();
+  l->back_us = l->hurries ? l->answered_us + SHARE_BACK_US : 0;
+  atomic_store(&w->back_us, l->back_us);
 }
 
 /* ---- Being the one ---- */
@@ -141,9 +172,7 @@ static int write_offered(struct log *l, unsigned which, const rille_append *appe
     atomic_store(&l->control->words->writing, r.end);
     offer_promise(l->control, which, &r);
   }
-  failed = build_finish(l, &b, failed, NULL);
-  if (failed) offer_promise(l->control, which, &(struct offer_result){0});
-  return failed;
+  return build_finish(l, &b, failed, NULL);
 }
 
 /* What its owner would find out: it is accepted, or it is not for us to say. */

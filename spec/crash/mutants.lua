@@ -52,6 +52,13 @@ return {
   { name = "nobody is woken after a flush", file = "core/flush.c",
     text = "    else offers_wake(l->control);",
     with = "", c = { "sharing", "is woken" } },
+  { name = "what the dead have offered is written", file = "core/offer.c",
+    text = "if (is_alive(c, i)) return i;", with = "return i; (void)is_alive;", c = { "share", "the dead offered" } },
+  { name = "where a frame would have ended is not forgotten", file = "core/append.c",
+    text = "if (!failed) offers_take_back(l->control, end->address);", with = "",
+    c = { "share", "frames are not" } },
+  { name = "who took an append has written it", file = "core/offer.c",
+    text = "end != 0 && end <= written", with = "end != 0", c = { "share", "was not served" } },
   { name = "a child keeps its parent's locks", file = "core/store.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
