@@ -7,6 +7,7 @@
 #include "error.h"
 #include "input.h"
 #include "locks.h"
+#include "offer.h"
 
 /* ---- Taking turns ---- */
 
@@ -37,6 +38,7 @@ static int clear_writing(struct log *l, const struct log_end *end, rille_error *
   int failed = segments_refresh(&l->segments, e);
   if (!failed) failed = adopt_segment(l, e);
   if (!failed) failed = segments_zero(&l->segments, end->address, to, e);
+  if (!failed) offers_take_back(l->control, end->address);
   if (!failed) atomic_store(&l->control->words->writing, 0);
   return failed;
 }
@@ -67,27 +69,44 @@ static void catch_up_beforehand(struct log *l) {
   pthread_mutex_unlock(&l->lock);
 }
 
-int log_enter_append(struct log *l, rille_error *e) {
-  pthread_mutex_lock(&l->appending);
-  catch_up_beforehand(l);
-  rille_error why = {0};
-  int unlocked, failed;
-  (void)control_take(l->control, CONTROL_WRITER, true, &unlocked, &why);
+/* With `appending`, and WRITER unless `unlocked` and `why` say that it was not to be had. */
+static int begin_append(struct log *l, int unlocked, const rille_error *why, rille_error *e) {
   pthread_mutex_lock(&l->lock);
-  failed = log_refuse_failed(l, e);
+  if (!unlocked) atomic_store(&l->control->words->appending, 1);
+  int failed = log_refuse_failed(l, e);
   if (!failed && unlocked) {
     failed = unlocked;
-    if (e) *e = why;
+    if (e) *e = *why;
   }
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;
 }
 
+int log_enter_append(struct log *l, rille_error *e) {
+  pthread_mutex_lock(&l->appending);
+  catch_up_beforehand(l);
+  rille_error why = {0};
+  int unlocked;
+  (void)control_take(l->control, CONTROL_WRITER, true, &unlocked, &why);
+  return begin_append(l, unlocked, &why, e);
+}
+
+bool log_try_append(struct log *l) {
+  int failed;
+  if (pthread_mutex_trylock(&l->appending) != 0) return false;
+  if (control_take(l->control, CONTROL_WRITER, false, &failed, NULL))
+    return begin_append(l, 0, NULL, NULL) == 0;
+  pthread_mutex_unlock(&l->appending);
+  return false;
+}
+
 void log_leave_append(struct log *l) {
   pthread_mutex_unlock(&l->lock);
+  atomic_store(&l->control->words->appending, 0);
   control_free(l->control, CONTROL_WRITER);
   pthread_mutex_unlock(&l->appending);
+  offers_wake_heir(l->control); /* who has seen us append relies on us */
 }
 
 /* ---- Segments ---- */
@@ -103,14 +122,14 @@ static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
 }
 
 /* While something is prepared a file is not succeeded in a hurry: its space is reserved. */
-static bool is_full(struct log *l, uint64_t beyond) {
+bool log_is_full(struct log *l, uint64_t beyond) {
   if (l->pending.prepared) beyond = max_u64(beyond, LOG_UNFOLDED_BYTES_MOST);
   return l->seen.address - segments_last_first(&l->segments) >= l->options.segment_bytes + beyond;
 }
 
 /* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
 int log_succeed(struct log *l, rille_error *e) {
-  if (!is_full(l, 0)) return 0;
+  if (!log_is_full(l, 0)) return 0;
   uint64_t end = l->seen.address;
   pthread_mutex_unlock(&l->lock);
   int failed = log_flush(l, end, e);
@@ -120,8 +139,9 @@ int log_succeed(struct log *l, rille_error *e) {
 
 /* Who does not want to wait for the disk leaves it to the thread, within bounds. */
 static int succeed_if_full(struct log *l, bool relaxed, rille_error *e) {
-  if (!relaxed || !l->work.started || is_full(l, LOG_UNFOLDED_BYTES_MOST)) return log_succeed(l, e);
-  if (is_full(l, 0)) {
+  if (!relaxed || !l->work.started || log_is_full(l, LOG_UNFOLDED_BYTES_MOST))
+    return log_succeed(l, e);
+  if (log_is_full(l, 0)) {
     l->work.succeed = true;
     pthread_cond_signal(&l->work.wanted);
   }
@@ -170,12 +190,12 @@ static int report(struct log *l, const rille_append *append, uint64_t before, ri
   return failed;
 }
 
-static int append_locked(struct log *l, struct condition *c, bool relaxed, rille_appended *done,
-                         bool *again, rille_error *e) {
+static int append_locked(struct log *l, struct condition *c, enum rille_sync sync,
+                         rille_appended *done, bool *again, rille_error *e) {
   const rille_append *append = c->append;
   size_t events = count_events(append);
   bool writes = events || append->mark.name.length;
-  int result = writes ? succeed_if_full(l, relaxed, e) : 0;
+  int result = writes ? succeed_if_full(l, sync == RILLE_SYNC_INTERVAL, e) : 0;
   if (!result) result = condition_check(c, l, done, again, e);
   if (result || *again) return result;
   uint64_t before = l->seen.next_position;
@@ -184,23 +204,24 @@ static int append_locked(struct log *l, struct condition *c, bool relaxed, rille
   return result ? result : report(l, append, before, done, e);
 }
 
-static int append_checked(struct log *l, struct condition *c, bool relaxed, rille_appended *done,
-                          uint64_t *end, rille_error *e) {
+static int append_checked(struct log *l, struct condition *c, enum rille_sync sync,
+                          rille_appended *done, uint64_t *end, rille_error *e) {
   for (;;) {
     bool again = false;
     int result = log_make_room(l, e);
     if (!result) result = condition_walk(c, l, e);
     if (!result) result = log_enter_append(l, e);
     if (result) return result;
-    result = append_locked(l, c, relaxed, done, &again, e);
-    *end = l->seen.address;
+    result = append_locked(l, c, sync, done, &again, e);
+    if (sync == RILLE_SYNC_ALWAYS) log_serve(l);
+    *end = l->seen.address; /* who was served relies on our flush */
     log_leave_append(l);
     if (result || !again) return result < 0 ? result : 0;
   }
 }
 
-int log_append(struct log *l, const rille_append *append, bool relaxed, rille_appended *done,
-               uint64_t *end, rille_error *e) {
+int log_append(struct log *l, const rille_append *append, enum rille_sync sync,
+               rille_appended *done, uint64_t *end, rille_error *e) {
   struct condition c;
   *done = (rille_appended){0};
   *end = 0;
@@ -208,8 +229,9 @@ int log_append(struct log *l, const rille_append *append, bool relaxed, rille_ap
   if (failed) return failed;
   if (l->options.readonly)
     return error_set(e, RILLE_READONLY, "the store is open for reading only");
+  if (sync == RILLE_SYNC_ALWAYS && log_share(l, append, done, end, &failed, e)) return failed;
   if ((failed = condition_init(&c, l, append, e)) < 0) return failed;
-  failed = append_checked(l, &c, relaxed, done, end, e);
+  failed = append_checked(l, &c, sync, done, end, e);
   condition_release(&c);
   return failed;
 }

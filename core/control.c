@@ -8,19 +8,25 @@
 
 #define MAGIC "rillectl"
 
-_Static_assert(sizeof(struct control_words) <= CONTROL_BYTES, "the words fit their page");
+_Static_assert(sizeof(struct control_words) <= CONTROL_WORDS_BYTES, "the words fit their page");
+_Static_assert(sizeof(struct offer) == OFFER_BYTES, "offers have no gaps");
 
 /* ---- The words ---- */
 
 /* The file has its bytes, all of them: a page that a full disk has no room for would
-** end in a signal when it is touched. */
+** end in a signal when it is touched. What it has may be in use, by an older version. */
 static int fill_file(int fd) {
   static const uint8_t zeros[CONTROL_BYTES];
   uint64_t bytes;
   size_t put;
   int number = system_size(fd, &bytes);
   if (number || bytes >= CONTROL_BYTES) return number;
-  return system_write(fd, 0, zeros, sizeof zeros, NULL, 0, &put);
+  return system_write(fd, bytes, zeros, CONTROL_BYTES - (size_t)bytes, NULL, 0, &put);
+}
+
+/* Who only reads needs, and has, no more than the words. */
+static size_t mapped_bytes(const struct control *c) {
+  return c->readonly ? CONTROL_WORDS_BYTES : CONTROL_BYTES;
 }
 
 static int open_words(const struct control *c, char *path, int *fd) {
@@ -46,10 +52,11 @@ static int map_words(struct control *c, rille_error *e) {
   if (number == ENOENT && !c->readonly) return refuse_words(c, e);
   if (number) return error_system(e, number, "can't open %s", path);
   number = c->readonly ? system_size(fd, &bytes) : fill_file(fd);
-  if (!number && c->readonly && bytes < CONTROL_BYTES) number = EINVAL;
-  if (!number) number = system_map(fd, CONTROL_BYTES, !c->readonly, &page);
+  if (!number && c->readonly && bytes < CONTROL_WORDS_BYTES) number = EINVAL;
+  if (!number) number = system_map(fd, mapped_bytes(c), !c->readonly, &page);
   system_close(fd);
   c->words = page;
+  if (page && !c->readonly) c->offers = (struct offer *)((uint8_t *)page + CONTROL_WORDS_BYTES);
   return number ? error_system(e, number, "can't map %s", path) : 0;
 }
 
@@ -72,6 +79,10 @@ static void make_words_anew(struct control *c) {
   atomic_store(&w->appends, 0);
   atomic_store(&w->folds, 0);
   atomic_store(&w->flushes, 0);
+  atomic_store(&w->appending, 0);
+  atomic_store(&w->leading, 0);
+  atomic_store(&w->back_us, 0);
+  for (size_t i = 0; i < OFFERS_MOST; i++) atomic_store(&w->states[i], 0);
   struct step_words *const steps[] = {&w->prepares, &w->decisions, &w->commits, &w->forces};
   for (size_t i = 0; i < 4; i++) {
     atomic_store(&steps[i]->count, 0);
@@ -159,7 +170,7 @@ static int refuse_second_copy(const struct control *c, rille_error *e) {
 
 int control_open(struct control *c, const char *folder, bool readonly, struct identity *id,
                  rille_error *e) {
-  *c = (struct control){.fd = -1, .readonly = readonly, .folder = folder};
+  *c = (struct control){.fd = -1, .readonly = readonly, .folder = folder, .offer = -1};
   int failed = identity_open(folder, readonly, &c->fd, id, e);
   if (failed) {
     c->fd = -1;
@@ -179,7 +190,7 @@ void control_leave(struct control *c) {
 }
 
 void control_close(struct control *c) {
-  if (c->words) system_unmap(c->words, CONTROL_BYTES);
+  if (c->words) system_unmap(c->words, mapped_bytes(c));
   if (c->fd >= 0) system_close(c->fd);
   c->words = NULL;
   c->fd = -1;
@@ -251,10 +262,12 @@ struct log_end shared_end_get(const struct shared_end *s) {
 
 /* ---- Waking ---- */
 
-void control_wake(struct control *c) {
+void control_wake_some(struct control *c, uint32_t mask) {
   atomic_fetch_add(&c->words->sequence, 1);
-  system_wake_all(&c->words->sequence);
+  system_wake(&c->words->sequence, mask);
 }
+
+void control_wake(struct control *c) { control_wake_some(c, SYSTEM_ANYBODY); }
 
 /* Who listens has said so before he looked; this looks after it has written. */
 void control_tell(struct control *c) {
@@ -270,6 +283,10 @@ bool control_listen(struct control *c) {
 
 void control_listen_end(struct control *c) { atomic_fetch_sub(&c->words->listeners, 1); }
 
+bool control_sleep_as(struct control *c, uint32_t sequence, uint32_t mask, int64_t timeout_us) {
+  return system_sleep_on(&c->words->sequence, sequence, mask, timeout_us);
+}
+
 bool control_sleep(struct control *c, uint32_t sequence, int64_t timeout_us) {
-  return system_sleep_on(&c->words->sequence, sequence, timeout_us);
+  return control_sleep_as(c, sequence, SYSTEM_ANYBODY, timeout_us);
 }

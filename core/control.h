@@ -32,6 +32,10 @@
 **    error       errno of a flush that failed: final. Set before FLUSHER is freed
 **    segment     first address of the last log file. Set under WRITER
 **    sequence    goes up, and wakes who sleeps on it, when an end has moved
+**    appending   somebody has WRITER; leading: somebody has FLUSHER. Both only advise, because
+**                they outlive who set them: an append may be offered to that one (offer.h)
+**    back_us     until then, by the monotonic clock, offers wait for who has led last, because
+**                it appends again and again, and has read what it has written for all
 **
 ** Invariant L10: durable <= written, also for who reads both without a lock and
 ** durable first. */
@@ -42,9 +46,13 @@
 #include "identity.h"
 #include "system.h"
 
-#define CONTROL_BYTES 4096u
+#define CONTROL_WORDS_BYTES 4096u /* the words; the offers are behind them */
+#define OFFERS_MOST 31u           /* processes that have one: bits of a sleeper's mask */
+#define OFFER_BYTES 2048u
+#define CONTROL_BYTES (CONTROL_WORDS_BYTES + OFFERS_MOST * OFFER_BYTES)
 
 enum control_byte {
+  CONTROL_OFFERS = (1 << 20) - (int)OFFERS_MOST, /* one for each process that has an offer */
   CONTROL_OPENING = 1 << 20,
   CONTROL_PRESENCE,
   CONTROL_WRITER,
@@ -60,6 +68,14 @@ enum control_byte {
 struct shared_end {
   _Atomic uint64_t turn;
   _Atomic uint64_t words[2][SHARED_END_WORDS];
+};
+
+/* An append that its owner leaves to another process; offer.h tells its life. */
+struct offer {
+  _Atomic uint64_t end;          /* of its frame; 0: nobody has begun to write it */
+  uint64_t first, last, version; /* what its owner is told, right as soon as `end` is set */
+  uint64_t length;
+  uint8_t bytes[OFFER_BYTES - 40];
 };
 
 /* What is set together lies in one line of the processor's cache. */
@@ -81,6 +97,10 @@ struct control_words {
   struct step_words {
     _Atomic uint64_t count, time_us;
   } prepares, decisions, commits, forces; /* see rille_stats */
+  _Alignas(64) _Atomic uint32_t appending;
+  _Atomic uint32_t leading, offered;                 /* offered: how many offers were made */
+  _Atomic int64_t back_us;                           /* the leader will be back by then */
+  _Alignas(64) _Atomic uint32_t states[OFFERS_MOST]; /* enum offer_state */
 };
 
 struct control {
@@ -90,6 +110,9 @@ struct control {
   const char *folder;          /* the caller's */
   struct control_words *words; /* NULL: readonly, and nobody has made them yet */
   uint64_t before;             /* a reader's: their generation when nobody was there to write */
+  struct offer *offers;        /* OFFERS_MOST of them; NULL: readonly */
+  _Atomic int offer;           /* which of them is ours, for life; -1: none yet */
+  _Atomic bool offering;       /* a thread uses it */
 };
 
 /* Opens the store's identity and takes OPENING, waiting for it, then PRESENCE.
@@ -130,7 +153,12 @@ INTERNAL void control_tell(struct control *control);
 /* Who sleeps until such a frame comes listens, from before he looks; false: he can't. */
 INTERNAL bool control_listen(struct control *control);
 INTERNAL void control_listen_end(struct control *control);
+/* The same for those only whose offers are in the mask, and those who sleep for whatever comes. */
+INTERNAL void control_wake_some(struct control *control, uint32_t mask);
 /* Sleeps while `sequence` is what it was; false: a signal came. */
 INTERNAL bool control_sleep(struct control *control, uint32_t sequence, int64_t timeout_us);
+/* The same, woken for one's own offer. */
+INTERNAL bool control_sleep_as(struct control *control, uint32_t sequence, uint32_t mask,
+                               int64_t timeout_us);
 
 #endif

@@ -17,6 +17,7 @@
 #include <assert.h>
 
 #include "error.h"
+#include "offer.h"
 
 #define FLUSH_NAP_US 10000 /* asleep beside a flusher, before one looks whether it lives */
 #define FLUSH_YIELDS_MOST 16u
@@ -29,21 +30,32 @@
 static bool take_turn(struct log *l, int *failed, rille_error *e) {
   *failed = 0;
   if (pthread_mutex_trylock(&l->flushing) != 0) return false;
-  if (control_take(l->control, CONTROL_FLUSHER, false, failed, e)) return true;
+  if (control_take(l->control, CONTROL_FLUSHER, false, failed, e)) {
+    atomic_store(&l->control->words->leading, 1);
+    return true;
+  }
   pthread_mutex_unlock(&l->flushing);
   return false;
 }
 
 static void end_turn(struct log *l) {
+  atomic_store(&l->control->words->leading, 0);
   control_free(l->control, CONTROL_FLUSHER);
   pthread_mutex_unlock(&l->flushing);
 }
 
+/* Grows with what is written, and with what is offered to be. */
+static uint64_t count_others(struct log *l) {
+  struct control_words *w = l->control->words;
+  return atomic_load(&w->written.turn) + atomic_load(&w->offered);
+}
+
 static void let_others_write(struct log *l) {
   for (unsigned i = 0; i < FLUSH_YIELDS_MOST; i++) {
-    uint64_t before = atomic_load(&l->control->words->written.turn);
-    system_yield();
-    if (atomic_load(&l->control->words->written.turn) == before) return;
+    uint64_t before = count_others(l);
+    if (offers_are_made(l->control)) log_serve_late(l);
+    else system_yield();
+    if (count_others(l) == before) break;
   }
 }
 
@@ -121,8 +133,10 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
     }
     result = look(l, address, e); /* whoever had the turn before may have done it */
     if (result == RILLE_REMARK) result = flush_group(l, e);
+    if (result >= 0) log_end_lead(l);
     end_turn(l);
-    control_wake(l->control);
+    if (result < 0) control_wake(l->control);
+    else offers_wake(l->control);
     if (result < 0) return result;
   }
 }
@@ -135,7 +149,7 @@ static bool nap(struct log *l, uint32_t sequence, int64_t us, bool durable_only)
   int64_t most = l->control->readonly && !durable_only ? READER_NAP_US : WAIT_NAP_US;
   if (us > most) us = most;
   return l->control->words ? control_sleep(l->control, sequence, us)
-                           : system_sleep_on(&nothing, 0, us);
+                           : system_sleep_on(&nothing, 0, SYSTEM_ANYBODY, us);
 }
 
 static uint32_t sequence_of(struct log *l) {

@@ -257,13 +257,27 @@ static rille_text chain_name(const struct record *r, size_t chain) {
                                 : record_tag(r, chain - RECORD_FIRST_TAG);
 }
 
+/* The chain of a first record was empty before it: the index need not be asked. What it may
+** have by now, folded by others, is read next. */
+static int begin_chain(struct log *l, enum chain_kind kind, rille_text name,
+                       struct overlay_entry **entry, rille_error *e) {
+  static const struct chain_head empty;
+  *entry = overlay_find(&l->fresh, kind, name);
+  if (!*entry && l->has_old && overlay_find(&l->old, kind, name))
+    return log_entry(l, kind, name, entry, e);
+  if (!*entry) *entry = overlay_add(&l->fresh, kind, name, &empty);
+  return *entry ? 0 : error_memory(e);
+}
+
 static int take_chain(struct log *l, const struct record *r, size_t chain, uint64_t frame,
                       rille_error *e) {
   struct overlay_entry *entry;
   enum chain_kind kind = chain < RECORD_FIRST_TAG ? (enum chain_kind)chain : CHAIN_TAG;
-  int failed = log_entry(l, kind, chain_name(r, chain), &entry, e);
-  if (failed) return failed;
+  rille_text name = chain_name(r, chain);
   uint64_t number = record_number(r, chain);
+  int failed =
+      number == 1 ? begin_chain(l, kind, name, &entry, e) : log_entry(l, kind, name, &entry, e);
+  if (failed) return failed;
   if (number <= entry->count) return 0; /* folded by others, or before a crash */
   if (number != entry->count + 1)
     return error_corrupt(e, r->address,

@@ -91,6 +91,9 @@ struct log {
   struct buffer frame;          /* the append being built */
   struct pending pending;       /* what is not over, as of `seen` or later */
   bool pending_loaded;          /* what the index knows of it is there */
+  _Atomic int64_t back_us;      /* what we have set the words' back_us to */
+  _Atomic int64_t answered_us;  /* when the last append was, that another process took part in */
+  _Atomic bool hurries;         /* an append came right after it */
   _Atomic int failed;           /* 0, or why nothing works any more; set once */
   char why[256];
   struct log_work work;
@@ -195,16 +198,34 @@ INTERNAL int log_poll_flush(struct log *log, rille_error *error);
 /* Takes everything that is needed to append, with the overlays caught up; log_leave_append
 ** gives it back. */
 INTERNAL int log_enter_append(struct log *log, rille_error *error);
+/* The same, but only if nobody has it; false: somebody has, or it failed. */
+INTERNAL bool log_try_append(struct log *log);
 INTERNAL void log_leave_append(struct log *log);
 /* Writes the events of all parts as one frame, not flushed. *end is how far the log
-** must be durable before any answer is given, also a failure. `relaxed`: does not wait
-** for the disk. */
-INTERNAL int log_append(struct log *log, const rille_append *append, bool relaxed,
+** must be durable before any answer is given, also a failure. With `sync` "always" others'
+** appends may be written by the way, or this one by another process (share.c). */
+INTERNAL int log_append(struct log *log, const rille_append *append, enum rille_sync sync,
                         rille_appended *done, uint64_t *end, rille_error *error);
 /* Truncates a stream: UINT64_MAX: all of it. */
 INTERNAL int log_cut(struct log *log, rille_text stream, uint64_t before, uint64_t *end,
                      rille_error *error);
 /* Within log_enter_append: begins a new segment if the last is full (R1). */
 INTERNAL int log_succeed(struct log *log, rille_error *error);
+/* Whether it is, by so much. */
+INTERNAL bool log_is_full(struct log *log, uint64_t beyond);
+
+/* ---- share.c ---- */
+
+/* Leaves an append to another process, if one is writing or flushing, and sleeps until it is
+** durable. False: it was not written, and nobody is going to; else *result is what there is to
+** say, *done and *end are as of log_append. */
+INTERNAL bool log_share(struct log *log, const rille_append *append, rille_appended *done,
+                        uint64_t *end, int *result, rille_error *error);
+/* At the end of a flush, before others lead: whether they are to wait for us, or go on. */
+INTERNAL void log_end_lead(struct log *log);
+/* Within log_enter_append: writes what others have offered. */
+INTERNAL void log_serve(struct log *log);
+/* The same for who flushes, and so has FLUSHER, unless somebody appends. */
+INTERNAL void log_serve_late(struct log *log);
 
 #endif

@@ -147,8 +147,8 @@ int store_append_once(rille_store *h, const rille_append *append, rille_appended
   }
   int failed = store_usable(h, e);
   if (failed) return failed;
-  failed = log_append(&h->shared->log, &known, h->sync == RILLE_SYNC_INTERVAL,
-                      done ? done : &ignored, &end, e);
+  failed = log_append(&h->shared->log, &known, (enum rille_sync)h->sync, done ? done : &ignored,
+                      &end, e);
   return answer(h, failed, end, e);
 }
 

@@ -204,22 +204,31 @@ static struct timespec timespec_of(int64_t us) {
 }
 
 #ifdef __linux__
-bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, int64_t timeout_us) {
-  struct timespec t = timespec_of(timeout_us);
-  return syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0) == 0 || errno != EINTR;
+/* The moment is absolute for a sleep with a mask. */
+bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, uint32_t mask, int64_t timeout_us) {
+  struct timespec now, t = timespec_of(timeout_us);
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  t.tv_sec += now.tv_sec;
+  t.tv_nsec += now.tv_nsec;
+  if (t.tv_nsec >= 1000000000) {
+    t.tv_sec++;
+    t.tv_nsec -= 1000000000;
+  }
+  return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &t, NULL, mask) == 0 || errno != EINTR;
 }
-void system_wake_all(_Atomic uint32_t *word) {
-  syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+void system_wake(_Atomic uint32_t *word, uint32_t mask) {
+  syscall(SYS_futex, word, FUTEX_WAKE_BITSET, INT_MAX, NULL, NULL, mask);
 }
 #else
-bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, int64_t timeout_us) {
+bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, uint32_t mask, int64_t timeout_us) {
+  (void)mask;
   for (; atomic_load(word) == value && timeout_us > 0; timeout_us -= 1000) {
     struct timespec t = timespec_of(1000);
     if (nanosleep(&t, NULL) < 0) return false;
   }
   return true;
 }
-void system_wake_all(_Atomic uint32_t *word) { (void)word; }
+void system_wake(_Atomic uint32_t *word, uint32_t mask) { (void)word, (void)mask; }
 #endif
 
 int system_start_thread(pthread_t *thread, void *(*run)(void *), void *context) {

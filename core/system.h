@@ -60,11 +60,14 @@ INTERNAL bool system_is_locked(int fd, uint64_t byte);
 INTERNAL int system_map(int fd, size_t n, bool writable, void **bytes);
 INTERNAL void system_unmap(void *bytes, size_t n);
 
-/* Sleeps until somebody, in whichever process maps the word, wakes it, unless it is
-** another than `value` already; at most for timeout_us. False: a signal came. Where
-** the system has no such call it looks again every millisecond. */
-INTERNAL bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, int64_t timeout_us);
-INTERNAL void system_wake_all(_Atomic uint32_t *word);
+#define SYSTEM_ANYBODY UINT32_MAX
+/* Sleeps until somebody, in whichever process maps the word, wakes it with a bit of `mask`,
+** unless it is another than `value` already; at most for timeout_us. False: a signal came.
+** Where the system has no such call it looks again every millisecond. */
+INTERNAL bool system_sleep_on(_Atomic uint32_t *word, uint32_t value, uint32_t mask,
+                              int64_t timeout_us);
+/* Wakes all who have a bit of the mask. */
+INTERNAL void system_wake(_Atomic uint32_t *word, uint32_t mask);
 
 /* A thread that takes no signals. */
 INTERNAL int system_start_thread(pthread_t *thread, void *(*run)(void *), void *context);
