@@ -53,14 +53,13 @@ static void begin_levels(void) {
 
 /* ---- One state ---- */
 
-static void show(const struct player *p, int level, const char *bad) {
+static void show(int level, const char *bad) {
   for (int i = 0; i <= level; i++) {
     printf("       cut %s%u entries:\n", i ? "again, within the recovery, after " : "after ",
            levels[i].disk.number - 1);
     choice_show(&levels[i].choice);
   }
   printf("       %s\n", bad);
-  (void)p;
 }
 
 /* `fails`: a flush of the repair. */
@@ -76,7 +75,7 @@ static bool judge_it(struct player *p, int level, bool fails) {
   p->tally->states++;
   if (level) p->tally->second++;
   if (!bad) return true;
-  show(p, level, bad);
+  show(level, bad);
   p->failed = true;
   return false;
 }
@@ -130,7 +129,6 @@ static bool look_at_point(struct player *p) {
   struct choice *c = &levels[0].choice;
   choice_begin(c, &levels[0].disk);
   bool few = c->states <= ALL_AT_MOST;
-  p->tally->points++;
   if (few && p->pass == 1) return look_at_all(p, c);
   if (few && p->pass > 1 && !chance_in(8)) return true; /* torn pages are left to try */
   for (uint32_t i = 0; i < (few || p->pass == 0 ? 1 : SOME); i++) {

@@ -7,7 +7,7 @@
 #include "judge.h"
 
 struct tally {
-  uint64_t states, second, points; /* second: of a recovery that was cut */
+  uint64_t states, second; /* second: of a recovery that was cut */
   double seconds;                  /* of the processor */
 };
 
