@@ -187,6 +187,7 @@ static void check_held(const struct failing_held *before) {
 
 /* Without a plan nothing fails. */
 static void perform(const struct act *act, const struct failing_plan *plan) {
+  alarm(HANG_SECONDS); /* of one run */
   memset(&said, 0, sizeof said);
   fixture_put_back(&fixture);
   here_told = here_before;
@@ -247,7 +248,6 @@ static int play(void *context) {
   const struct act *act = context;
   const char *only = getenv("CLASS");
   bool all = getenv("RILLE_SOAK") != NULL;
-  alarm(HANG_SECONDS);
   snprintf(here_path, sizeof here_path, "%s/here", world);
   snprintf(there_path, sizeof there_path, "%s/there", world);
   snprintf(copy_path, sizeof copy_path, "%s/copy", world);
