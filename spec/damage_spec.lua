@@ -6,6 +6,7 @@
 local rille = require "rille"
 local image = require "spec.crash.image"
 local oracle = require "spec.crash.oracle"
+local process = require "spec.support.process"
 local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
@@ -420,5 +421,38 @@ describe("damage that verify is asked about", function()
     end
     assert.same(hurt, places)
     store:close()
+  end)
+end)
+
+describe("the command rille", function()
+  local BUILD = os.getenv "RILLE_BUILD" or "build"
+
+  local function run(command, path)
+    return process.run_ours(("LUA_CPATH='%s/?.so;;' '%s/bin/rille' %s '%s'"):format(BUILD, BUILD, command, path))
+  end
+
+  it("names the file of the damage, and exports what stands before it", function()
+    for _, unfolded in ipairs { false, true } do
+      local made = make(function(store)
+        for i = 1, 40 do assert(store:append(work.append(i, 3000))) end
+      end, { segment_bytes = SMALLEST_SEGMENT }, unfolded)
+      local names = image.segments(made.files)
+      local frame
+      for _, f in ipairs(made.frames) do
+        if f.segment == names[2] then frame = f end
+      end
+      local bytes = image.flip(made.files[names[2]], frame.offset + 200, 2)
+      local path = image.put(image.with(made.files, { [names[2]] = bytes }), scratch.path())
+      local said, status = run("verify", path)
+      assert.equal(1, status)
+      local file, offset = said:match "%((%x+%.seg), byte (%d+)%)"
+      assert.equal(names[2], "log/" .. tostring(file))
+      offset = math.tointeger(tonumber(offset))
+      assert(offset >= frame.offset and offset < frame.offset + frame.length)
+      said, status = run("export", path)
+      local _, lines = said:gsub('"stream"', "")
+      assert(status ~= 0 or said:find("Readable up to position " .. lines, 1, true), said:sub(-300))
+      assert(lines >= frame.first - 1 and lines <= frame.last, lines)
+    end
   end)
 end)

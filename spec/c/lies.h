@@ -51,7 +51,8 @@ static inline void image_add(struct image *image, const char *root, const char *
   if (image->count == IMAGE_FILES) abort();
   struct file *f = &image->files[image->count];
   snprintf(path, sizeof path, "%s/%s", root, name);
-  if ((size_t)snprintf(f->name, sizeof f->name, "%s", name) >= sizeof f->name) abort();
+  if (strlen(name) >= sizeof f->name) abort();
+  memcpy(f->name, name, strlen(name) + 1);
   int fd = open(path, O_RDONLY);
   if (fd < 0 || fstat(fd, &s) < 0) abort();
   f->n = (size_t)s.st_size;
