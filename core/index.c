@@ -320,7 +320,7 @@ static void close_with_sum(struct index *x) {
   char folder[SYSTEM_PATH_BYTES];
   const char *path;
   bool known = mdb_env_sync(x->env, 1) == 0 && mdb_env_get_path(x->env, &path) == 0 &&
-               system_join(folder, sizeof folder, path, ".");
+               snprintf(folder, sizeof folder, "%s", path) < (int)sizeof folder;
   close_env(x);
   if (known) sum_leave(folder);
 }

@@ -2,7 +2,7 @@
 -- planted in a copy of one file of the core (crash/mutants.lua), which is linked with the
 -- rest of the library, and the test must fail then. Without a fault it must pass.
 --
--- One in PART is tried, by chance; with RILLE_SOAK=1 all, and those, too, that need minutes.
+-- One in PART is tried, by chance (PART=1: each); with RILLE_SOAK=1 all, also what needs minutes.
 local mutants = require "spec.crash.mutants"
 local process = require "spec.support.process"
 local raid = require "spec.crash.raid"
@@ -16,7 +16,7 @@ values.seed("mutants_spec")
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
-local PART = 5
+local PART = tonumber(os.getenv "PART") or 5
 local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
 local RAIDS = 8      -- trials, where chance has a part in it
 local POWER = 4      -- seconds of states, for a fault to be found; one that is ends it
