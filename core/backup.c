@@ -68,6 +68,7 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
   bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
   if (succeeded && system_link(from, to) == 0) return 0;
+  if (last) end = b->end.address; /* others may have made it longer than this process knows */
   return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
 }
 
@@ -127,7 +128,10 @@ static int copy_index(struct backup *b) {
   pthread_mutex_lock(&b->log->lock);
   failed = index_look(b->log->index, b->error);
   pthread_mutex_unlock(&b->log->lock);
+  struct system_held held;
+  system_hold_signal(&held);
   if (!failed) failed = index_copy(b->log->index, folder, b->error);
+  system_free_signal(&held);
   if (!failed) failed = flush_file(b, folder, "data.mdb");
   if (!failed && (number = system_flush_folder(folder)) != 0)
     failed = error_system(b->error, number, "can't flush %s", folder);

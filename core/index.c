@@ -31,13 +31,11 @@ static const char *const head_tables[HEAD_KINDS] = {
 
 /* LMDB knows its readers by the ids of their processes. */
 static int refuse_equal_id(rille_error *e) {
-  int64_t pid = system_pid();
-  int code = error_set(e, RILLE_BUSY,
-                       "a process of another container has the same process id, %lld, and the "
-                       "store open: containers that share a store must share their process ids",
-                       (long long)pid);
-  if (e) e->pid = pid;
-  return code;
+  (void)error_set(e, RILLE_BUSY,
+                  "a process of another container has the same process id and the "
+                  "store open: containers that share a store must share their process ids");
+  if (e) e->pid = system_pid();
+  return RILLE_BUSY;
 }
 
 static int lmdb_error(rille_error *e, int code, const char *what) {
@@ -49,8 +47,7 @@ static int lmdb_error(rille_error *e, int code, const char *what) {
   if (code > 0) return error_system(e, code, "index: %s", what);
   if (code == MDB_PANIC)
     return error_set(e, RILLE_IO,
-                     "index: %s, because a write to it failed before: close the store and open it "
-                     "again",
+                     "index: %s: a write to it failed before: close the store, open it again",
                      what);
   return error_set(e, code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ? RILLE_CORRUPT : RILLE_IO,
                    "index: %s: %s; deleting the folder index/ is safe, it is made again", what,
@@ -181,23 +178,11 @@ static int begin_life(struct index *x) {
   return 0;
 }
 
-static bool sum_paths(char *data, char *sum, const char *folder) {
-  return system_join(data, SYSTEM_PATH_BYTES, folder, "data.mdb") &&
-         system_join(sum, SYSTEM_PATH_BYTES, folder, "sum");
-}
-
-/* MDB_CORRUPTED where the file is not what it was when it was closed. The sum goes
-** for good before the file may change. */
-static int check_sum(const struct index *x, const char *folder) {
-  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
+/* MDB_CORRUPTED where it is not what it was, or not what LMDB can walk. */
+static int check_file(const struct index *x, const char *folder) {
   enum sum_result result;
-  if (!sum_paths(data, sum, folder)) return ENAMETOOLONG;
-  int number = sum_check(data, sum, &result);
-  if (number) return number;
-  if (result == SUM_WRONG) return MDB_CORRUPTED;
-  if (x->readonly) return 0;
-  number = system_remove(sum);
-  return number == ENOENT ? 0 : number ? number : system_flush_folder(folder);
+  int number = sum_check(folder, &x->memory, !x->readonly, &result);
+  return number ? number : result == SUM_WRONG ? MDB_CORRUPTED : 0;
 }
 
 /* The only file that LMDB opens without saying so. */
@@ -211,7 +196,7 @@ static int open_env(struct index *x, const char *folder, bool alone) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
   unsigned flags = MDB_NOTLS | (x->readonly ? MDB_RDONLY : MDB_NOMETASYNC);
-  int code = alone ? check_sum(x, folder) : 0;
+  int code = alone ? check_file(x, folder) : 0;
   if (!code) code = lockfile_make(folder);
   if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
@@ -236,8 +221,7 @@ static void close_env(struct index *x) {
 ** a crash leaves none or a whole one. */
 static int make(struct index *x, const char *folder, rille_error *e) {
   char fresh[SYSTEM_PATH_BYTES];
-  int used = snprintf(fresh, sizeof fresh, "%s.new", folder);
-  if (used < 0 || (size_t)used >= sizeof fresh)
+  if (snprintf(fresh, sizeof fresh, "%s.new", folder) >= (int)sizeof fresh)
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
   for (int i = 0; i < 2; i++) { /* what a crash has left, and what is no good */
     const char *old = i ? folder : fresh;
@@ -253,8 +237,7 @@ static int make(struct index *x, const char *folder, rille_error *e) {
   if ((number = system_flush_folder(fresh)) != 0 || (number = system_rename(fresh, folder)) != 0)
     return error_system(e, number, "can't put %s in its place", folder);
   char parent[SYSTEM_PATH_BYTES];
-  if (!system_join(parent, sizeof parent, folder, "..")) number = ENAMETOOLONG;
-  else number = system_flush_folder(parent);
+  number = system_join(parent, sizeof parent, folder, "..") ? system_flush_folder(parent) : EINVAL;
   return number ? error_system(e, number, "can't flush the folder of the store") : 0;
 }
 
@@ -334,12 +317,12 @@ bool index_follow(struct index *x) {
 
 /* Closes the environment and leaves the sum of its file. */
 static void close_with_sum(struct index *x) {
-  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
-  const char *folder;
-  bool known = mdb_env_sync(x->env, 1) == 0 && mdb_env_get_path(x->env, &folder) == 0 &&
-               sum_paths(data, sum, folder);
+  char folder[SYSTEM_PATH_BYTES];
+  const char *path;
+  bool known = mdb_env_sync(x->env, 1) == 0 && mdb_env_get_path(x->env, &path) == 0 &&
+               snprintf(folder, sizeof folder, "%s", path) < (int)sizeof folder;
   close_env(x);
-  if (known) sum_leave(data, sum);
+  if (known) sum_leave(folder);
 }
 
 void index_close(struct index *x, bool alone) {

@@ -76,6 +76,7 @@ struct log {
   struct source source;
   uint64_t generation;          /* of the words that are followed; 0: nobody else writes */
   struct log_end still;         /* where the log ends then */
+  uint64_t reached;             /* as opening found: below, all had reached the disk */
 
   pthread_mutex_t appending, folding, flushing; /* each before its byte lock */
   pthread_mutex_t lock;         /* all that follows */

@@ -158,6 +158,7 @@ static int provide_index(struct opening *o, rille_error *e) {
 
 /* What has been found becomes what all who come later believe. */
 static void announce(struct log *l, const struct repair_finding *f) {
+  l->reached = f->evidence;
   if (l->options.readonly) {
     l->still = f->end;
     return;
@@ -279,7 +280,10 @@ int log_open(struct log *l, const char *folder, const struct identity *identity,
     return error_set(e, RILLE_INVALID, "the path is too long");
   int result = log_init(l, identity, control, options, memory, e);
   if (result < 0) return result;
+  struct system_held held;
+  system_hold_signal(&held);
   result = open_all(&o, e);
+  system_free_signal(&held);
   l->started = l->seen.address;
   if (result >= 0) {
     int failed = log_start_work(l, e);

@@ -4,9 +4,12 @@
 ** Damage does not end the walk: behind it the next valid header is looked for,
 ** so that one report names every place. What numbers and links should be can't
 ** be told any more from there on, so these are checked up to the first damage. */
+#include "store.h"
+
+#include <stdio.h>
+
 #include "error.h"
 #include "note.h"
-#include "store.h"
 
 #define PROGRESS_BYTES ((uint64_t)16 << 20)
 #define KEPT_MOST 10000u /* problems found under the lock that are told; all are counted */
@@ -56,8 +59,14 @@ static void tell(struct verifying *v, const char *invariant, uint64_t address, u
   else if (v->options->problem && v->options->problem(v->options->context, &p)) v->stopped = true;
 }
 
+/* What is wrong in the log is told with the file in which it stands. */
 static void tell_error(struct verifying *v, const char *invariant, uint64_t position) {
-  tell(v, invariant, v->error.address, position, v->error.message);
+  char message[sizeof v->error.message + 64];
+  uint64_t address = v->error.address;
+  uint64_t first = segments_describe(&v->log->segments, address).first;
+  snprintf(message, sizeof message, "%s (%016llx.seg, byte %llu)", v->error.message,
+           (unsigned long long)first, (unsigned long long)(address - first));
+  tell(v, invariant, address, position, strcmp(invariant, "L5") ? message : v->error.message);
 }
 
 static void first_damage(struct verifying *v, uint64_t readable) {
@@ -261,10 +270,11 @@ static int check_index(struct verifying *v) {
 static int check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
-  if (v->damaged || v->beside_writers || (last.last && end == l->segments.frontier)) return 0;
+  bool known = last.last && end == l->segments.frontier && end >= l->reached;
+  if (v->damaged || v->beside_writers || known) return 0;
   int failed = segments_refresh(&l->segments, &v->error);
   last = segments_describe(&l->segments, end);
-  struct repair_finding f = {.end = l->seen, .evidence = 0};
+  struct repair_finding f = {.end = l->seen, .evidence = l->reached};
   if (!failed) failed = repair_look(&l->source, &l->memory, &last, &f, &v->error);
   if (failed) return failed;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
@@ -280,6 +290,7 @@ static int check_end(struct verifying *v, uint64_t end) {
 static int finish_locked(struct verifying *v) {
   struct log *l = v->log;
   v->locked = true;
+  window_forget(&v->scan.window); /* it has read ahead, into what others were about to write */
   int failed = v->damaged ? 0 : walk_all(v, l->seen.address);
   if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
   if (!failed && !v->stopped) failed = check_end(v, v->scan.address);

@@ -49,8 +49,9 @@ local function check_full(store, n)
 end
 
 describe("a full disk", function()
-  for _, size in ipairs { 10, 3000, 40000 } do
-    it(("refuses appends of %d bytes whole, and takes them when there is space"):format(size),
+  for _, try in ipairs { { 10 }, { 3000 }, { 40000 }, { 3000, "ext4" }, { 40000, "ext4" } } do
+    local size, kind = table.unpack(try)
+    it(("refuses appends of %d bytes whole, and takes them when there is space: %s"):format(size, kind or "tmpfs"),
       function()
         local done = disk.with(3, function(folder)
           local path = folder .. "/a.rille"
@@ -76,7 +77,7 @@ describe("a full disk", function()
           store = assert(rille.open(path))
           assert.equal(n + 5, #select(2, oracle.appends(store)))
           store:close()
-        end)
+        end, kind)
         if not done then pending(disk.missing) end
       end)
   end
@@ -177,13 +178,15 @@ describe("a full disk", function()
 end)
 
 describe("a limit of the size of files", function()
-  local LIMIT = "trap '' XFSZ; ulimit -f %d;" -- in blocks of 512 or 1024 bytes
+  local LIMIT = "%s ulimit -f %d;" -- in blocks of 512 or 1024 bytes
 
   for _, size in ipairs { 10, 5000, 100000 } do
     it(("refuses appends of %d bytes whole, and the store goes on without it"):format(size),
       function()
         local path = scratch.path()
-        local lines, status = child.run("fill", { path, size }, LIMIT:format(600))
+        -- also a host that does nothing about the signal must not be ended by it
+        local host = size == 5000 and "trap '' XFSZ;" or ""
+        local lines, status = child.run("fill", { path, size }, LIMIT:format(host, 600))
         assert(status == 0, lines[#lines])
         local n, code = lines[1]:match "^stopped (%d+) (%a+)"
         assert.equal("full", code)

@@ -379,10 +379,10 @@ describe("a finalizer", function()
   }
   for _, name in ipairs { "read", "all", "append", "fold", "stats" } do
     it("may close the store in the midst of " .. name, function()
-      survives(("%s each_moment(60, %s, function() %s end)"):format(ARM, CLOSE, RUNS[name]))
+      survives(("%s each_moment(%d, %s, function() %s end)"):format(ARM, rounds(60), CLOSE, RUNS[name]))
     end)
     it("may use the store in the midst of " .. name, function()
-      survives(("%s each_moment(30, %s, function() %s end)"):format(ARM, USE, RUNS[name]))
+      survives(("%s each_moment(%d, %s, function() %s end)"):format(ARM, rounds(30), USE, RUNS[name]))
     end)
   end
 

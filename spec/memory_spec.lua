@@ -9,28 +9,15 @@ local rille = require "rille"
 local process = require "spec.support.process"
 local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
+local short = require "spec.support.short"
 local values = require "spec.support.values"
 
 local ALLOCATIONS_MOST = 3000
 local LOAD_STEP_MOST = 50 -- at random from 1
-local LUA = os.getenv "RILLE_LUA" or "lua5.4"
-
----Builds the module failing_alloc; nil and why where that can't be.
-local function build()
-  local path = scratch.folder .. "/failing_alloc.so"
-  local flags = "$(pkg-config --cflags lua5.4 2>/dev/null || pkg-config --cflags lua-5.4 2>/dev/null)"
-  local shared = "-shared"
-  if process.run "uname -s":find "Darwin" then shared = "-bundle -undefined dynamic_lookup" end
-  local output, status = process.run(("${CC:-cc} -std=c11 -O1 -Wall -Wextra -fPIC %s %s -o '%s' %s")
-    :format(flags, shared, path, "spec/c/failing_alloc.c"))
-  if status ~= 0 then return nil, output end
-  local open = package.loadlib(path, "luaopen_failing_alloc")
-  return open and open(), open and "" or LUA .. " does not give its symbols to modules"
-end
 
 values.seed "memory_spec"
 
-local run, why = build()
+local run, why = short.run, short.why
 local path
 
 local SETUP = [[

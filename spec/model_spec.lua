@@ -341,7 +341,7 @@ describe("a store", function()
       run_round(seed)
       done, seed = done + 1, any(1 << 40)
     until os.time() >= stop
-    print(("model_spec: %d rounds of %d operations"):format(done, ROUND_OPERATIONS))
+    rounds.tally("operations against a model", done * ROUND_OPERATIONS)
     assert(done > 0)
   end)
 end)

@@ -16,6 +16,7 @@ describe("forty processes", function()
     local counts, tried, events = trial.hold(rounds.long(SECONDS))
     print(("       %d appends: %d written, %d refused, %d repeated, %d only checked; %d events"):format(tried,
       counts.written, counts.refused, counts.repeated, counts.checked, events))
+    rounds.tally("contested appends", tried)
     for _, count in pairs(counts) do assert(count > 0) end
   end)
 end)

@@ -2,11 +2,14 @@
 --
 --   RILLE_BUILD=build lua5.4 spec/run.lua [FILE ...]     spec/x_spec.lua, spec/c/x_test.c
 --
--- Each has a process of its own, so that a crash has a name; as many as there are processors
--- run at a time (WORKERS=n: n), each begins when another has ended, the longest first.
+-- Each has a process of its own, so that a crash has a name. Three run at a time for every two
+-- processors, since most wait now and then (WORKERS=n: n); the longest begin first, each of the
+-- others when one has ended.
 -- RILLE_PRELOAD is a library (AddressSanitizer's) to be loaded into those that run Lua; those
 -- that need no second run then are left out. The last line is "N passed, N failed, N skipped";
--- exit 0 only if something passed and nothing failed. What hangs is ended after HANG_SECONDS,
+-- before it
+-- stands what the tests tell that they have tried ("tally: 12 kills"), added up. Exit 0 only if
+-- something passed and nothing failed. What hangs is ended after HANG_SECONDS,
 -- where the system has `timeout`: it has failed.
 
 local HANG_SECONDS = (tonumber(os.getenv "RILLE_SOAK") or 0) >= 1 and 36000 or 600
@@ -14,8 +17,15 @@ local BUILD = os.getenv "RILLE_BUILD" or "build"
 local PRELOAD = os.getenv "RILLE_PRELOAD" or ""
 
 -- Those that take longest, as the seconds at the end of their lines say. Whichever begins last
--- is waited for by an idle processor.
+-- is waited for by idle processors.
 local LONGEST = {
+  "spec/spin_spec.lua", "spec/mutants_spec.lua", "spec/memory_spec.lua", "spec/recovery_spec.lua",
+  "spec/postgres_recovery_spec.lua", "spec/handles_spec.lua", "spec/install_spec.lua",
+  "spec/crash_spec.lua", "spec/query_spec.lua", "spec/json_spec.lua", "spec/policy_fuzz_spec.lua",
+  "spec/index_spec.lua", "spec/cli_spec.lua", "spec/isolate_spec.lua", "spec/bank_spec.lua",
+  "spec/steps_spec.lua", "spec/damage_spec.lua", "spec/examples_spec.lua", "spec/transaction_spec.lua",
+  "spec/full_spec.lua", "spec/elsewhere_spec.lua", "spec/policy_spec.lua", "spec/house_spec.lua",
+  "spec/postgres_spec.lua", "spec/transaction_postgres_spec.lua",
 }
 
 -- They run nothing of ours in a process that loads the sanitizer.
@@ -26,6 +36,7 @@ local NO_SECOND_RUN = {
   ["spec/mutants_spec.lua"] = "links faults with the library as users have it",
   ["spec/proof_spec.lua"] = "reads sources",
   ["spec/spin_spec.lua"] = "is a model for Spin",
+  ["spec/steps_spec.lua"] = "compiles a part of the core by itself",
 }
 
 ---The program that runs this file.
@@ -116,7 +127,8 @@ local function runner(jobs)
   local file = assert(io.open(path, "w"))
   file:write((RUNNER:format(quoted(scratch), table.concat(cases))))
   assert(file:close())
-  local workers = tonumber(os.getenv "WORKERS") or tonumber(lines "getconf _NPROCESSORS_ONLN"[1]) or 2
+  local processors = tonumber(lines "getconf _NPROCESSORS_ONLN"[1]) or 2
+  local workers = math.tointeger(tonumber(os.getenv "WORKERS")) or processors * 3 // 2
   return ("seq %d | xargs -n 1 -P %d sh %s"):format(#jobs, workers, quoted(path))
 end
 
@@ -156,12 +168,29 @@ local function judge(job, status)
   if job.fault then job.failed = job.failed + 1 end
 end
 
+local tally = {}
+
+local function add_tally(output)
+  for count, what in ("\n" .. output):gmatch "\ntally: (%d+) ([^\n]+)" do
+    tally[what] = (tally[what] or 0) + tonumber(count)
+  end
+end
+
+local function report_tally()
+  local names, list = {}, {}
+  for what in pairs(tally) do names[#names + 1] = what end
+  table.sort(names)
+  for i, what in ipairs(names) do list[i] = ("%d %s"):format(tally[what], what) end
+  if #list > 0 then print("tried: " .. table.concat(list, ", ")) end
+end
+
 ---Takes in what a job that has ended, with a status of the shell's, left behind.
 local function finish(job, number, status)
   job.output = read(("%s/%d.out"):format(scratch, number))
   job.seconds = os.time() - job.began
   job.processor = processor_seconds(read(("%s/%d.times"):format(scratch, number)))
   judge(job, status)
+  add_tally(job.output)
 end
 
 local function report(job)
@@ -199,6 +228,7 @@ local function main(paths)
       print(("FAILED %s: its shell was ended"):format(job.name))
     end
   end
+  report_tally()
   print(("%d s, %.0f s of processors"):format(os.time() - began, sum.processor))
   return sum
 end

@@ -51,7 +51,7 @@ static inline void image_add(struct image *image, const char *root, const char *
   if (image->count == IMAGE_FILES) abort();
   struct file *f = &image->files[image->count];
   snprintf(path, sizeof path, "%s/%s", root, name);
-  snprintf(f->name, sizeof f->name, "%s", name);
+  if ((size_t)snprintf(f->name, sizeof f->name, "%s", name) >= sizeof f->name) abort();
   int fd = open(path, O_RDONLY);
   if (fd < 0 || fstat(fd, &s) < 0) abort();
   f->n = (size_t)s.st_size;
@@ -261,7 +261,9 @@ static inline rille_instance *be_home(rille_store *s, int round, struct known *k
     char client[16];
     snprintf(client, sizeof client, "client-%d", round * 10 + n);
     done_well(rille_instance_begin(i, &t, &e), &e);
-    if (n < 3) decide_at(s, remember(k, t.id), n == 1 ? RILLE_OUTCOME_ABORTED : RILLE_OUTCOME_COMMITTED, client);
+    if (n < 3)
+      decide_at(s, remember(k, t.id), n == 1 ? RILLE_OUTCOME_ABORTED : RILLE_OUTCOME_COMMITTED,
+                client);
     else remember(k, t.id);
     if (n == 0) done_well(rille_store_end(s, text_of(t.id), &e), &e);
   }
@@ -270,8 +272,8 @@ static inline rille_instance *be_home(rille_store *s, int round, struct known *k
 }
 
 /* As a participant: committed, aborted, by hand, contradicted, in doubt, refused beforehand. */
-static inline void be_there(rille_store *s, rille_store *home, const char *home_path,
-                            int round, struct known *k) {
+static inline void be_there(rille_store *s, rille_store *home, const char *home_path, int round,
+                            struct known *k) {
   rille_error e = {0};
   rille_begun t = {.home_end = 0};
   rille_instance *i = NULL;
@@ -296,10 +298,10 @@ static inline void be_there(rille_store *s, rille_store *home, const char *home_
 struct answers {
   uint64_t all[EVENTS_MOST]; /* of each event, from the first */
   size_t events;
-  int ended;                 /* with what the walk over all events ended */
-  uint64_t values[ANSWERS_MOST]; /* of each question; an error is 0 */
-  size_t count;
-  char said[768];            /* the last error */
+  int ended;                        /* with what the walk over all events ended */
+  uint64_t values[ANSWERS_MOST];    /* of each question; an error is 0 */
+  size_t count, kept_from, kept_to; /* the questions about what is kept */
+  char said[768];                   /* the last error */
 };
 
 static inline uint64_t stir(uint64_t h, const void *bytes, size_t n) {
@@ -322,7 +324,8 @@ static inline uint64_t event_number(const rille_event *v) {
 static inline void answer(struct answers *a, int result, uint64_t h, const rille_error *e) {
   if (a->count == ANSWERS_MOST) abort();
   if (result < 0 && result != RILLE_NOTFOUND) snprintf(a->said, sizeof a->said, "%s", e->message);
-  a->values[a->count++] = result < 0 && result != RILLE_NOTFOUND ? 0 : stir_number(h, (uint64_t)result) | 1;
+  a->values[a->count++] =
+      result < 0 && result != RILLE_NOTFOUND ? 0 : stir_number(h, (uint64_t)result) | 1;
 }
 
 /* Reads all events of a query; those of `a->all` singly. */
@@ -344,7 +347,8 @@ static inline void ask_events(rille_store *s, struct answers *a, rille_query *q,
 }
 
 static inline void ask_streams(rille_store *s, struct answers *a) {
-  static const char *const few[] = {"home-1", "there-0", "there-10", "there-3", "cut", "gone", "never"};
+  static const char *const few[] = {"home-1", "there-0", "there-10", "there-3",
+                                    "cut",    "gone",    "never"};
   for (unsigned i = 0; i < 40 + sizeof few / sizeof *few; i++) {
     char name[32];
     uint64_t version = 0;
@@ -385,7 +389,8 @@ static inline void ask_marks(rille_store *s, struct answers *a) {
   uint64_t position = 0, h = 0;
   int result = rille_store_mark(s, text_of("mark"), &position, &e);
   answer(a, result, position, &e);
-  while ((result = rille_store_mark_next(s, (rille_text){found.name, found.name_length}, &found, &e)) == 0)
+  while ((result = rille_store_mark_next(s, (rille_text){found.name, found.name_length}, &found,
+                                         &e)) == 0)
     h = stir_number(stir(h, found.name, found.name_length), found.position);
   answer(a, result, h, &e);
 }
@@ -403,8 +408,8 @@ static inline void ask_kept(rille_store *s, struct answers *a) {
     answer(a, result, result ? 0 : stir(1, room, kept.length), &e);
   }
   kept.key_length = 0;
-  while ((result = rille_store_kept_next(s, (rille_text){kept.key, kept.key_length}, (rille_text){0},
-                                         &kept, &e)) == 0)
+  while ((result = rille_store_kept_next(s, (rille_text){kept.key, kept.key_length},
+                                         (rille_text){0}, &kept, &e)) == 0)
     h = stir(stir(h, kept.key, kept.key_length), room, kept.length);
   answer(a, result, h, &e);
 }
@@ -455,7 +460,9 @@ static inline void ask_everything(rille_store *s, const struct known *k, struct 
   ask_streams(s, a);
   ask_chains(s, a);
   ask_marks(s, a);
+  a->kept_from = a->count;
   ask_kept(s, a);
+  a->kept_to = a->count;
   ask_transactions(s, k, a);
 }
 

@@ -107,6 +107,7 @@ int main(int argc, char **argv) {
   for (const struct workload *w = workloads; w->name; w++)
     if (strstr(w->name, part)) run_one(w, seed, part) ? passed++ : failed++;
   stage_end();
+  test_tally("states after power cuts", all->states);
   printf("power: %llu states, %.0f states/s, seed %llu\n", (unsigned long long)all->states,
          (double)all->states / (all->seconds > 0 ? all->seconds : 1), (unsigned long long)seed);
   printf("%u passed, %u failed\n", passed, failed);

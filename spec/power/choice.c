@@ -89,8 +89,7 @@ static void tear(struct choice *c) {
 
 void choice_at_random(struct choice *c) {
   enum taste taste = (enum taste)chance_below(TASTES);
-  for (uint32_t i = 0; i < c->count; i++)
-    *c->digits[i].value = pick(taste, c->digits[i].most);
+  for (uint32_t i = 0; i < c->count; i++) *c->digits[i].value = pick(taste, c->digits[i].most);
   c->disk->torn = NULL;
   if (c->count == 0) return;
   struct digit *g = &c->digits[chance_below(c->count)];

@@ -174,8 +174,8 @@ static void flush_file(struct node *n, uint32_t began, bool failed) {
   for (uint32_t i = 0; i < n->page_count; i++)
     flush_page(&n->pages[i], began, !failed || chance_in(2));
   while (k < n->length_count && n->lengths[k].number < began) n->durable = n->lengths[k++].bytes;
-  memmove(n->lengths, n->lengths + k, (n->length_count - k) * sizeof *n->lengths);
   n->length_count -= k;
+  if (k) memmove(n->lengths, n->lengths + k, n->length_count * sizeof *n->lengths);
 }
 
 /* ---- Folders ---- */
@@ -220,8 +220,8 @@ static void flush_folder(struct node *n, uint32_t began) {
   n->names = grown(n->names, &n->name_room, n->name_count + n->change_count, sizeof *n->names);
   while (k < n->change_count && n->changes[k].number < began)
     make_change(n->names, &n->name_count, &n->changes[k++]);
-  memmove(n->changes, n->changes + k, (n->change_count - k) * sizeof *n->changes);
   n->change_count -= k;
+  if (k) memmove(n->changes, n->changes + k, n->change_count * sizeof *n->changes);
 }
 
 /* ---- Entries ---- */

@@ -1,10 +1,11 @@
 /* judge.c: opens the stores of a state with the library itself, and says what is wrong.
 **
 ** What is read is compared with what was written and what was promised; then the index with
-** what is read: by streams, types, tags, ids. Then one more append, closing, opening, and all
-** of it must be there. */
+** what is read: by streams, types, tags, ids. Then one more append, and all of it must be there,
+** at once, or after closing and opening, which every other state has. */
 #include "judge.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,10 @@
 #define VERIFY_ONE_IN 16
 
 static struct seen seen[STORES_MOST];
+
+struct written {
+  uint32_t serial, count;
+};
 
 /* ---- Reading all ---- */
 
@@ -82,8 +87,10 @@ static const char *check_tag_and_type(rille_store *store, const struct seen *s) 
   uint32_t tag = chance_below(TAGS), type = chance_below(TYPES);
   bool by_tag = chance_in(2);
   rille_text name = by_tag ? work_tag(tag) : work_type(type);
-  rille_item item = {.types = by_tag ? NULL : &name, .type_count = !by_tag,
-                     .tags = by_tag ? &name : NULL, .tag_count = by_tag};
+  rille_item item = {.types = by_tag ? NULL : &name,
+                     .type_count = !by_tag,
+                     .tags = by_tag ? &name : NULL,
+                     .tag_count = by_tag};
   rille_query q = {.size = sizeof q, .items = &item, .item_count = 1};
   uint64_t n = 0;
   for (uint64_t at = 1; at <= s->head; at++)
@@ -134,8 +141,8 @@ static const char *check_ids(rille_store *store, const struct seen *s) {
 }
 
 static int note_problem(void *context, const rille_problem *p) {
-  *(const char **)context = wrong("verify: %s at %llu: %s", p->invariant,
-                                  (unsigned long long)p->address, p->message);
+  *(const char **)context =
+      wrong("verify: %s at %llu: %s", p->invariant, (unsigned long long)p->address, p->message);
   return 1;
 }
 
@@ -154,18 +161,21 @@ static bool is_there(const char *path) {
   return stat(path, &s) == 0;
 }
 
-static const char *open_it(const struct trial *t, uint32_t i, bool readonly, const struct of_store *p,
+/* A flush of the repair may fail, once: then it begins again. `again`: it was closed as it
+** should be, so there is nothing to remark. */
+static const char *open_it(const struct trial *t, uint32_t i, bool again, const struct of_store *p,
                            rille_store **store) {
   rille_options o = {.size = sizeof o,
                      .no_background = 1,
-                     .readonly = readonly,
+                     .readonly = again && !chance_in(4),
                      .no_create = p->made,
                      .segment_bytes = t->segment_bytes};
   rille_error e = {0};
   int result = rille_store_open(t->paths[i], &o, store, &e);
-  if (result < 0) return wrong("can't be opened%s: %s", readonly ? " again" : "", e.message);
-  if (result > 0 && strstr(e.message, "index was damaged")) return wrong("%s", e.message);
-  return NULL;
+  if (result < 0 && e.system == EIO) result = rille_store_open(t->paths[i], &o, store, &e);
+  if (result < 0) return wrong("can't be opened%s: %s", again ? " again" : "", e.message);
+  bool may_be_torn = !again && !strstr(e.message, "index was damaged");
+  return result > 0 && !may_be_torn ? wrong("%s", e.message) : NULL;
 }
 
 static const char *check_all(rille_store *store, const struct of_store *p, struct seen *s) {
@@ -178,50 +188,78 @@ static const char *check_all(rille_store *store, const struct of_store *p, struc
   return bad;
 }
 
+/* What was told to come next and was lost: who appended it does so again, and what had come
+** behind it must not come back with it. 0: there is none. */
+static uint32_t lost_serial(const struct of_store *p, const struct seen *s) {
+  for (uint32_t i = 1; i < SERIAL_EMITTED; i++)
+    if (p->told[i].first == s->head + 1 && !p->told[i].refused) return i;
+  return 0;
+}
+
+/* One that has no ids: with them it might be a duplicate. */
+static uint32_t fresh_serial(const struct seen *s) {
+  for (;;) {
+    uint32_t serial = SERIAL_JUDGE + chance_below(SERIALS_MOST - SERIAL_JUDGE);
+    bool known = serial % 3 == 0;
+    for (uint64_t at = 1; at <= s->head; at++) known |= s->labels[at].serial == serial;
+    if (!known) return serial;
+  }
+}
+
 /* The version of its stream is an expectation, so that the head in the index is believed. */
-static const char *append_one(rille_store *store, uint32_t number, const struct seen *s,
-                              uint32_t *serial) {
+static const char *append_one(rille_store *store, uint32_t number, const struct of_store *p,
+                              const struct seen *s, struct written *w) {
   struct made m;
   rille_appended done;
   rille_error e = {0};
-  do *serial = SERIAL_JUDGE + chance_below(SERIALS_MOST - SERIAL_JUDGE);
-  while (*serial % 3 == 0); /* with ids it may be a duplicate */
-  for (uint64_t at = 1; at <= s->head; at++)
-    if (s->labels[at].serial == *serial) return append_one(store, number, s, serial);
-  (void)work_make(*serial, 0, &m);
+  uint32_t lost = chance_in(2) ? lost_serial(p, s) : 0;
+  w->serial = lost ? lost : fresh_serial(s);
+  (void)work_make(w->serial, 0, &m);
+  w->count = m.count;
   uint64_t version = s->count[work_stream_number(m.parts[0].stream)];
   m.parts[0].expect = version ? (int64_t)version : RILLE_EXPECT_NONE;
+  work_mark((struct mark){.kind = MARK_RETRIED, .store = number, .serial = w->serial});
   if (rille_store_append(store, &m.append, &done, &e) < 0)
     return wrong("can't be written to: %s", e.message);
-  if (done.first != s->head + 1)
+  if (done.first != s->head + 1 || done.duplicate)
     return wrong("L1: an append behind position %llu is told to be at %llu",
                  (unsigned long long)s->head, (unsigned long long)done.first);
-  work_mark((struct mark){.kind = MARK_TOLD, .store = number, .serial = *serial, .durable = true,
+  work_mark((struct mark){.kind = MARK_TOLD,
+                          .store = number,
+                          .serial = w->serial,
+                          .durable = true,
                           .first = done.first});
   return NULL;
 }
 
-static const char *check_again(const struct trial *t, uint32_t i, const struct of_store *p,
-                               uint32_t serial) {
+/* All that was there, and what was written. */
+static const char *check_again(rille_store *store, uint32_t i, const struct of_store *p,
+                               const struct written *w) {
   static struct seen again;
-  rille_store *store = NULL;
   const struct seen *s = &seen[i];
-  const char *bad = open_it(t, i, !chance_in(4), p, &store);
-  if (bad) return bad;
-  bad = judge_read(store, &again);
-  if (!bad && (again.head != s->head + 1 || again.labels[again.head].serial != serial))
-    bad = "what was appended is not there when it is opened again";
+  const char *bad = judge_read(store, &again);
+  if (!bad && (again.head != s->head + w->count || again.labels[again.head].serial != w->serial))
+    bad = wrong("behind position %llu, where append %u was written, is %llu with append %u",
+                (unsigned long long)s->head, w->serial, (unsigned long long)again.head,
+                again.labels[again.head].serial);
   for (uint64_t at = 1; at <= s->head && !bad; at++)
     if (again.labels[at].serial != s->labels[at].serial) bad = "an event has changed";
-  if (!bad) bad = check_stream(store, p, &again);
-  if (rille_store_close(store) < 0 && !bad) bad = "can't be closed again";
-  return bad;
+  return bad ? bad : check_stream(store, p, &again);
+}
+
+static const char *open_and_check_again(const struct trial *t, uint32_t i, const struct of_store *p,
+                                        const struct written *w) {
+  rille_store *store = NULL;
+  const char *bad = open_it(t, i, true, p, &store);
+  if (bad) return bad;
+  bad = check_again(store, i, p, w);
+  return rille_store_close(store) < 0 && !bad ? "can't be closed again" : bad;
 }
 
 /* ---- All of them ---- */
 
 static rille_store *stores[STORES_MOST];
-static uint32_t serials[STORES_MOST]; /* what was appended */
+static struct written written[STORES_MOST];
 
 /* What is prepared in a store is settled, and what that wrote is durable, so that it is read. */
 static const char *settle(rille_store *store) {
@@ -242,6 +280,7 @@ static const char *open_and_check(const struct trial *t, uint32_t i, const struc
     if (t->copies && i == 1) return NULL;
   }
   const char *bad = open_it(t, i, false, of, &stores[i]);
+  record_fail_no_more();
   if (!bad && t->decides) bad = settle(stores[i]);
   if (!bad) bad = check_all(stores[i], of, &seen[i]);
   if (!bad && t->projects) bad = keep_check(stores[i], &seen[i]);
@@ -250,22 +289,24 @@ static const char *open_and_check(const struct trial *t, uint32_t i, const struc
   return bad;
 }
 
-static const char *write_and_close(uint32_t i) {
+static const char *write_and_close(uint32_t i, const struct of_store *p, bool look) {
   if (!stores[i]) return NULL;
   promises_note_seen(i, &seen[i], SERIAL_JUDGE);
-  const char *bad = append_one(stores[i], i, &seen[i], &serials[i]);
+  const char *bad = append_one(stores[i], i, p, &seen[i], &written[i]);
+  if (!bad && look) bad = check_again(stores[i], i, p, &written[i]);
   return rille_store_close(stores[i]) < 0 && !bad ? "can't be closed" : bad;
 }
 
 const char *judge(const struct trial *t, const struct promises *p) {
   const char *bad = NULL;
+  bool opens_again = chance_in(2);
   uint32_t n = 0, first;
   while (n < STORES_MOST && t->paths[n]) n++;
   first = t->decides ? chance_below(n) : 0; /* whoever comes first settles with the others closed */
   for (uint32_t i = 0; i < n && !bad; i++) bad = open_and_check(t, (first + i) % n, p);
   if (!bad && t->decides) bad = promises_check_outcomes(p, seen, n);
-  for (uint32_t i = 0; i < n && !bad; i++) bad = write_and_close(i);
-  for (uint32_t i = 0; i < n && !bad; i++)
-    if (stores[i]) bad = check_again(t, i, &p->stores[i], serials[i]);
+  for (uint32_t i = 0; i < n && !bad; i++) bad = write_and_close(i, &p->stores[i], !opens_again);
+  for (uint32_t i = 0; i < n && !bad && opens_again; i++)
+    if (stores[i]) bad = open_and_check_again(t, i, &p->stores[i], &written[i]);
   return bad;
 }

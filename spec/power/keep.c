@@ -46,9 +46,13 @@ int keep_fold(rille_store *store, rille_error *e) {
   int failed = fold_events(store, &s, e);
   if (failed < 0) return failed;
   rille_kept_put put = {.key = key, .value = {(const char *)&s, sizeof s}};
-  rille_kept_write w = {.size = sizeof w, .puts = &put, .put_count = 1, .expect_key = key,
+  rille_kept_write w = {.size = sizeof w,
+                        .puts = &put,
+                        .put_count = 1,
+                        .expect_key = key,
                         .expect_value = {(const char *)&before, sizeof before},
-                        .expect_absent = found == RILLE_NOTFOUND, .position = s.mark};
+                        .expect_absent = found == RILLE_NOTFOUND,
+                        .position = s.mark};
   return rille_store_kept_write(store, &w, e);
 }
 
@@ -136,8 +140,8 @@ int emit_next(rille_store *store, bool durable, rille_error *e) {
   m.append.mark = (rille_mark_move){mark_name, from, input};
   failed = rille_store_append(store, &m.append, &done, e);
   if (failed < 0) return failed;
-  work_mark((struct mark){.kind = MARK_TOLD, .serial = serial, .durable = durable,
-                          .first = done.first});
+  work_mark(
+      (struct mark){.kind = MARK_TOLD, .serial = serial, .durable = durable, .first = done.first});
   return 1;
 }
 

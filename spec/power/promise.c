@@ -57,6 +57,7 @@ void promises_hear(struct promises *p, const struct entry *e) {
     case MARK_DURABLE: rise(&s->durable, m.first); break;
     case MARK_SEEN: hear_seen(s, (const void *)(entry_bytes(e) + sizeof m), &m); break;
     case MARK_REFUSED: s->told[m.serial].refused = true; break;
+    case MARK_RETRIED: s->told[m.serial].refused = false; break;
     case MARK_CUT_BEGUN: rise(&s->cut_begun[m.serial], m.first); break;
     case MARK_CUT: rise(&s->cut[m.serial], m.first); break;
     case MARK_BACKUP_BEGUN: hear_backup(&p->stores[m.serial], s, m.first); break;
@@ -70,7 +71,8 @@ void promises_note_seen(uint32_t store, const struct seen *seen, uint32_t serial
     struct mark mark;
     uint32_t serials[EVENTS_MOST];
   } note;
-  note.mark = (struct mark){.kind = MARK_SEEN, .store = store, .serial = serial, .first = seen->head};
+  note.mark =
+      (struct mark){.kind = MARK_SEEN, .store = store, .serial = serial, .first = seen->head};
   for (uint64_t p = 1; p <= seen->head; p++) note.serials[p - 1] = seen->labels[p].serial;
   record_mark(&note, (uint32_t)(sizeof note.mark + seen->head * sizeof *note.serials));
 }
@@ -93,7 +95,8 @@ static const char *check_present(const struct of_store *p, const struct seen *se
     if (t->first && t->first != first)
       return wrong("L3: append %u is at %llu, and was told to be at %llu", l->serial,
                    (unsigned long long)first, (unsigned long long)t->first);
-    if (l->index == 0 && was_there[l->serial]++) return wrong("append %u is there twice", l->serial);
+    if (l->index == 0 && was_there[l->serial]++)
+      return wrong("append %u is there twice", l->serial);
   }
   return NULL;
 }

@@ -44,6 +44,8 @@ struct record {
   uint32_t count;
   uint64_t used, room;
   _Atomic int flushes_until_failure; /* of files of the log; 0: none fails */
+  int entries_until_death;           /* whoever notes the last one dies; 0: nobody does */
+  uint32_t deadly;                   /* a bit for each kind of entry that counts for that */
   bool slow;                         /* a flush takes its time, so that others write meanwhile */
   _Alignas(16) uint8_t bytes[];
 };
@@ -57,6 +59,8 @@ const struct entry *record_next(const struct record *r, uint64_t *at);
 void record_under(const char *base, const char *pool);
 /* From now on; NULL: nobody writes anything down. */
 void record_into(struct record *r);
+/* No flush fails from now on. */
+void record_fail_no_more(void);
 void record_mark(const void *bytes, uint32_t n);
 /* The bytes that /dev/urandom has from now on, n at most. */
 void record_seed(uint64_t seed, size_t n);

@@ -10,11 +10,11 @@
 #include "choice.h"
 #include "stage.h"
 
-#define ALL_AT_MOST 16u      /* so many states of a point are all looked at */
-#define FIRST_POINTS 400u    /* of a first look */
-#define SOME 2u              /* of more, so many at a time */
-#define SECOND_ONE_IN 24u    /* of a recovery so many states are made, */
-#define SECOND_STATES 12u    /* of each of these */
+#define ALL_AT_MOST 16u   /* so many states of a point are all looked at */
+#define FIRST_POINTS 400u /* of a first look */
+#define SOME 2u           /* of more, so many at a time */
+#define SECOND_ONE_IN 24u /* of a recovery so many states are made, */
+#define SECOND_STATES 12u /* of each of these */
 #define RECORD_BYTES ((uint64_t)64 << 20)
 #define ENTROPY_BYTES 512u /* for one judgement */
 #define LEVELS 2
@@ -63,9 +63,11 @@ static void show(const struct player *p, int level, const char *bad) {
   (void)p;
 }
 
-static bool judge_it(struct player *p, int level) {
+/* `fails`: a flush of the repair. */
+static bool judge_it(struct player *p, int level, bool fails) {
   struct level *l = &levels[level];
   record_empty(l->judged);
+  l->judged->flushes_until_failure = fails ? 1 + (int)chance_below(2) : 0;
   record_seed(chance_bits(), ENTROPY_BYTES);
   record_into(l->judged);
   const char *bad = judge(p->trial, &l->promises);
@@ -111,7 +113,7 @@ static bool look(struct player *p, int level) {
     arena_use(levels[0].arena);
     levels[1].promises = levels[0].promises;
   }
-  if (!judge_it(p, level)) return false;
+  if (!judge_it(p, level, again && chance_in(3))) return false;
   return !again || cut_recovery(p);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,16 +17,22 @@ bool scene_check(int result, const rille_error *e, const char *what) {
   return false;
 }
 
-void scene_open(uint32_t store, int sync, bool background, uint64_t segment_bytes) {
+int scene_try_open(uint32_t store, int sync, bool background, uint64_t segment_bytes,
+                   rille_error *e) {
   rille_options o = {.size = sizeof o,
                      .sync = sync,
                      .no_background = !background,
                      .segment_bytes = segment_bytes,
                      .sync_interval_ms = 1};
+  int result = rille_store_open(scene.paths[store], &o, &scene.stores[store], e);
+  if (result >= 0) work_mark((struct mark){.kind = MARK_MADE, .store = store});
+  return result;
+}
+
+void scene_open(uint32_t store, int sync, bool background, uint64_t segment_bytes) {
   rille_error e = {0};
-  if (!scene_check(rille_store_open(scene.paths[store], &o, &scene.stores[store], &e), &e, "open"))
-    exit(EXIT_FAILURE);
-  work_mark((struct mark){.kind = MARK_MADE, .store = store});
+  int result = scene_try_open(store, sync, background, segment_bytes, &e);
+  if (!scene_check(result, &e, "open")) exit(EXIT_FAILURE);
 }
 
 /* Closing flushes, whatever the sync. */
@@ -40,8 +47,11 @@ int scene_append_serial(uint32_t store, uint32_t serial, bool durable, rille_err
   rille_appended done;
   int failed = rille_store_append(scene.stores[store], work_make(serial, 0, &m), &done, e);
   if (!failed)
-    work_mark((struct mark){.kind = MARK_TOLD, .store = store, .serial = serial,
-                            .durable = durable, .first = done.first});
+    work_mark((struct mark){.kind = MARK_TOLD,
+                            .store = store,
+                            .serial = serial,
+                            .durable = durable,
+                            .first = done.first});
   return failed;
 }
 
@@ -52,8 +62,8 @@ void scene_append(uint32_t store, uint32_t n, bool durable) {
 }
 
 void scene_mark_durable(uint32_t store) {
-  work_mark((struct mark){.kind = MARK_DURABLE, .store = store,
-                          .first = rille_store_durable(scene.stores[store])});
+  work_mark((struct mark){
+      .kind = MARK_DURABLE, .store = store, .first = rille_store_durable(scene.stores[store])});
 }
 
 void scene_mark_seen(uint32_t store) {
@@ -64,6 +74,16 @@ void scene_mark_seen(uint32_t store) {
   if (scene_check(bad ? -1 : 0, &e, "after a failed flush"))
     promises_note_seen(store, &seen, scene.serial + 1);
 }
+
+static _Atomic uint32_t *serials; /* shared by all */
+
+void scene_expect_deaths(void) {
+  scene.deadly = true;
+  serials = mmap(NULL, sizeof *serials, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (serials == MAP_FAILED) abort();
+}
+
+uint32_t scene_next_serial(void) { return scene.serial = atomic_fetch_add(serials, 1) + 1; }
 
 void scene_fork(uint32_t n, void (*job)(uint32_t number)) {
   int status;
@@ -76,5 +96,7 @@ void scene_fork(uint32_t n, void (*job)(uint32_t number)) {
     _exit(scene.failed ? EXIT_FAILURE : 0);
   }
   while (wait(&status) > 0)
-    if (status != 0) scene.failed = true;
+    if (status != 0 && !(scene.deadly && WIFSIGNALED(status))) scene.failed = true;
+  scene.record->entries_until_death = 0; /* who did not die has left it */
+  record_fail_no_more();
 }

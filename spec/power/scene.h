@@ -22,12 +22,16 @@ struct scene {
   rille_store *stores[STORES_MOST];
   uint32_t serial; /* of the last append */
   bool failed;
+  bool deadly;     /* children may be killed */
 };
 extern struct scene scene;
 
 /* False where a call has failed, which is shown: nothing in a workload may. */
 bool scene_check(int result, const rille_error *e, const char *what);
 
+/* What opening returns; scene_open: it succeeds. */
+int scene_try_open(uint32_t store, int sync, bool background, uint64_t segment_bytes,
+                   rille_error *e);
 void scene_open(uint32_t store, int sync, bool background, uint64_t segment_bytes);
 void scene_close(uint32_t store);
 /* One append, or the next n of them, and what was told. */
@@ -40,6 +44,11 @@ void scene_mark_seen(uint32_t store);
 /* n processes, each does the job with its number from 0. */
 void scene_fork(uint32_t n, void (*job)(uint32_t number));
 
+/* From now on children may be killed; the dead can't tell which serials they took. */
+void scene_expect_deaths(void);
+uint32_t scene_next_serial(void);
+
 void transactions(void);
+void coordinators(void);
 
 #endif

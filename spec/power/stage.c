@@ -166,7 +166,8 @@ static void write_part(int fd, struct thing *t, uint64_t from, uint64_t to) {
 }
 
 /* Pages that differ, one run of them at a time. What is mapped was changed behind our back. */
-static void put_bytes(const struct disk *d, const struct node *n, struct thing *t, const char *path) {
+static void put_bytes(const struct disk *d, const struct node *n, struct thing *t,
+                      const char *path) {
   static const uint8_t zeros[PAGE_BYTES];
   uint8_t room[PAGE_BYTES];
   uint64_t length = disk_length(n), from = UINT64_MAX, before = t->length;
@@ -187,8 +188,8 @@ static void put_bytes(const struct disk *d, const struct node *n, struct thing *
   if (fd >= 0) close(fd);
 }
 
-static void put_file(struct place *p, const struct node *n, struct thing *folder,
-                     const char *text, bool is_there) {
+static void put_file(struct place *p, const struct node *n, struct thing *folder, const char *text,
+                     bool is_there) {
   char from[PATH_MAX];
   size_t end = join(p, text);
   if (!is_there) {

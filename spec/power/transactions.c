@@ -1,5 +1,5 @@
-/* transactions.c: the workload of transactions over home and two stores: some commit, some are
-** refused by a condition, between plain appends; the coordinator comes and goes. */
+/* transactions.c: workloads of transactions over home and two stores: some commit, some are
+** refused by a condition; the coordinator comes and goes, or dies. */
 #include "scene.h"
 
 #define HOME 0u
@@ -35,15 +35,19 @@ static void transact(uint32_t serial, bool refused) {
   rille_begun begun;
   if (!scene_check(rille_instance_begin(instance, &begun, &e), &e, "begin")) return;
   for (uint32_t i = 0; i < MEMBERS; i++)
-    members[i] = (rille_member){.store = scene.stores[1 + i], .name = names[i],
-                                .work = work_make(serial, 0, &made[i])};
+    members[i] = (rille_member){
+        .store = scene.stores[1 + i], .name = names[i], .work = work_make(serial, 0, &made[i])};
   if (refused) made[MEMBERS - 1].parts[0].expect = 1000;
-  rille_transact t = {.size = sizeof t, .home = scene.stores[HOME],
-                      .id = rille_text_of(begun.id), .home_end = begun.home_end,
+  rille_transact t = {.size = sizeof t,
+                      .home = scene.stores[HOME],
+                      .id = rille_text_of(begun.id),
+                      .home_end = begun.home_end,
                       .home_path = rille_text_of(scene.paths[HOME]),
                       .coordinator = rille_text_of("tester"),
-                      .work = work_make(serial, 0, &home), .members = members,
-                      .member_count = MEMBERS, .timeout_us = TIMEOUT_US};
+                      .work = work_make(serial, 0, &home),
+                      .members = members,
+                      .member_count = MEMBERS,
+                      .timeout_us = TIMEOUT_US};
   int result = rille_store_transact(&t, &done, &e);
   if (result != RILLE_ABORTED && !scene_check(result, &e, "transact")) return;
   if (!refused && result) (void)scene_check(RILLE_ABORTED, &e, "transact");
@@ -52,21 +56,59 @@ static void transact(uint32_t serial, bool refused) {
   if (result == 0 && chance_in(3)) note_end(members);
 }
 
-
 static void come_and_go(void) {
   rille_error e = {0};
   if (instance) (void)scene_check(rille_instance_close(instance, &e), &e, "instance");
   begin_instance();
 }
 
-void transactions(void) {
-  work.plain = true;
+static void open_all(void) {
   for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_open(i, RILLE_SYNC_ALWAYS, false, 0);
   begin_instance();
+}
+
+static void close_all(void) {
+  (void)rille_instance_close(instance, NULL);
+  for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_close(i);
+}
+
+void transactions(void) {
+  work.plain = true;
+  open_all();
   for (uint32_t i = 0; i < 12; i++) {
     transact(++scene.serial, chance_in(4));
     if (chance_in(4)) come_and_go();
   }
-  (void)rille_instance_close(instance, NULL);
-  for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_close(i);
+  close_all();
+}
+
+/* ---- Coordinators that die: whoever opens a store next settles ---- */
+
+static void transact_until_death(uint32_t number) {
+  (void)number;
+  scene.record->deadly = chance_in(2) ? ~0u : 1u << ENTRY_FLUSH_BEGUN | 1u << ENTRY_WRITE;
+  scene.record->entries_until_death = 20 + (int)chance_below(60);
+  open_all();
+  for (;;) transact(scene_next_serial(), chance_in(6));
+}
+
+/* Home may be open here all the time: then nobody repairs it, and what the dead wrote there is
+** not durable yet. */
+void coordinators(void) {
+  bool attended = chance_in(2);
+  work.plain = true;
+  scene_expect_deaths();
+  for (uint32_t i = 0; i < 1 + MEMBERS; i++) scene_open(i, RILLE_SYNC_ALWAYS, false, 0);
+  if (!attended) scene_close(HOME);
+  for (uint32_t m = 1; m <= MEMBERS; m++) scene_close(m);
+  for (uint32_t i = 0; i < 6; i++) {
+    scene_fork(1, transact_until_death);
+    uint32_t m = 1 + chance_below(MEMBERS);
+    scene_open(m, RILLE_SYNC_ALWAYS, false, 0);
+    scene_close(m);
+  }
+  if (attended) scene_close(HOME);
+  open_all();
+  transact(scene_next_serial(), false);
+  close_all();
 }

@@ -102,14 +102,18 @@ const rille_append *work_make(uint32_t serial, uint32_t input, struct made *m) {
   struct shape s = shape_of(serial);
   *m = (struct made){.append = {.size = sizeof m->append, .parts = m->parts}, .count = s.count};
   for (uint32_t i = 0; i < s.count; i++) {
-    struct label l = {.magic = MAGIC, .serial = serial, .index = (uint16_t)i,
-                      .count = (uint16_t)s.count, .input = input,
+    struct label l = {.magic = MAGIC,
+                      .serial = serial,
+                      .index = (uint16_t)i,
+                      .count = (uint16_t)s.count,
+                      .input = input,
                       .bytes = bytes_of(&s, serial, bits_of(&s, i))};
     m->events[i] = make_event(&s, &l, data[i], ids[i], tag_rooms[i]);
   }
   m->append.part_count = s.first_part < s.count ? 2 : 1;
   for (uint32_t p = 0; p < m->append.part_count; p++)
-    m->parts[p] = (rille_part){.stream = work_stream(s.streams[p]), .expect = RILLE_EXPECT_ANY,
+    m->parts[p] = (rille_part){.stream = work_stream(s.streams[p]),
+                               .expect = RILLE_EXPECT_ANY,
                                .events = m->events + (p ? s.first_part : 0),
                                .event_count = p ? s.count - s.first_part : s.first_part};
   return &m->append;

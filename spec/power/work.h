@@ -33,6 +33,7 @@ enum mark_kind {
   MARK_DURABLE, /* all up to position `first` is */
   MARK_SEEN,    /* the store has these, whose serials follow, durably; no other below `serial` */
   MARK_REFUSED, /* append `serial` did not happen, and never will */
+  MARK_RETRIED, /* it is tried again, and may happen now */
   MARK_CUT_BEGUN, /* stream `serial` before version `first` */
   MARK_CUT,
   MARK_BACKUP_BEGUN, /* store number `serial` is to be a copy, with all up to `first` at least */

@@ -5,7 +5,7 @@
 --   local rounds = require "spec.support.rounds"
 --   for _ = 1, rounds(20) do ... end          for step = 1, 40, rounds.all and 1 or 3 do ... end
 --
--- The same for C: test_rounds in spec/c/test.h.
+-- The same for C: test_rounds and test_tally in spec/c/test.h.
 local rounds = {}
 
 local asked = tonumber(os.getenv "RILLE_SOAK")
@@ -19,5 +19,8 @@ function rounds.of(n) return math.max(1, math.floor(n * factor + 0.5)) end
 
 ---Seconds, or another measure of which there may be a part, instead of n.
 function rounds.long(n) return n * factor end
+
+---What has been tried, and how often: added up by spec/run.lua.
+function rounds.tally(what, n) print(("tally: %d %s"):format(n, what)) end
 
 return setmetatable(rounds, { __call = function(_, n) return rounds.of(n) end })
