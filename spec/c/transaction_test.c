@@ -2,6 +2,7 @@
 ** what is locked, what is seen, what is left when a coordinator dies, what a copy says. */
 #define _GNU_SOURCE
 #include "processes.h"
+#include "store.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -600,6 +601,26 @@ static void old_decisions_are_forgotten_at_will(void) {
   end_test();
 }
 
+/* The overlay begins behind the frame of the epoch, which is open. */
+static void what_is_folded_stays_decided(void) {
+  rille_begun t, u, v;
+  rille_decided decided;
+  begin_test();
+  rille_instance *i = instance_of(here, &t);
+  CHECK(rille_instance_begin(i, &u, NULL) == 0 && rille_instance_begin(i, &v, NULL) == 0);
+  CHECK(decide(t.id, NULL, "a", &decided, NULL) == 0);
+  CHECK(log_fold(&here->shared->log, NULL) == 0);
+  CHECK(decide(u.id, NULL, "a", &decided, NULL) == 0);
+  CHECK(outcome(t.id) == RILLE_OUTCOME_COMMITTED && outcome(u.id) == RILLE_OUTCOME_COMMITTED);
+  CHECK(outcome(v.id) == RILLE_OUTCOME_UNDECIDED);
+  CHECK(decide(t.id, NULL, "a", &decided, NULL) == RILLE_REMARK);
+  CHECK(decided.outcome == RILLE_OUTCOME_COMMITTED && version(here, "a") == 2);
+  CHECK(decide(u.id, NULL, "a", &decided, NULL) == RILLE_REMARK && version(here, "a") == 2);
+  CHECK(decide(v.id, NULL, "a", &decided, NULL) == 0 && version(here, "a") == 3);
+  CHECK(rille_instance_close(i, NULL) == 0);
+  end_test();
+}
+
 static const struct test tests[] = {
     {"what is prepared is seen when it is committed",
      what_is_prepared_is_seen_when_it_is_committed},
@@ -622,5 +643,6 @@ static const struct test tests[] = {
     {"a failed flush of the decision is unknown", a_failed_flush_of_the_decision_is_unknown},
     {"a killed coordinator is dead at once", a_killed_coordinator_is_dead_at_once},
     {"old decisions are forgotten at will", old_decisions_are_forgotten_at_will},
+    {"what is folded stays decided", what_is_folded_stays_decided},
 };
 TEST_MAIN(tests)
