@@ -4,6 +4,7 @@
 # make bench    the tables of the README, side by side with peers
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
 # make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long
+# make fuzz     libFuzzer on what reads foreign bytes, SECONDS=60 a target (clang)
 # make asan     every test again under AddressSanitizer and UBSan
 # make clean
 #
@@ -16,6 +17,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR),-Werror)
 LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
+LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
 LMDB_LIBS ?= $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 B ?= build
@@ -33,13 +35,17 @@ SCRIPTS = $(wildcard lua/rille/*.lua)
 CORE_OBJECTS = $(CORE:%.c=$B/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
+FUZZ = $(patsubst spec/fuzz/%.c,$B/fuzz/%,$(filter-out spec/fuzz/replay.c,$(wildcard spec/fuzz/*.c)))
+FUZZ_LUA = $(addprefix $B/fuzz/,json messagepack pattern)
+FUZZ_MAIN = spec/fuzz/replay.c
 POSTGRES = $(wildcard lua/postgres/*.c)
 POSTGRES_SCRIPTS = $(wildcard lua/postgres/*.lua)
 LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint asan clean setup-build setup-test setup-bench c-tests
+.PHONY: all demo test bench soak lint fuzz asan clean setup-build setup-test setup-bench setup-soak
+.PHONY: c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
@@ -78,9 +84,36 @@ $B/spec/%: spec/c/%.c $(wildcard spec/c/*.h) $B/librille.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $< $B/librille.a $(LIBS)
 
+# Power cuts: what stands between the library and its files, and the parts of it that have bounds,
+# with smaller ones.
+POWER_OBJECTS = $(patsubst spec/power/%.c,$B/spec/power/%.o,$(wildcard spec/power/*.c)) \
+  $(patsubst %,$B/spec/power/small/%.o,segment fold index)
+
+$B/spec/power/small/%.o: core/%.c spec/power/small.h $(wildcard core/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -include spec/power/small.h -c $< -o $@
+
+$B/spec/power/%.o: spec/power/%.c $(wildcard spec/power/*.h core/rille*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Ispec/c -c $< -o $@
+
+$B/spec/power_test: spec/c/power_test.c $(wildcard spec/c/*.h spec/power/*.h) $(POWER_OBJECTS) $B/librille.a
+	$(CC) $(ALL_CFLAGS) -Ispec $(SANITIZE) -o $@ $< $(POWER_OBJECTS) $B/librille.a $(LIBS)
+
 c-tests: $(C_TESTS)
 
-setup-build setup-test setup-bench: setup-%:
+# The targets of the fuzzer, with a main of their own that feeds them their corpus.
+$B/fuzz/%: spec/fuzz/%.c $(filter %.c,$(FUZZ_MAIN)) $(wildcard spec/fuzz/*.h) $B/librille.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(if $(filter $@,$(FUZZ_LUA)),$(LUA_CFLAGS)) -o $@ $< $(FUZZ_MAIN) \
+	  $(if $(filter $@,$(FUZZ_LUA)),$(BINDING_OBJECTS)) $B/librille.a \
+	  $(if $(filter $@,$(FUZZ_LUA)),$(LUA_LIBS) -lm) $(LIBS)
+
+$(FUZZ_LUA): $(BINDING_OBJECTS)
+
+fuzzers: $(FUZZ)
+
+setup-build setup-test setup-bench setup-soak: setup-%:
 	@sh .ci/setup $*
 
 demo: setup-build
@@ -90,26 +123,32 @@ demo: setup-build
 	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
 
 test: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests
+	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@RILLE_BUILD=$B $(LUA) spec/run.lua
 
 SECONDS ?= 600
 soak: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests
-	@end=$$(($$(date +%s) + $(SECONDS))); SECONDS=$$(($(SECONDS) / 5)) $B/spec/repair_test && \
-	SECONDS=$$(($(SECONDS) / 5)) $B/spec/kill_test && \
-	while [ $$(date +%s) -lt $$end ]; do SECONDS=10 RILLE_SOAK=$${RILLE_SOAK:-1} RILLE_BUILD=$B \
-	  SEED=$$(date +%s) $(LUA) spec/run.lua \
-	  spec/model_spec.lua spec/handles_spec.lua spec/recovery_spec.lua spec/damage_spec.lua \
-	  spec/index_spec.lua spec/full_spec.lua spec/oracle_spec.lua spec/kill_spec.lua spec/c/kill_test.c \
-	  spec/c/processes_test.c spec/c/sharing_test.c spec/c/simulator_test.c spec/mutants_spec.lua \
-	  spec/crash_spec.lua spec/lost_home_spec.lua || exit 1; done
+	@$(MAKE) --no-print-directory -s all c-tests fuzzers
+	@SECONDS=$(SECONDS) RILLE_BUILD=$B RILLE_LUA=$(LUA) $(LUA) spec/soak.lua
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+
+FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+fuzz: setup-soak
+	@$(MAKE) --no-print-directory -s B=build/clang CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
+	  FUZZ_MAIN=-fsanitize=fuzzer fuzzers
+	@for target in $(notdir $(FUZZ)); do echo "fuzz: $$target" && \
+	  mkdir -p build/clang/corpus/$$target && build/clang/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) \
+	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -detect_leaks=0 -artifact_prefix=build/clang/fuzz/$$target- \
+	  build/clang/corpus/$$target spec/fuzz/corpus/$$target 2>&1 | \
+	  { grep -E "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
+	  ls build/clang/fuzz/$$target-* >/dev/null 2>&1 && exit 1; done; true
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests fuzzers
 	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-	  $(LUA) spec/run.lua
+	  RILLE_SOAK=$${RILLE_SOAK:-0.3} $(LUA) spec/run.lua
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s all $B/bench
@@ -122,7 +161,7 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
 lint: setup-test
-	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests
+	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests fuzzers
 	@luacheck --quiet lua spec examples bench
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi

@@ -69,12 +69,15 @@ static void catch_up_beforehand(struct log *l) {
   pthread_mutex_unlock(&l->lock);
 }
 
-/* With `appending`, and WRITER if it was to be had. */
-static int begin_append(struct log *l, bool taken, rille_error *e) {
+/* With `appending`. `unlocked`: why WRITER was not to be had, as `why` says. */
+static int begin_append(struct log *l, int unlocked, const rille_error *why, rille_error *e) {
   pthread_mutex_lock(&l->lock);
-  if (taken) atomic_store(&l->control->words->appending, 1);
+  if (!unlocked) atomic_store(&l->control->words->appending, 1);
   int failed = log_refuse_failed(l, e);
-  if (!failed && !taken) failed = error_set(e, RILLE_IO, "can't lock the file `store`");
+  if (!failed && unlocked) {
+    failed = unlocked;
+    if (e) *e = *why;
+  }
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;
@@ -83,12 +86,17 @@ static int begin_append(struct log *l, bool taken, rille_error *e) {
 int log_enter_append(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->appending);
   catch_up_beforehand(l);
-  return begin_append(l, control_take(l->control, CONTROL_WRITER, true), e);
+  rille_error why = {0};
+  int unlocked;
+  (void)control_take(l->control, CONTROL_WRITER, true, &unlocked, &why);
+  return begin_append(l, unlocked, &why, e);
 }
 
 bool log_try_append(struct log *l) {
+  int unlocked;
   if (pthread_mutex_trylock(&l->appending) != 0) return false;
-  if (control_take(l->control, CONTROL_WRITER, false)) return begin_append(l, true, NULL) == 0;
+  if (control_take(l->control, CONTROL_WRITER, false, &unlocked, NULL))
+    return begin_append(l, 0, NULL, NULL) == 0;
   pthread_mutex_unlock(&l->appending);
   return false;
 }

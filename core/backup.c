@@ -68,6 +68,7 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
   bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
   if (succeeded && system_link(from, to) == 0) return 0;
+  if (last) end = b->end.address; /* others may have made it longer than this process knows */
   return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
 }
 
@@ -105,6 +106,18 @@ static int copy_log(struct backup *b) {
   return failed;
 }
 
+/* LMDB writes its copy and leaves it to the system. */
+static int flush_file(struct backup *b, const char *folder, const char *name) {
+  char path[SYSTEM_PATH_BYTES];
+  int fd, failed = join(path, folder, name, b->error);
+  if (failed) return failed;
+  int number = system_open(path, SYSTEM_WRITE, &fd);
+  if (number) return error_system(b->error, number, "can't open %s", path);
+  number = system_flush(fd);
+  system_close(fd);
+  return number ? error_system(b->error, number, "can't flush %s", path) : 0;
+}
+
 /* A reader without the right to it has an index of its own, which is as good. */
 static int copy_index(struct backup *b) {
   char folder[SYSTEM_PATH_BYTES];
@@ -116,6 +129,7 @@ static int copy_index(struct backup *b) {
   failed = index_look(b->log->index, b->error);
   pthread_mutex_unlock(&b->log->lock);
   if (!failed) failed = index_copy(b->log->index, folder, b->error);
+  if (!failed) failed = flush_file(b, folder, "data.mdb");
   if (!failed && (number = system_flush_folder(folder)) != 0)
     failed = error_system(b->error, number, "can't flush %s", folder);
   return failed;
@@ -150,7 +164,10 @@ static int begin(struct backup *b, const char *folder) {
   uint32_t nonce;
   rille_error *e = b->error;
   if (folder[0] == '\0') return error_set(e, RILLE_INVALID, "the path of the backup is empty");
-  if (system_kind(folder) != SYSTEM_ABSENT)
+  enum system_kind kind = system_kind(folder);
+  if (kind == SYSTEM_UNSEEN)
+    return error_set(e, RILLE_IO, "can't tell whether %s exists: try again", folder);
+  if (kind != SYSTEM_ABSENT)
     return error_set(e, RILLE_INVALID, "%s exists: a backup needs a new name", folder);
   int number = system_entropy(&nonce, sizeof nonce);
   if (number) return error_system(e, number, "can't get random bytes");

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "locks.h"
 #include "note.h"
+#include "overlay.h"
 #include "reader.h"
 
 /* ---- Versions ---- */
@@ -208,6 +209,22 @@ static int enter_at(struct log *l, struct scan *s, uint64_t position, rille_erro
   return result < 0 ? result : 0;
 }
 
+/* Parts of one stream are told its version behind the last of them, as they were then. */
+static int level_versions(const rille_append *append, struct log *l, rille_error *e) {
+  struct overlay streams;
+  int failed = 0;
+  overlay_init(&streams, &l->memory, l->identity.salt);
+  for (size_t i = append->part_count; i-- > 0 && !failed;) {
+    struct chain_head head = {.count = append->versions[i]};
+    rille_text stream = append->parts[i].stream;
+    struct overlay_entry *later = overlay_find(&streams, CHAIN_STREAM, stream);
+    if (later) append->versions[i] = later->count;
+    else if (!overlay_add(&streams, CHAIN_STREAM, stream, &head)) failed = error_memory(e);
+  }
+  overlay_release(&streams);
+  return failed;
+}
+
 /* Compares the append with what stands from was->first on, in one frame. */
 static int compare(const rille_append *append, struct log *l, struct earlier *was,
                    rille_appended *done, rille_error *e) {
@@ -267,6 +284,8 @@ static int check_ids(const rille_append *append, struct log *l, rille_appended *
   if (failed) return failed;
   if (was.differs) return refuse_id(&was, e);
   failed = fill_checked(append, l, &then, e);
+  bool many = append->versions && append->part_count > 1;
+  if (!failed && many) failed = level_versions(append, l, e);
   *done = then;
   return failed ? failed : RILLE_REMARK;
 }

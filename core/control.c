@@ -122,12 +122,17 @@ static int refuse_copy(const char *folder, rille_error *e) {
   return code;
 }
 
-/* Media that know no locks have no writers. */
-static int enter_to_read(struct control *c) {
+/* Media that know no locks have no writers. Words that are there and can't be read now might be
+** believed later, though nobody writes. */
+static int enter_to_read(struct control *c, rille_error *e) {
   (void)system_lock(c->fd, CONTROL_OPENING, SYSTEM_SHARED, true);
-  if (map_words(c, NULL) == 0 && !system_is_locked(c->fd, CONTROL_PRESENCE))
-    c->before = generation_of(c->words);
-  return 0;
+  rille_error why = {0};
+  int failed = map_words(c, &why);
+  if (!failed && !system_is_locked(c->fd, CONTROL_PRESENCE)) c->before = generation_of(c->words);
+  bool absent = why.system == ENOENT || why.system == EINVAL || failed == RILLE_READONLY;
+  if (!failed || absent) return 0;
+  if (e) *e = why;
+  return failed;
 }
 
 static int enter_to_write(struct control *c, rille_error *e) {
@@ -152,11 +157,15 @@ static int refuse_failed(const struct control *c, rille_error *e) {
   return RILLE_IO;
 }
 
-static bool is_open_twice(const struct control *c) {
+static int refuse_second_copy(const struct control *c, rille_error *e) {
   struct system_identity identity;
   char path[SYSTEM_PATH_BYTES];
-  return system_join(path, sizeof path, c->folder, "store") &&
-         system_identity(path, &identity) == 0 && system_count_open(identity) > 1;
+  unsigned count = 0;
+  if (!system_join(path, sizeof path, c->folder, "store")) return 0;
+  int number = system_identity(path, &identity);
+  if (!number) number = system_count_open(identity, &count);
+  if (number) return error_system(e, number, "can't tell how often %s is open", path);
+  return count > 1 ? refuse_copy(c->folder, e) : 0;
 }
 
 int control_open(struct control *c, const char *folder, bool readonly, struct identity *id,
@@ -167,8 +176,8 @@ int control_open(struct control *c, const char *folder, bool readonly, struct id
     c->fd = -1;
     return failed;
   }
-  failed = is_open_twice(c) ? refuse_copy(folder, e) : 0;
-  if (!failed) failed = readonly ? enter_to_read(c) : enter_to_write(c, e);
+  failed = refuse_second_copy(c, e);
+  if (!failed) failed = readonly ? enter_to_read(c, e) : enter_to_write(c, e);
   if (!failed) failed = refuse_failed(c, e);
   if (failed) control_close(c);
   return failed;
@@ -194,8 +203,13 @@ void control_forget(struct control *c) {
 
 /* ---- Taking turns ---- */
 
-bool control_take(struct control *c, enum control_byte byte, bool wait) {
-  return system_lock(c->fd, byte, SYSTEM_EXCLUSIVE, wait) == 0;
+bool control_take(struct control *c, enum control_byte byte, bool wait, int *failed,
+                  rille_error *e) {
+  int number = system_lock(c->fd, byte, SYSTEM_EXCLUSIVE, wait);
+  *failed = 0;
+  if (number && number != EAGAIN)
+    *failed = error_system(e, number, "can't lock %s/store", c->folder);
+  return number == 0;
 }
 
 void control_free(struct control *c, enum control_byte byte) {

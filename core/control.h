@@ -133,9 +133,10 @@ INTERNAL void control_forget(struct control *control);
 ** where nobody has had the store open to write since this was opened. */
 INTERNAL uint64_t control_generation(struct control *control);
 
-/* Takes one of WRITER, FLUSHER, FOLDER; false where it is not to be had (at once, or
-** ever, as `wait` says). */
-INTERNAL bool control_take(struct control *control, enum control_byte byte, bool wait);
+/* Takes one of WRITER, FLUSHER, FOLDER, or waits for it. False: another has it; or where
+** *failed is not 0, nobody can take it. */
+INTERNAL bool control_take(struct control *control, enum control_byte byte, bool wait, int *failed,
+                           rille_error *e);
 INTERNAL void control_free(struct control *control, enum control_byte byte);
 /* The lock of a coordinator, which goes with *fd; it is held by that alone, so that also who
 ** shares this process can look whether it lives. */

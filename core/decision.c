@@ -27,7 +27,7 @@ bool decision_unpack(struct decision *d, rille_text payload) {
 
 bool decision_has_member(const struct decision *d, rille_text name) {
   struct unpack u = {.at = (const uint8_t *)d->member_bytes.bytes, .left = d->member_bytes.length};
-  for (size_t i = 0; i < d->member_count; i++)
+  for (size_t i = 0; i < d->member_count && !u.bad; i++)
     if (text_equal(unpack_text(&u), name)) return true;
   return false;
 }

@@ -74,6 +74,7 @@ static int begin(struct listing *g, rille_store *h, rille_error *e) {
   struct log_end end = log_written(l);
   int failed = log_refuse_failed(l, e);
   if (!failed) failed = log_catch_up(l, &end, e);
+  if (!failed) failed = log_know_pending(l, e);
   for (const struct pending_entry *p = l->pending.first; p; p = p->next) g->capacity++;
   g->list = memory_get(&g->memory, (g->capacity + 1) * sizeof *g->list);
   return !failed && !g->list ? error_memory(e) : failed;

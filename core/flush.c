@@ -26,10 +26,11 @@
 
 /* ---- Being the flusher ---- */
 
-/* One thread of a process, one process of all. */
-static bool take_turn(struct log *l) {
+/* One thread of a process, one process of all. False: another's, or *failed. */
+static bool take_turn(struct log *l, int *failed, rille_error *e) {
+  *failed = 0;
   if (pthread_mutex_trylock(&l->flushing) != 0) return false;
-  if (control_take(l->control, CONTROL_FLUSHER, false)) {
+  if (control_take(l->control, CONTROL_FLUSHER, false, failed, e)) {
     atomic_store(&l->control->words->leading, 1);
     return true;
   }
@@ -123,9 +124,10 @@ int log_flush(struct log *l, uint64_t address, rille_error *e) {
   assert(address <= log_written(l).address); /* L10: or it would never be reached */
   for (;;) {
     uint32_t sequence = atomic_load(&l->control->words->sequence);
-    int result = look(l, address, e);
+    int failed, result = look(l, address, e);
     if (result != RILLE_REMARK) return result;
-    if (!take_turn(l)) {
+    if (!take_turn(l, &failed, e)) {
+      if (failed) return failed;
       control_sleep(l->control, sequence, FLUSH_NAP_US);
       continue;
     }

@@ -136,9 +136,9 @@ int log_fold(struct log *l, rille_error *e) {
   int failed = 0;
   pthread_mutex_lock(&l->folding);
   bool shared = !l->options.readonly;
-  if (shared) control_take(l->control, CONTROL_FOLDER, true);
+  bool taken = shared && control_take(l->control, CONTROL_FOLDER, true, &failed, e);
   while (!failed && has_work(l, &failed, e)) failed = fold_old(l, false, e);
-  if (shared) control_free(l->control, CONTROL_FOLDER);
+  if (taken) control_free(l->control, CONTROL_FOLDER);
   pthread_mutex_unlock(&l->folding);
   return failed;
 }
@@ -172,15 +172,14 @@ int log_shed(struct log *l, rille_error *e) {
 
 /* False: another process folds just now. */
 static bool fold_in_turn(struct log *l, int *failed, rille_error *e) {
-  *failed = 0;
   pthread_mutex_lock(&l->folding);
-  bool mine = control_take(l->control, CONTROL_FOLDER, false);
+  bool mine = control_take(l->control, CONTROL_FOLDER, false, failed, e);
   if (mine) {
     *failed = fold_old(l, true, e);
     control_free(l->control, CONTROL_FOLDER);
   }
   pthread_mutex_unlock(&l->folding);
-  return mine;
+  return mine || *failed;
 }
 
 /* With `lock` held before and after. What fails is told to the next append, which also

@@ -49,8 +49,12 @@ static int word(struct log *l, enum word_kind kind, rille_text name, uint64_t *v
   return failed;
 }
 
+/* One of those that stand for the whole store: from then on it is in the overlay. */
 static int epoch_word(struct log *l, const char *name, uint64_t *value, rille_error *e) {
-  return word(l, WORD_EPOCH, rille_text_of(name), value, e);
+  struct chain_head head;
+  int failed = log_find_head(l, WORD_EPOCH, rille_text_of(name), &head, e);
+  *value = !failed && head.count ? head.tower[0] : 0;
+  return failed ? failed : log_keep(l, WORD_EPOCH, rille_text_of(name), &head, e);
 }
 
 static int closed_word(struct log *l, rille_text nonce, uint64_t *frame, rille_error *e) {
@@ -61,22 +65,40 @@ static int closed_word(struct log *l, rille_text nonce, uint64_t *frame, rille_e
 
 /* ---- What is known ---- */
 
+/* The epoch while it is open: then the table has it, and nothing need be looked up. */
+static const struct pending_entry *open_epoch(const struct log *l, rille_text nonce) {
+  const struct pending_entry *open = pending_find(&l->pending, nonce);
+  return open && open->kind == PENDING_EPOCH ? open : NULL;
+}
+
 /* Of one that no frame decides: by its epoch (D5). */
-static int judge_epoch(struct log *l, const struct transaction_id *t, uint64_t home_end,
-                       struct outcome *o, rille_error *e) {
-  uint64_t epoch, closed, restored, watermark;
+static int judge_epoch(struct log *l, const struct transaction_id *t,
+                       const struct pending_entry *open, uint64_t home_end, struct outcome *o,
+                       rille_error *e) {
+  uint64_t epoch = open ? frame_word(open->frame) : 0, closed = 0, restored, watermark;
   o->outcome = RILLE_OUTCOME_UNKNOWN;
-  int failed = word(l, WORD_EPOCH, t->nonce, &epoch, e);
-  if (!failed) failed = closed_word(l, t->nonce, &closed, e);
+  int failed = open ? 0 : word(l, WORD_EPOCH, t->nonce, &epoch, e);
+  if (!failed && !open) failed = closed_word(l, t->nonce, &closed, e);
   if (!failed) failed = epoch_word(l, EPOCH_RESTORED, &restored, e);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed || epoch == 0) return failed;
-  const struct pending_entry *open = pending_find(&l->pending, t->nonce);
   if (open && open->value != t->epoch) return 0; /* an id that nobody was given */
   if (restored > epoch || home_end > l->seen.address) return 0;
   if (closed && frame_of(closed) < max_u64(home_end, watermark)) return 0;
   o->outcome = closed ? RILLE_OUTCOME_ABORTED : RILLE_OUTCOME_UNDECIDED;
   o->epoch = t->epoch;
+  return 0;
+}
+
+/* The word of its decision; 0: there is none. That stands behind the epoch's frame, so where the
+** overlays begin before that, they alone have it. */
+static int decision_word(struct log *l, rille_text id, const struct pending_entry *open,
+                         uint64_t *value, rille_error *e) {
+  const struct overlay *first = l->has_old ? &l->old : &l->fresh;
+  if (!open || open->frame < first->start) return word(l, WORD_OUTCOME, id, value, e);
+  const struct overlay_entry *entry = overlay_find(&l->fresh, WORD_OUTCOME, id);
+  if (!entry && l->has_old) entry = overlay_find(&l->old, WORD_OUTCOME, id);
+  *value = entry && entry->count ? entry->tower[0] : 0;
   return 0;
 }
 
@@ -98,8 +120,10 @@ static int judge(struct log *l, rille_text id, uint64_t home_end, struct outcome
   *o = (struct outcome){.outcome = RILLE_OUTCOME_NONE, .end = l->seen.address};
   identity_text(l->identity.uuid, uuid);
   if (!transaction_parse(id, &t) || !text_equal(t.uuid, rille_text_of(uuid))) return 0;
-  int failed = word(l, WORD_OUTCOME, id, &decided, e);
-  if (!failed && !decided) return judge_epoch(l, &t, home_end, o, e);
+  int failed = log_know_pending(l, e);
+  const struct pending_entry *open = failed ? NULL : open_epoch(l, t.nonce);
+  if (!failed) failed = decision_word(l, id, open, &decided, e);
+  if (!failed && !decided) return judge_epoch(l, &t, open, home_end, o, e);
   if (!failed) failed = epoch_word(l, EPOCH_WATERMARK, &watermark, e);
   if (failed) return failed;
   const struct pending_entry *entry = pending_find(&l->pending, id);

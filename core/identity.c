@@ -57,14 +57,18 @@ int identity_write(const char *folder, const struct identity *id, rille_error *e
     return error_set(e, RILLE_INVALID, "the path is too long");
   int fd, number = system_open(path, SYSTEM_CREATE, &fd);
   if (number) return error_system(e, number, "can't create %s", path);
-  number = put(fd, id, id->copied ? 0 : system_mark(fd));
+  uint64_t mark = 0; /* a copy has none yet */
+  if (!id->copied) number = system_mark(fd, &mark);
+  if (!number) number = put(fd, id, mark);
   system_close(fd);
   return number ? error_system(e, number, "can't write %s", path) : 0;
 }
 
 /* In place: the 64 bytes lie in one sector, which is written whole or not at all. */
 int identity_claim(int fd, const struct identity *id, rille_error *e) {
-  int number = put(fd, id, system_mark(fd));
+  uint64_t mark;
+  int number = system_mark(fd, &mark);
+  if (!number) number = put(fd, id, mark);
   return number ? error_system(e, number, "can't write the file `store`") : 0;
 }
 
@@ -115,8 +119,11 @@ int identity_open(const char *folder, bool readonly, int *fd, struct identity *i
   if (number == EACCES || number == EROFS || number == EPERM)
     return error_system(e, number, "can't write to %s; it can be opened with readonly", path);
   if (number) return error_system(e, number, "can't open %s", path);
+  uint64_t mark = 0;
   int failed = read_identity(*fd, path, id, e);
-  if (!failed) id->copied = id->mark != system_mark(*fd);
+  if (!failed && (number = system_mark(*fd, &mark)) != 0)
+    failed = error_system(e, number, "can't tell whether %s is a copy", path);
+  id->copied = !failed && id->mark != mark;
   if (failed) system_close(*fd);
   return failed;
 }

@@ -7,6 +7,7 @@
 
 #include "entry.h"
 #include "error.h"
+#include "lockfile.h"
 #include "sum.h"
 #include "system.h"
 
@@ -20,6 +21,7 @@ struct index {
   MDB_txn *read;        /* reset between uses: LMDB's handle on one state */
   pthread_rwlock_t map; /* read: the map is in use; write: it changes its size */
   bool reading, readonly, fresh, live;
+  struct system_stamp file; /* data.mdb, as it was opened */
   uint8_t uuid[16];
   struct log_end end;
 };
@@ -27,12 +29,26 @@ struct index {
 static const char *const head_tables[HEAD_KINDS] = {
     "streams", "types", "tags", "ids", "marks", "cuts", "pending", "outcomes", "clients", "epochs"};
 
+/* LMDB knows its readers by the ids of their processes. */
+static int refuse_equal_id(rille_error *e) {
+  (void)error_set(e, RILLE_BUSY,
+                  "a process of another container has the same process id and the "
+                  "store open: containers that share a store must share their process ids");
+  if (e) e->pid = system_pid();
+  return RILLE_BUSY;
+}
+
 static int lmdb_error(rille_error *e, int code, const char *what) {
+  if (code == EAGAIN) return refuse_equal_id(e);
   if (code == MDB_READERS_FULL)
     return error_set(e, RILLE_BUSY, "%u processes have the store open: no more can",
                      INDEX_READERS_MOST);
   if (code == MDB_MAP_FULL) return error_set(e, RILLE_FULL, "index: %s: the map is full", what);
   if (code > 0) return error_system(e, code, "index: %s", what);
+  if (code == MDB_PANIC)
+    return error_set(e, RILLE_IO,
+                     "index: %s: a write to it failed before: close the store, open it again",
+                     what);
   return error_set(e, code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ? RILLE_CORRUPT : RILLE_IO,
                    "index: %s: %s; deleting the folder index/ is safe, it is made again", what,
                    mdb_strerror(code));
@@ -88,7 +104,7 @@ static int resize(struct index *x, size_t bytes) {
   return code;
 }
 
-/* Whether some who died were still in the table of readers. */
+/* Whether some who died were in the table of readers. */
 static bool free_dead(struct index *x) {
   int dead = 0;
   return mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
@@ -130,20 +146,16 @@ static int get_state(struct index *x, MDB_txn *txn) {
 }
 
 /* A map of a file that is shorter than its tables would end in a signal. */
-static int check_length(const struct index *x, const char *folder) {
+static int check_length(struct index *x, const char *folder) {
   char path[SYSTEM_PATH_BYTES];
   MDB_envinfo info;
   MDB_stat stat;
-  uint64_t bytes;
-  int fd, number;
   if (!system_join(path, sizeof path, folder, "data.mdb")) return ENAMETOOLONG;
   mdb_env_info(x->env, &info);
   mdb_env_stat(x->env, &stat);
-  if ((number = system_open(path, SYSTEM_READ, &fd)) != 0) return number;
-  number = system_size(fd, &bytes);
-  system_close(fd);
+  int number = system_stamp(path, &x->file);
   if (number) return number;
-  return bytes < (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize ? MDB_CORRUPTED : 0;
+  return x->file.bytes < (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize ? MDB_CORRUPTED : 0;
 }
 
 /* Opens tables and reads the state, or writes the first one. */
@@ -166,56 +178,33 @@ static int begin_life(struct index *x) {
   return 0;
 }
 
-/* LMDB makes its lock file by truncation and maps it: on a full disk, touching such
-** a hole would end in a signal. So its blocks are written before. */
-static int fill_lock_file(const char *folder) {
-  static const uint8_t zeros[INDEX_LOCK_BYTES];
-  char path[SYSTEM_PATH_BYTES];
-  uint64_t bytes = 0;
-  size_t put;
-  int fd;
-  if (!system_join(path, sizeof path, folder, "lock.mdb")) return ENAMETOOLONG;
-  int number = system_open(path, SYSTEM_WRITE, &fd);
-  if (number == ENOENT) number = system_open(path, SYSTEM_CREATE, &fd);
-  if (number) return number;
-  number = system_size(fd, &bytes);
-  if (!number && bytes < sizeof zeros)
-    number = system_write(fd, bytes, zeros, sizeof zeros - (size_t)bytes, NULL, 0, &put);
-  system_close(fd);
-  return number;
-}
-
-static bool sum_paths(char *data, char *sum, const char *folder) {
-  return system_join(data, SYSTEM_PATH_BYTES, folder, "data.mdb") &&
-         system_join(sum, SYSTEM_PATH_BYTES, folder, "sum");
-}
-
-/* MDB_CORRUPTED where the file is not what it was when it was closed. The sum goes
-** for good before the file may change. */
-static int check_sum(const struct index *x, const char *folder) {
-  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
+/* MDB_CORRUPTED where it is not what it was, or not what LMDB can walk. */
+static int check_file(const struct index *x, const char *folder) {
   enum sum_result result;
-  if (!sum_paths(data, sum, folder)) return ENAMETOOLONG;
-  int number = sum_check(data, sum, &result);
-  if (number) return number;
-  if (result == SUM_WRONG) return MDB_CORRUPTED;
-  if (x->readonly) return 0;
-  number = system_remove(sum);
-  return number == ENOENT ? 0 : number ? number : system_flush_folder(folder);
+  int number = sum_check(folder, &x->memory, !x->readonly, &result);
+  return number ? number : result == SUM_WRONG ? MDB_CORRUPTED : 0;
+}
+
+/* The only file that LMDB opens without saying so. */
+static int keep_from_programs(struct index *x) {
+  mdb_filehandle_t fd;
+  int code = mdb_env_get_fd(x->env, &fd);
+  return code ? code : system_keep_from_programs(fd);
 }
 
 static int open_env(struct index *x, const char *folder, bool alone) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
   unsigned flags = MDB_NOTLS | (x->readonly ? MDB_RDONLY : MDB_NOMETASYNC);
-  int code = alone ? check_sum(x, folder) : 0;
-  if (!code) code = fill_lock_file(folder);
+  int code = alone ? check_file(x, folder) : 0;
+  if (!code) code = lockfile_make(folder);
   if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
   if (!code) code = mdb_env_set_maxreaders(x->env, INDEX_READERS_MOST);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
   if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
+  if (!code) code = keep_from_programs(x);
   if (!code) code = check_length(x, folder);
   if (!code) code = begin_life(x);
   return code;
@@ -232,8 +221,7 @@ static void close_env(struct index *x) {
 ** a crash leaves none or a whole one. */
 static int make(struct index *x, const char *folder, rille_error *e) {
   char fresh[SYSTEM_PATH_BYTES];
-  int used = snprintf(fresh, sizeof fresh, "%s.new", folder);
-  if (used < 0 || (size_t)used >= sizeof fresh)
+  if (snprintf(fresh, sizeof fresh, "%s.new", folder) >= (int)sizeof fresh)
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", folder);
   for (int i = 0; i < 2; i++) { /* what a crash has left, and what is no good */
     const char *old = i ? folder : fresh;
@@ -243,13 +231,13 @@ static int make(struct index *x, const char *folder, rille_error *e) {
   int number = system_make_folder(fresh);
   if (number) return error_system(e, number, "can't make %s", fresh);
   int code = open_env(x, fresh, true);
+  if (!code) code = mdb_env_sync(x->env, 1); /* a commit alone does not flush its meta page */
   close_env(x);
   if (code) return lmdb_error(e, code, "can't be made");
   if ((number = system_flush_folder(fresh)) != 0 || (number = system_rename(fresh, folder)) != 0)
     return error_system(e, number, "can't put %s in its place", folder);
   char parent[SYSTEM_PATH_BYTES];
-  if (!system_join(parent, sizeof parent, folder, "..")) number = ENAMETOOLONG;
-  else number = system_flush_folder(parent);
+  number = system_join(parent, sizeof parent, folder, "..") ? system_flush_folder(parent) : EINVAL;
   return number ? error_system(e, number, "can't flush the folder of the store") : 0;
 }
 
@@ -305,14 +293,36 @@ int index_make(struct index **index, const struct index_use *use, const struct m
   return failed;
 }
 
+bool index_follow(struct index *x) {
+  char path[SYSTEM_PATH_BYTES];
+  struct index_use use = {.uuid = x->uuid, .readonly = true};
+  struct system_stamp f;
+  enum index_state state;
+  struct index *y = NULL, old;
+  if (!x->readonly || mdb_env_get_path(x->env, &use.folder) != 0 ||
+      !system_join(path, sizeof path, use.folder, "data.mdb") || system_stamp(path, &f) != 0 ||
+      (f.device == x->file.device && f.inode == x->file.inode) ||
+      index_open(&y, &use, &x->memory, &state, NULL) != 0 || !y)
+    return false;
+  pthread_rwlock_wrlock(&x->map);
+  old = *x;
+  memcpy(x->heads, y->heads, sizeof x->heads);
+  x->places = y->places, x->kept = y->kept, x->meta = y->meta;
+  x->env = y->env, x->read = y->read, x->file = y->file, x->end = y->end;
+  y->env = old.env, y->read = old.read;
+  pthread_rwlock_unlock(&x->map);
+  index_close(y, false);
+  return true;
+}
+
 /* Closes the environment and leaves the sum of its file. */
 static void close_with_sum(struct index *x) {
-  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
-  const char *folder;
-  bool known = mdb_env_sync(x->env, 1) == 0 && mdb_env_get_path(x->env, &folder) == 0 &&
-               sum_paths(data, sum, folder);
+  char folder[SYSTEM_PATH_BYTES];
+  const char *path;
+  bool known = mdb_env_sync(x->env, 1) == 0 && mdb_env_get_path(x->env, &path) == 0 &&
+               snprintf(folder, sizeof folder, "%s", path) < (int)sizeof folder;
   close_env(x);
-  if (known) sum_leave(data, sum);
+  if (known) sum_leave(folder);
 }
 
 void index_close(struct index *x, bool alone) {

@@ -30,7 +30,6 @@
 #ifndef INDEX_MAP_BYTES /* a test has smaller ones */
 #define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
 #define INDEX_READERS_MOST 1000u           /* processes at a time */
-#define INDEX_LOCK_BYTES (68u << 10)       /* more than LMDB needs for so many */
 #endif
 #define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
 
@@ -61,6 +60,8 @@ INTERNAL int index_make(struct index **index, const struct index_use *use,
                         const struct memory *memory, rille_error *error);
 /* `alone`: nobody else has it open, so that a checksum of the file can be left. */
 INTERNAL void index_close(struct index *index, bool alone);
+/* A reader's: where a writer has put another index into its place, that is used from now on. */
+INTERNAL bool index_follow(struct index *index);
 
 /* Looks what it is a fold of by now; index_folded tells it. */
 INTERNAL int index_look(struct index *index, rille_error *error);

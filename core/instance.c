@@ -46,6 +46,15 @@ static int begin(rille_instance *i, rille_error *e) {
   return failed;
 }
 
+/* HOME-UUID.EPOCH.NONCE. is in front of them all. */
+static void begin_ids(rille_instance *i) {
+  char uuid[37];
+  identity_text(i->shared->log.identity.uuid, uuid);
+  int n = snprintf(i->prefix, sizeof i->prefix, "%s.%llu.%s.", uuid,
+                   (unsigned long long)i->epoch.number, i->epoch.nonce);
+  i->prefix_length = (size_t)n;
+}
+
 int rille_instance_open(rille_store *home, rille_text name, rille_instance **instance,
                         rille_error *e) {
   *instance = NULL;
@@ -59,23 +68,35 @@ int rille_instance_open(rille_store *home, rille_text name, rille_instance **ins
   if (!i) return error_memory(e);
   i->memory = home->memory;
   i->shared = home->shared;
-  identity_text(home->shared->log.identity.uuid, i->uuid);
+  table_enter();
   failed = begin(i, e);
+  if (!failed) shared_add_claim(i->shared, &i->claim);
+  table_leave();
   if (failed) {
     memory_free(&home->memory, i, sizeof *i);
     return failed;
   }
+  begin_ids(i);
   shared_hold(i->shared);
-  shared_add_claim(i->shared, &i->claim);
   *instance = i;
   return 0;
+}
+
+/* With a NUL behind it. */
+static void put_decimal(char *to, uint64_t number) {
+  char digits[20];
+  size_t n = 0;
+  do digits[n++] = (char)('0' + number % 10);
+  while (number /= 10);
+  while (n) *to++ = digits[--n];
+  *to = '\0';
 }
 
 int rille_instance_begin(rille_instance *i, rille_begun *begun, rille_error *e) {
   if (i->shared->forked) return segments_refuse_fork(e);
   uint64_t number = atomic_fetch_add(&i->begun, 1) + 1;
-  snprintf(begun->id, sizeof begun->id, "%s.%llu.%s.%llu", i->uuid,
-           (unsigned long long)i->epoch.number, i->epoch.nonce, (unsigned long long)number);
+  memcpy(begun->id, i->prefix, i->prefix_length);
+  put_decimal(begun->id + i->prefix_length, number);
   begun->home_end = log_durable(&i->shared->log).address;
   return 0;
 }
@@ -88,8 +109,10 @@ int rille_instance_close(rille_instance *i, rille_error *e) {
   int failed = 0;
   if (!s->forked) {
     failed = log_close_epochs(&s->log, i->epoch.nonce, instance_lives, s, e);
+    table_enter();
     shared_remove_claim(s, &i->claim);
     system_close(i->claim.fd);
+    table_leave();
   }
   memory_free(&memory, i, sizeof *i);
   int dropped = shared_drop(s, failed ? NULL : e);

@@ -10,7 +10,8 @@ struct rille_instance {
   struct memory memory;
   struct shared *shared;
   struct epoch epoch;
-  char uuid[37];
+  size_t prefix_length;   /* of what all its ids begin with; the number is behind it */
+  char prefix[RILLE_TRANSACTION_BYTES - 20];
   _Atomic uint64_t begun; /* how many transactions */
 };
 

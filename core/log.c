@@ -64,6 +64,7 @@ static void restart(struct log *l, const struct log_end *a) {
 static int notice_writers(struct log *l, rille_error *e) {
   uint64_t generation = control_generation(l->control);
   if (generation == 0 || generation == l->generation) return 0;
+  (void)index_follow(l->index); /* where it can't, the one it has is as true */
   struct log_end a = index_folded(l->index);
   int failed = segments_refresh(&l->segments, e);
   if (failed) return failed;
@@ -122,7 +123,7 @@ int log_entry(struct log *l, enum chain_kind kind, rille_text name, struct overl
   return *entry ? 0 : error_memory(e);
 }
 
-int log_keep(struct log *l, enum chain_kind kind, rille_text name, const struct chain_head *head,
+int log_keep(struct log *l, unsigned kind, rille_text name, const struct chain_head *head,
              rille_error *e) {
   if (log_is_due(l) || overlay_find(&l->fresh, kind, name)) return 0;
   return overlay_add(&l->fresh, kind, name, head) ? 0 : error_memory(e);
@@ -239,6 +240,15 @@ static int load_pending(struct log *l, rille_error *e) {
   return failed;
 }
 
+/* A reader needs none of it to read: damage there is told to who asks for it. */
+static int load_for_catching_up(struct log *l, rille_error *e) {
+  rille_error why = {0};
+  int failed = l->pending_loaded ? 0 : load_pending(l, &why);
+  if (failed == RILLE_CORRUPT && l->options.readonly) return 0;
+  if (failed && e) *e = why;
+  return failed;
+}
+
 /* ---- Catching up: the log between `seen` and its end goes into the overlay ---- */
 
 static rille_text chain_name(const struct record *r, size_t chain) {
@@ -332,10 +342,10 @@ static int read_on(struct log *l, const struct log_end *end, rille_error *e) {
 /* Where it fails it can be called again: what was taken of a frame is recognised. */
 int log_catch_up(struct log *l, const struct log_end *end, rille_error *e) {
   if (l->seen.address >= end->address && l->pending_loaded) return 0;
-  int failed = l->pending_loaded ? 0 : load_pending(l, e);
+  int failed = load_for_catching_up(l, e);
   if (!failed) failed = know_files(l, e);
   if (!failed) failed = skip_folded(l, end, e);
-  if (!failed && !l->pending_loaded) failed = load_pending(l, e);
+  if (!failed) failed = load_for_catching_up(l, e);
   if (!failed && l->seen.address < end->address) failed = read_on(l, end, e);
   if (!failed && !l->opening && log_is_due(l)) failed = log_shed(l, e);
   return failed;
@@ -353,6 +363,12 @@ int log_reload(struct log *l, rille_error *e) {
   if (!failed) return 0;
   log_fail(l, failed, why.message);
   return error_set(e, failed, "%s", why.message);
+}
+
+int log_know_pending(struct log *l, rille_error *e) {
+  if (l->pending_loaded) return 0;
+  int failed = load_pending(l, e);
+  return failed ? failed : log_reload(l, e); /* what was read behind A goes on top of it */
 }
 
 /* ---- Closing ---- */

@@ -76,6 +76,7 @@ struct log {
   struct source source;
   uint64_t generation;          /* of the words that are followed; 0: nobody else writes */
   struct log_end still;         /* where the log ends then */
+  uint64_t reached;             /* as opening found: below, all had reached the disk */
 
   pthread_mutex_t appending, folding, flushing; /* each before its byte lock */
   pthread_mutex_t lock;         /* all that follows */
@@ -148,6 +149,9 @@ INTERNAL int log_place(struct log *log, uint64_t position, struct place *place,
 
 /* Reads the log from `seen` to `end` into the overlay. */
 INTERNAL int log_catch_up(struct log *log, const struct log_end *end, rille_error *error);
+/* Makes sure that `pending` has everything: catching up leaves a reader without it where the
+** log is damaged there. */
+INTERNAL int log_know_pending(struct log *log, rille_error *error);
 /* log_head and log_place as of `seen`. */
 INTERNAL int log_find_head(struct log *log, unsigned kind, rille_text name,
                            struct chain_head *head, rille_error *error);
@@ -158,7 +162,7 @@ INTERNAL int log_entry(struct log *log, enum chain_kind kind, rille_text name,
                        struct overlay_entry **entry, rille_error *error);
 /* Keeps a head that was found in the fresh overlay, where log_entry finds it again at once;
 ** unless that is full, because who only asks must not make it grow without end. */
-INTERNAL int log_keep(struct log *log, enum chain_kind kind, rille_text name,
+INTERNAL int log_keep(struct log *log, unsigned kind, rille_text name,
                       const struct chain_head *head, rille_error *error);
 /* What a frame says beside its records goes into the fresh overlay and the table of what
 ** is not over. */

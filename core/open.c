@@ -158,6 +158,7 @@ static int provide_index(struct opening *o, rille_error *e) {
 
 /* What has been found becomes what all who come later believe. */
 static void announce(struct log *l, const struct repair_finding *f) {
+  l->reached = f->evidence;
   if (l->options.readonly) {
     l->still = f->end;
     return;

@@ -8,7 +8,10 @@ void pack_init(struct pack *p, const struct memory *memory) {
 
 void pack_release(struct pack *p) { buffer_release(&p->bytes); }
 
+#define PACK_LEAST_BYTES 512u /* what most frames say fits */
+
 static void add(struct pack *p, const void *bytes, size_t n) {
+  if (!p->bytes.bytes) (void)buffer_reserve(&p->bytes, PACK_LEAST_BYTES);
   if (n && !buffer_add(&p->bytes, bytes, n)) p->no_memory = true;
 }
 

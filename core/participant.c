@@ -44,6 +44,9 @@ static int check_new(struct log *l, rille_text id, rille_error *e) {
                    id.bytes);
 }
 
+/* Of few parts those before it are looked at; of many their streams are kept in a table. */
+#define FEW_PARTS 8u
+
 static int count_part(struct log *l, struct overlay *streams, const rille_part *part,
                       uint64_t *version, rille_error *e) {
   struct chain_head head;
@@ -56,14 +59,33 @@ static int count_part(struct log *l, struct overlay *streams, const rille_part *
   return 0;
 }
 
-/* What each part's stream will be at: nobody else writes to it until then. */
-static int fix_versions(struct log *l, const rille_append *work, rille_error *e) {
+static int fix_many(struct log *l, const rille_append *work, rille_error *e) {
   struct overlay streams;
   int failed = 0;
   overlay_init(&streams, &l->memory, l->identity.salt);
-  for (size_t i = 0; i < work->part_count && work->versions && !failed; i++)
+  for (size_t i = 0; i < work->part_count && !failed; i++)
     failed = count_part(l, &streams, &work->parts[i], &work->versions[i], e);
   overlay_release(&streams);
+  return failed;
+}
+
+static int fix_version(struct log *l, const rille_append *work, size_t i, rille_error *e) {
+  const rille_part *part = &work->parts[i];
+  struct chain_head head;
+  size_t before = i;
+  while (before && !text_equal(work->parts[before - 1].stream, part->stream)) before--;
+  int failed = before ? 0 : log_find_head(l, CHAIN_STREAM, part->stream, &head, e);
+  if (failed) return failed;
+  work->versions[i] = (before ? work->versions[before - 1] : head.count) + part->event_count;
+  return 0;
+}
+
+/* What each part's stream will be at: nobody else writes to it until then. */
+static int fix_versions(struct log *l, const rille_append *work, rille_error *e) {
+  int failed = 0;
+  if (!work->versions) return 0;
+  if (work->part_count > FEW_PARTS) return fix_many(l, work, e);
+  for (size_t i = 0; i < work->part_count && !failed; i++) failed = fix_version(l, work, i, e);
   return failed;
 }
 

@@ -12,6 +12,7 @@ static int read_all(struct recalled *r, struct scan *s, rille_error *e) {
     return error_corrupt(e, s->address, "no frame at byte %llu of the log",
                          (unsigned long long)s->address);
   r->frame = s->frame;
+  if (!buffer_reserve(&r->prefix, s->frame.prefix + 1)) return error_memory(e); /* never NULL */
   if (s->frame.prefix) {
     if ((result = scan_prefix(s, &prefix, e)) < 0) return result;
     if (!buffer_add(&r->prefix, prefix, s->frame.prefix)) return error_memory(e);

@@ -381,7 +381,8 @@ RILLE_API rille_chain rille_reader_chain(const rille_reader *reader, size_t numb
 
 RILLE_API void rille_reader_end(rille_reader *reader);
 
-/* The position of the last event that readers see; 0: none. */
+/* The position of the last event that readers see; 0: none, or it can't be looked for (after a
+** fork, say: any call that has an error tells). */
 RILLE_API uint64_t rille_store_head(rille_store *store);
 
 /* The position of the last event that no power cut can take. */

@@ -14,6 +14,8 @@ void window_init(struct window *w, const struct source *source, const struct mem
 
 void window_release(struct window *w) { buffer_release(&w->bytes); }
 
+void window_forget(struct window *w) { w->bytes.length = 0; }
+
 static int refill(struct window *w, uint64_t address, size_t n, rille_error *e) {
   size_t want = n > w->ahead ? n : w->ahead, got;
   if (w->ahead < w->ahead_most) w->ahead *= 2;

@@ -31,6 +31,8 @@ struct window {
 INTERNAL void window_init(struct window *w, const struct source *source,
                           const struct memory *memory, size_t ahead_most);
 INTERNAL void window_release(struct window *w);
+/* What was read is read again: it may have changed since. */
+INTERNAL void window_forget(struct window *w);
 /* At least n bytes at an address, in *bytes; *got tells how many there are, less
 ** than n only where a segment ends. They live until the next call. */
 INTERNAL int window_get(struct window *w, uint64_t address, size_t n, const uint8_t **bytes,

@@ -273,7 +273,8 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   return result;
 }
 
-int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+/* before = UINT64_MAX: all there is. */
+static int cut(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
   rille_error why = {0};
   int result = store_cut_once(h, stream, before, &why);
   if (result == RILLE_LOCKED && settle_holder(h, &why))
@@ -282,8 +283,12 @@ int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, ril
   return result;
 }
 
+int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+  return cut(h, stream, min_u64(before, INT64_MAX), e); /* which no stream reaches */
+}
+
 int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
-  return rille_store_truncate(h, stream, UINT64_MAX, e);
+  return cut(h, stream, UINT64_MAX, e);
 }
 
 /* ---- Strong reads (K5) ---- */

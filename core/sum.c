@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "checksum.h"
+#include "pages.h"
 #include "system.h"
 
 #define SUM_BYTES 16u
@@ -31,7 +32,12 @@ static int sum_of(const char *path, uint8_t sum[SUM_BYTES]) {
   return number;
 }
 
-int sum_check(const char *path, const char *sum_path, enum sum_result *result) {
+static bool join(char *data, char *sum, const char *folder) {
+  return system_join(data, SYSTEM_PATH_BYTES, folder, "data.mdb") &&
+         system_join(sum, SYSTEM_PATH_BYTES, folder, "sum");
+}
+
+static int compare(const char *path, const char *sum_path, enum sum_result *result) {
   uint8_t kept[SUM_BYTES + 1], sum[SUM_BYTES];
   size_t got = 0;
   int fd, number = system_open(sum_path, SYSTEM_READ, &fd);
@@ -47,12 +53,33 @@ int sum_check(const char *path, const char *sum_path, enum sum_result *result) {
   return 0;
 }
 
-void sum_leave(const char *path, const char *sum_path) {
+static int walk(const char *path, const struct memory *memory, enum sum_result *result) {
+  enum pages_result pages;
+  int number = pages_check(path, SUM_BYTES_MOST, memory, &pages);
+  if (!number && pages == PAGES_DAMAGED) *result = SUM_WRONG;
+  return number;
+}
+
+int sum_check(const char *folder, const struct memory *memory, bool forget,
+              enum sum_result *result) {
+  char data[SYSTEM_PATH_BYTES], sum[SYSTEM_PATH_BYTES];
+  if (!join(data, sum, folder)) return ENAMETOOLONG;
+  int number = compare(data, sum, result);
+  if (!number && *result == SUM_ABSENT) number = walk(data, memory, result);
+  if (number || *result == SUM_WRONG || !forget) return number;
+  number = system_remove(sum);
+  /* who removed it before may have died before that was durable */
+  return number && number != ENOENT ? number : system_flush_folder(folder);
+}
+
+void sum_leave(const char *folder) {
+  char data[SYSTEM_PATH_BYTES], path[SYSTEM_PATH_BYTES];
   uint8_t sum[SUM_BYTES];
   size_t put = 0;
   int fd;
-  if (sum_of(path, sum) != 0 || system_open(sum_path, SYSTEM_CREATE, &fd) != 0) return;
+  if (!join(data, path, folder) || sum_of(data, sum) != 0) return;
+  if (system_open(path, SYSTEM_CREATE, &fd) != 0) return;
   int number = system_write(fd, 0, sum, sizeof sum, NULL, 0, &put);
   system_close(fd);
-  if (number) system_remove(sum_path);
+  if (number) system_remove(path);
 }

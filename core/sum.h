@@ -10,15 +10,18 @@
 #ifndef RILLE_SUM_H
 #define RILLE_SUM_H
 
-#include "base.h"
+#include "buffer.h"
 
 #define SUM_BYTES_MOST ((uint64_t)64 << 20) /* larger files have none: about 10 ms */
 
 enum sum_result { SUM_RIGHT, SUM_ABSENT, SUM_WRONG };
 
-/* Compares the file with the sum in `sum_path`. 0 with *result, or an errno. */
-INTERNAL int sum_check(const char *path, const char *sum_path, enum sum_result *result);
+/* Compares data.mdb in the folder with its sum; where there is none, looks whether LMDB can
+** walk it (pages.h). `forget`: the file is about to change, so the sum goes, for good. 0 with
+** *result, or an errno. */
+INTERNAL int sum_check(const char *folder, const struct memory *memory, bool forget,
+                       enum sum_result *result);
 /* Leaves the sum of the file, which nobody may be changing. */
-INTERNAL void sum_leave(const char *path, const char *sum_path);
+INTERNAL void sum_leave(const char *folder);
 
 #endif

@@ -23,14 +23,23 @@
 #define FILE_MODE 0666 /* less the umask */
 #define FOLDER_MODE 0777
 
-int system_open(const char *path, enum system_open how, int *fd) {
-  int flags = how == SYSTEM_READ    ? O_RDONLY
-              : how == SYSTEM_WRITE ? O_RDWR
-                                    : O_RDWR | O_CREAT | O_EXCL;
+static int open_for(const char *path, int flags, int *fd) {
   do {
     *fd = open(path, flags | O_CLOEXEC, FILE_MODE);
   } while (*fd < 0 && errno == EINTR);
   return *fd < 0 ? errno : 0;
+}
+
+int system_keep_from_programs(int fd) {
+  int flags = fcntl(fd, F_GETFD);
+  return flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0 ? errno : 0;
+}
+
+int system_open(const char *path, enum system_open how, int *fd) {
+  int flags = how == SYSTEM_READ    ? O_RDONLY
+              : how == SYSTEM_WRITE ? O_RDWR
+                                    : O_RDWR | O_CREAT | O_EXCL;
+  return open_for(path, flags, fd);
 }
 
 void system_close(int fd) { close(fd); }
@@ -240,9 +249,9 @@ int system_at_fork(void (*before)(void), void (*parent)(void), void (*child)(voi
 int system_make_folder(const char *path) { return mkdir(path, FOLDER_MODE) < 0 ? errno : 0; }
 
 int system_flush_folder(const char *path) {
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  int failed = fsync(fd) < 0 ? errno : 0;
+  int fd, failed = open_for(path, O_RDONLY | O_DIRECTORY, &fd);
+  if (failed) return failed;
+  failed = fsync(fd) < 0 ? errno : 0;
   close(fd);
   return failed;
 }
@@ -288,25 +297,32 @@ int system_remove_tree(const char *path) {
 enum system_kind system_kind(const char *path) {
   struct stat s;
   if (lstat(path, &s) == 0 && S_ISLNK(s.st_mode) && stat(path, &s) < 0) return SYSTEM_FILE;
-  if (stat(path, &s) < 0) return SYSTEM_ABSENT;
+  if (stat(path, &s) < 0) return errno == EIO || errno == ENOMEM ? SYSTEM_UNSEEN : SYSTEM_ABSENT;
   return S_ISDIR(s.st_mode) ? SYSTEM_FOLDER : SYSTEM_FILE;
 }
 
-static uint64_t birth_of(int fd) {
+/* 0 where the file system, or an old system, does not remember. */
+static int birth_of(int fd, uint64_t *birth) {
+  *birth = 0;
 #if defined(__linux__) && defined(STATX_BTIME)
   struct statx x;
-  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &x) == 0 && (x.stx_mask & STATX_BTIME))
-    return (uint64_t)x.stx_btime.tv_sec * 1000000000u + x.stx_btime.tv_nsec;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &x) < 0)
+    return errno == EIO || errno == ENOMEM ? errno : 0;
+  if (x.stx_mask & STATX_BTIME)
+    *birth = (uint64_t)x.stx_btime.tv_sec * 1000000000u + x.stx_btime.tv_nsec;
 #endif
   (void)fd;
   return 0;
 }
 
-uint64_t system_mark(int fd) {
+int system_mark(int fd, uint64_t *mark) {
   struct stat s;
-  if (fstat(fd, &s) < 0) return 1;
-  uint64_t mark = ((uint64_t)s.st_ino * 0x9E3779B97F4A7C15u) ^ birth_of(fd);
-  return mark ? mark : 1;
+  uint64_t birth;
+  if (fstat(fd, &s) < 0) return errno;
+  int failed = birth_of(fd, &birth);
+  *mark = ((uint64_t)s.st_ino * 0x9E3779B97F4A7C15u) ^ birth;
+  if (*mark == 0) *mark = 1;
+  return failed;
 }
 
 int system_identity(const char *path, struct system_identity *identity) {
@@ -352,14 +368,16 @@ static int count_file(void *context, const char *name) {
   return 0;
 }
 
-unsigned system_count_open(struct system_identity identity) {
+int system_count_open(struct system_identity identity, unsigned *count) {
   struct open_files f = {identity, 0};
 #ifdef __linux__
   const char *folder = "/proc/self/fd";
 #else
   const char *folder = "/dev/fd";
 #endif
-  return system_list(folder, count_file, &f) == 0 ? f.count : 0;
+  int number = system_list(folder, count_file, &f);
+  *count = number ? 0 : f.count;
+  return number == ENOENT || number == EACCES || number == EPERM ? 0 : number; /* it isn't shown */
 }
 
 bool system_is_network(const char *path) {
@@ -401,10 +419,9 @@ int64_t system_monotonic_us(void) {
 }
 
 int system_entropy(void *bytes, size_t n) {
-  int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return errno;
+  int fd, failed = open_for("/dev/urandom", O_RDONLY, &fd);
+  if (failed) return failed;
   uint8_t *p = bytes;
-  int failed = 0;
   while (n && !failed) {
     ssize_t r = read(fd, p, n);
     if (r > 0) p += r, n -= (size_t)r;

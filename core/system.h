@@ -14,6 +14,8 @@
 /* Files. A descriptor is never inherited by a program that the host starts. */
 enum system_open { SYSTEM_READ, SYSTEM_WRITE, SYSTEM_CREATE /* must not exist */ };
 INTERNAL int system_open(const char *path, enum system_open how, int *fd);
+/* For a descriptor that system_open did not open. */
+INTERNAL int system_keep_from_programs(int fd);
 INTERNAL void system_close(int fd);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
@@ -76,7 +78,7 @@ INTERNAL int system_link(const char *from, const char *to);
 INTERNAL int system_remove_tree(const char *path);
 INTERNAL int system_list(const char *path, int (*each)(void *context, const char *name),
                          void *context);
-enum system_kind { SYSTEM_ABSENT, SYSTEM_FILE, SYSTEM_FOLDER };
+enum system_kind { SYSTEM_ABSENT, SYSTEM_FILE, SYSTEM_FOLDER, SYSTEM_UNSEEN /* can't be told */ };
 INTERNAL enum system_kind system_kind(const char *path);
 /* What tells two files apart, whatever their paths. */
 struct system_identity {
@@ -84,7 +86,7 @@ struct system_identity {
 };
 /* A number that an open file has for life and that a copy of it has not: of its inode, and of
 ** when it was made where the file system remembers that. Never 0. */
-INTERNAL uint64_t system_mark(int fd);
+INTERNAL int system_mark(int fd, uint64_t *mark);
 INTERNAL int system_identity(const char *path, struct system_identity *identity);
 /* What tells two states of a file apart; all numbers are 64 bits, so that no byte of it is
 ** left to chance. */
@@ -94,8 +96,8 @@ struct system_stamp {
   uint64_t plain;                  /* 1: a file; 0: a folder, a pipe ... */
 };
 INTERNAL int system_stamp(const char *path, struct system_stamp *stamp);
-/* How often this process has the file open, whoever opened it. */
-INTERNAL unsigned system_count_open(struct system_identity identity);
+/* How often this process has the file open, whoever opened it; 0 where the system can't tell. */
+INTERNAL int system_count_open(struct system_identity identity, unsigned *count);
 /* Whether the folder lies on a file system shared over a network. */
 INTERNAL bool system_is_network(const char *path);
 /* A fresh folder for what need not last, its path written to `room`. */

@@ -258,29 +258,33 @@ static int check_index(struct verifying *v) {
 /* ---- Both ---- */
 
 /* Damage that opening met already lies behind what this handle sees. */
-static void check_end(struct verifying *v, uint64_t end) {
+static int check_end(struct verifying *v, uint64_t end) {
   struct log *l = v->log;
   struct repair_segment last = segments_describe(&l->segments, end);
-  if (v->damaged || (last.last && end == l->segments.frontier)) return;
-  if (v->beside_writers || segments_refresh(&l->segments, &v->error) < 0) return;
+  bool known = last.last && end == l->segments.frontier && end >= l->reached;
+  if (v->damaged || v->beside_writers || known) return 0;
+  int failed = segments_refresh(&l->segments, &v->error);
   last = segments_describe(&l->segments, end);
-  struct repair_finding f = {.end = l->seen, .evidence = 0};
-  if (repair_look(&l->source, &l->memory, &last, &f, &v->error) < 0) return;
+  struct repair_finding f = {.end = l->seen, .evidence = l->reached};
+  if (!failed) failed = repair_look(&l->source, &l->memory, &last, &f, &v->error);
+  if (failed) return failed;
   if (f.verdict == REPAIR_CORRUPT || (l->options.readonly && f.verdict == REPAIR_TORN)) {
     v->error.address = end;
     error_corrupt(&v->error, end, "%s", f.reason);
     first_damage(v, f.end.next_position - 1);
     tell_error(v, f.verdict == REPAIR_CORRUPT ? "L7" : "L4", f.end.next_position);
   }
+  return 0;
 }
 
 /* What was appended meanwhile, and the index, with nobody appending. */
 static int finish_locked(struct verifying *v) {
   struct log *l = v->log;
   v->locked = true;
+  window_forget(&v->scan.window); /* it has read ahead, into what others were about to write */
   int failed = v->damaged ? 0 : walk_all(v, l->seen.address);
   if (!failed && !v->damaged && !v->stopped) failed = check_index(v);
-  if (!failed && !v->stopped) check_end(v, v->scan.address);
+  if (!failed && !v->stopped) failed = check_end(v, v->scan.address);
   v->locked = false;
   return failed;
 }

@@ -2,9 +2,10 @@
 **
 ** Iterators give plain tables, which belong to who reads them. Handlers get a
 ** view: one userdata for all events of a pass, whose `data` is decoded when it is
-** touched, so that a replay makes little garbage. A view is valid only during the
-** call it was passed to. */
+** touched, so that a replay makes little garbage; or only what a handler looks at in it
+** (lpick.h). A view is valid only during the call it was passed to. */
 #include "lrille.h"
+#include "lpick.h"
 #include "ltexts.h"
 #include "lvalue.h"
 
@@ -102,15 +103,31 @@ static struct event_view *check_view(lua_State *L) {
   return v;
 }
 
-/* Decoded once an event; what the script changes in it stays in this call. */
-static void view_data(lua_State *L, struct event_view *v) {
+/* User values of a view: its data, its twin, and a twin's table of what it picks from. */
+enum { VIEW_DATA = 1, VIEW_TWIN, VIEW_PICKS, VIEW_VALUES = VIEW_PICKS };
+
+static bool push_picked(lua_State *L, int view, const struct event_view *v) {
+  lua_getiuservalue(L, view, VIEW_PICKS);
+  return pick_push(L, v->pick, lua_gettop(L), v->event->data, UPVALUE_TEXTS);
+}
+
+/* Decoded once an event; what the script changes in it stays in this call. What can't be
+** picked is in the twin's twin, where the functions called after this one find it. */
+static void view_data(lua_State *L, int view) {
+  struct event_view *v = lua_touserdata(L, view);
   if (v->decoded) {
-    lua_getiuservalue(L, 1, 1);
+    lua_getiuservalue(L, view, VIEW_DATA);
     return;
   }
-  push_value(L, v->event->data, v->event, "data", UPVALUE_TEXTS);
+  if (v->is_twin && !(v->pick && push_picked(L, view, v))) {
+    v->pick = NULL;
+    lua_getiuservalue(L, view, VIEW_TWIN);
+    view_data(L, lua_gettop(L));
+    return;
+  }
+  if (!v->is_twin) push_value(L, v->event->data, v->event, "data", UPVALUE_TEXTS);
   lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, 1);
+  lua_setiuservalue(L, view, VIEW_DATA);
   v->decoded = 1;
 }
 
@@ -126,7 +143,7 @@ static int view_index(lua_State *L) {
   struct event_view *v = check_view(L);
   const rille_event *e = v->event;
   switch (find_field(L)) {
-    case F_DATA: view_data(L, v); return 1;
+    case F_DATA: view_data(L, 1); return 1;
     case F_TYPE: push_text(L, e->type); return 1;
     case F_STREAM: push_text(L, e->stream); return 1;
     case F_POSITION: lua_pushinteger(L, (lua_Integer)e->position); return 1;
@@ -162,12 +179,45 @@ static int view_tostring(lua_State *L) {
   return 1;
 }
 
-struct event_view *event_push_view(lua_State *L) {
-  struct event_view *v = lua_newuserdatauv(L, sizeof *v, 1);
+static struct event_view *push_view(lua_State *L) {
+  struct event_view *v = lua_newuserdatauv(L, sizeof *v, VIEW_VALUES);
   *v = (struct event_view){.self = v};
   luaL_setmetatable(L, EVENT_HANDLE);
   return v;
 }
+
+struct event_view *event_push_view(lua_State *L) {
+  struct event_view *v = push_view(L);
+  v->twin = push_view(L);
+  v->twin->is_twin = 1;
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, VIEW_TWIN);
+  lua_setiuservalue(L, -2, VIEW_TWIN);
+  return v;
+}
+
+/* A view that was kept, against the rules, shows the event of any later call, with all of its
+** data. So who can't keep one gets another: the twin. What has been done to the data already
+** the handler sees. */
+void event_push_for(lua_State *L, int view, int picks, int handler) {
+  struct event_view *v = lua_touserdata(L, view), *twin = v->twin;
+  const struct picks *all = lua_touserdata(L, picks);
+  const struct pick *pick = all && !v->decoded ? pick_at(all, handler) : NULL;
+  if (!pick) {
+    lua_pushvalue(L, view);
+    return;
+  }
+  lua_getiuservalue(L, view, VIEW_TWIN);
+  twin->event = v->event;
+  twin->decoded = 0;
+  twin->pick = pick;
+  if (twin->picks == all) return;
+  lua_getiuservalue(L, picks, 1);
+  lua_setiuservalue(L, -2, VIEW_PICKS);
+  twin->picks = all;
+}
+
+void event_over(struct event_view *v) { v->event = v->twin->event = NULL; }
 
 void event_open_library(lua_State *L) {
   static const luaL_Reg methods[] = {

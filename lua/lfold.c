@@ -18,6 +18,7 @@ enum {
   AT_KEY,
   AT_KEY_OF,
   AT_UPCAST,
+  AT_PICKS,
   AT_NUMBERS,
   AT_VIEW,
   AT_TOP = AT_VIEW
@@ -68,7 +69,7 @@ static int is_wanted(lua_State *L, int index) {
 static int has_key(lua_State *L) {
   int wanted = 0;
   lua_pushvalue(L, AT_KEY_OF);
-  lua_pushvalue(L, AT_VIEW);
+  event_push_for(L, AT_VIEW, AT_PICKS, 0);
   lua_call(L, 1, 1);
   int index = lua_gettop(L);
   if (lua_istable(L, index)) {
@@ -134,7 +135,7 @@ static void handle(lua_State *L, void *folding, int handler) {
   }
   lua_rawgeti(L, AT_HANDLERS, handler);
   lua_pushvalue(L, AT_STATE);
-  lua_pushvalue(L, AT_VIEW);
+  event_push_for(L, AT_VIEW, AT_PICKS, handler);
   lua_pushvalue(L, AT_KEY);
   lua_call(L, 3, 1);
   take_result(L, handler);
@@ -252,7 +253,8 @@ static void make_room(lua_State *L, struct folding *f) {
 
 /* Pushes the parts of the loop's stack that the spec at 2 has. */
 static void push_parts(lua_State *L) {
-  static const char *const parts[] = {"handlers", "state", "fresh", "key", "key_of", "upcast"};
+  static const char *const parts[] = {"handlers", "state",  "fresh", "key",
+                                      "key_of",   "upcast", "picks"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) lua_getfield(L, 2, parts[i]);
   lua_getfield(L, 2, "types");
   upcast_push_handlers(L, lua_gettop(L));
@@ -261,7 +263,7 @@ static void push_parts(lua_State *L) {
 
 /* fold_run(store, { stream= or within=, after=, before=, most=, at=, last_version=, types={},
 ** handlers={}, every=boolean, state=, fresh=function, key=, key_of=function,
-** upcast={ type = function }, check=boolean })
+** upcast={ type = function }, picks= of core.picks, check=boolean })
 **   With `check` the event is named that made a state which can't be kept.
 **   `stream` is read as readers of it see it, `within` whatever was truncated since; after
 **   `most` events that were handled it stops
@@ -312,7 +314,7 @@ int fold_run(lua_State *L) {
   int status = lua_pcall(L, AT_TOP, 1, handler);
   sandbox_switch(L, before);
   isolate_leave(L);
-  f.view->event = NULL;
+  event_over(f.view);
   iterator_use(L, iterator, 0);
   int results = f.failed ? error_push(L, &f.error) : status ? push_failure(L, &f) : 1;
   if (results == 1) {

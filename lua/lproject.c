@@ -75,7 +75,7 @@ static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int 
   int function = lua_gettop(L);
   lua_pushvalue(L, function);
   lua_pushvalue(L, state);
-  lua_pushvalue(L, AT_VIEW);
+  event_push_for(L, AT_VIEW, p->base + OF_PICKS, handler);
   lua_pushvalue(L, key);
   lua_call(L, 3, 1);
   r->view->decoded = 0; /* the next state gets data of its own */
@@ -176,7 +176,7 @@ static void apply_keys(lua_State *L, void *context, int handler) {
     apply_key(L, r, p, handler);
   } else {
     lua_pushvalue(L, p->base + OF_KEY);
-    lua_pushvalue(L, AT_VIEW);
+    event_push_for(L, AT_VIEW, p->base + OF_PICKS, 0);
     lua_call(L, 1, 1);
     if (lua_istable(L, -1)) {
       apply_list(L, r, p, handler);
@@ -259,6 +259,7 @@ static void push_parts(lua_State *L, struct run *r) {
     lua_getfield(L, definition, "key");
     lua_getfield(L, p->table, "only");
     lua_getfield(L, definition, "upcast");
+    lua_getfield(L, definition, "picks");
     lua_getfield(L, definition, "types");
     upcast_push_handlers(L, lua_gettop(L));
     lua_remove(L, -2);
@@ -296,7 +297,7 @@ static int run_once(lua_State *L, struct run *r, int handler, int view) {
   int status = lua_pcall(L, lua_gettop(L) - top - 1, 0, handler);
   sandbox_switch(L, before);
   isolate_leave(L);
-  r->view->event = NULL;
+  event_over(r->view);
   return status;
 }
 

@@ -18,6 +18,7 @@ enum {
   OF_KEY,
   OF_ONLY,
   OF_UPCAST,
+  OF_PICKS,
   OF_NUMBERS,
   OF_SLOTS
 };

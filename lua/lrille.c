@@ -7,6 +7,7 @@
 #include "ljson.h"
 #include "lkept.h"
 #include "lisolate.h"
+#include "lpick.h"
 #include "lsandbox.h"
 #include "lterminal.h"
 #include "lvalue.h"
@@ -77,6 +78,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "fold_run");
   lua_pushcfunction(L, project_run);
   lua_setfield(L, -2, "project_run");
+  lua_pushcfunction(L, pick_push_all);
+  lua_setfield(L, -2, "picks");
   lua_pushcfunction(L, project_share_of);
   lua_setfield(L, -2, "share_of");
   lua_pushcfunction(L, append_internal);

@@ -152,8 +152,17 @@ struct event_view {
   const void *self;                        /* what tells it from other userdata */
   const rille_event *event;                /* NULL: not inside a call */
   int decoded;                             /* data is kept in the user value */
+  struct event_view *twin;                 /* shows the same events to who looks at some fields */
+  int is_twin;
+  const struct pick *pick;                 /* ... at these; NULL: all of the data was needed */
+  const struct picks *picks;               /* ... whose table is its other user value */
 };
 INTERNAL struct event_view *event_push_view(lua_State *L);
+/* Pushes what handler number `handler`, or with 0 the key's function, is to get as its event:
+** the view at `view`, or its twin. At `picks` is what lpick.h has of these functions, or nil. */
+INTERNAL void event_push_for(lua_State *L, int view, int picks, int handler);
+/* No event is shown any more. */
+INTERNAL void event_over(struct event_view *view);
 
 /* Reads the bounds and items of the table at `index` into q, for one stream or
 ** for all. Texts belong to strings that the table holds; a userdata left on the

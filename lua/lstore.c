@@ -234,11 +234,15 @@ static void strengthen(lua_State *L) {
   store_strong(store_check(L, 1), NULL, &e);
 }
 
+/* 0 is also the core's answer where it can't look; why, to wait for it tells. */
 static int push_position(lua_State *L, uint64_t (*ask)(rille_store *)) {
+  rille_error e;
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
   strengthen(L);
-  lua_pushinteger(L, (lua_Integer)ask(store));
+  uint64_t position = ask(store);
+  if (position == 0 && rille_store_wait(store, 0, 0, &e) < 0) return error_push(L, &e);
+  lua_pushinteger(L, (lua_Integer)position);
   return 1;
 }
 

@@ -6,17 +6,16 @@
 ** Only the ends of lines within a string are one, \n, \r\n or \r, as for Lua.
 **
 **   fed for a token:   kind, length (4 bytes), bytes
-**   a string's lines:  each as a token; STRING_LINE but for the last one
+**   a string's lines:  each as a token; TOKEN_STRING_LINE but for the last one
 **
 ** Invariant: it accepts every text that Lua compiles. What it accepts besides
 ** (bad escapes, malformed numbers) is never run. */
 #include "ltoken.h"
 
-enum token_kind { NAME = 'n', NUMBER = '0', STRING = 's', STRING_LINE = 'l', SYMBOL = '+' };
-
 struct lexer {
   const char *at, *end;
-  struct sha256 *sum;
+  token_take take;
+  void *context;
 };
 
 /* ---- Bytes; like Lua's own, and unlike ctype.h, these know no locale ---- */
@@ -40,32 +39,29 @@ static void skip_line_end(struct lexer *x) {
   if (is_line_end(second) && second != first) x->at++;
 }
 
-/* ---- Feeding ---- */
+/* ---- Giving ---- */
 
-static void feed_part(struct lexer *x, enum token_kind kind, const char *from, const char *to) {
-  uint8_t head[5] = {(uint8_t)kind};
-  put32(head + 1, (uint32_t)(to - from));
-  sha256_feed(x->sum, head, sizeof head);
-  sha256_feed(x->sum, from, (size_t)(to - from));
+static void give_part(struct lexer *x, enum token_kind kind, const char *from, const char *to) {
+  x->take(x->context, kind, from, (size_t)(to - from));
 }
 
-static bool feed(struct lexer *x, enum token_kind kind, const char *from) {
-  feed_part(x, kind, from, x->at);
+static bool give(struct lexer *x, enum token_kind kind, const char *from) {
+  give_part(x, kind, from, x->at);
   return true;
 }
 
-static bool feed_string(struct lexer *x, const char *from) {
-  struct lexer line = {from, x->at, x->sum};
+static bool give_string(struct lexer *x, const char *from) {
+  struct lexer line = {from, x->at, x->take, x->context};
   while (line.at < line.end) {
     if (!is_line_end(*line.at)) {
       line.at++;
       continue;
     }
-    feed_part(x, STRING_LINE, from, line.at);
+    give_part(x, TOKEN_STRING_LINE, from, line.at);
     skip_line_end(&line);
     from = line.at;
   }
-  return feed(x, STRING, from);
+  return give(x, TOKEN_STRING, from);
 }
 
 /* ---- Brackets, comments, strings ---- */
@@ -117,12 +113,12 @@ static bool take_short_string(struct lexer *x) {
   }
   if (x->at >= x->end) return false;
   x->at++;
-  return feed_string(x, from);
+  return give_string(x, from);
 }
 
 static bool take_long_string(struct lexer *x, long level) {
   const char *from = x->at;
-  return skip_long(x, level) && feed_string(x, from);
+  return skip_long(x, level) && give_string(x, from);
 }
 
 /* ---- The other tokens ---- */
@@ -130,7 +126,7 @@ static bool take_long_string(struct lexer *x, long level) {
 static bool take_name(struct lexer *x) {
   const char *from = x->at;
   while (is_letter(peek(x, 0)) || is_digit(peek(x, 0))) x->at++;
-  return feed(x, NAME, from);
+  return give(x, TOKEN_NAME, from);
 }
 
 /* A sign belongs to a number where it follows the letter of its exponent. */
@@ -142,7 +138,7 @@ static bool take_number(struct lexer *x) {
     bool exponent = hex ? c == 'p' || c == 'P' : c == 'e' || c == 'E';
     if (exponent && (next == '+' || next == '-')) x->at += 2;
     else if (is_letter(c) || is_digit(c) || c == '.') x->at++;
-    else return feed(x, NUMBER, from);
+    else return give(x, TOKEN_NUMBER, from);
   }
 }
 
@@ -155,11 +151,11 @@ static bool take_symbol(struct lexer *x) {
     size_t n = strlen(symbols[i]);
     if (n > left || memcmp(from, symbols[i], n) != 0) continue;
     x->at += n;
-    return feed(x, SYMBOL, from);
+    return give(x, TOKEN_SYMBOL, from);
   }
   if (!*from || !strchr("+-*/%^#&|~<>=(){}[];:,.", *from)) return false;
   x->at++;
-  return feed(x, SYMBOL, from);
+  return give(x, TOKEN_SYMBOL, from);
 }
 
 static bool take(struct lexer *x) {
@@ -182,14 +178,24 @@ static void skip_head(struct lexer *x) {
   while (x->at < x->end && !is_line_end(*x->at)) x->at++;
 }
 
+bool token_each(const char *text, size_t n, token_take take_token, void *context) {
+  struct lexer x = {text, text + n, take_token, context};
+  skip_head(&x);
+  while (x.at < x.end)
+    if (!take(&x)) return false;
+  return true;
+}
+
+static void feed(void *sum, enum token_kind kind, const char *from, size_t n) {
+  uint8_t head[5] = {(uint8_t)kind};
+  put32(head + 1, (uint32_t)n);
+  sha256_feed(sum, head, sizeof head);
+  sha256_feed(sum, from, n);
+}
+
 bool token_feed(struct sha256 *sum, const char *text, size_t n) {
   struct sha256 before = *sum;
-  struct lexer x = {text, text + n, sum};
-  skip_head(&x);
-  while (x.at < x.end) {
-    if (take(&x)) continue;
-    *sum = before;
-    return false;
-  }
-  return true;
+  if (token_each(text, n, feed, sum)) return true;
+  *sum = before;
+  return false;
 }

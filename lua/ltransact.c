@@ -54,11 +54,11 @@ struct whole {
 
 /* ---- MessagePack ---- */
 
-static void put(struct whole *w, const void *bytes, size_t n) {
+static inline void put(struct whole *w, const void *bytes, size_t n) {
   if (!buffer_add(w->detail, bytes, n)) w->no_memory = true;
 }
 
-static void put_byte(struct whole *w, unsigned byte) {
+static inline void put_byte(struct whole *w, unsigned byte) {
   uint8_t b = (uint8_t)byte;
   put(w, &b, 1);
 }
@@ -85,7 +85,9 @@ static void put_text(struct whole *w, rille_text text) {
   put(w, text.bytes, text.length);
 }
 
-static void put_name(struct whole *w, const char *name) { put_text(w, rille_text_of(name)); }
+static inline void put_name(struct whole *w, const char *name) {
+  put_text(w, (rille_text){name, strlen(name)});
+}
 
 static void put_map(struct whole *w, size_t n) {
   if (n < 16) put_byte(w, 0x80 | (unsigned)n);
@@ -97,7 +99,7 @@ static void put_array(struct whole *w, size_t n) {
   else put_number(w, 0xdc, n, 2);
 }
 
-static void put_field(struct whole *w, const char *name, rille_text text) {
+static inline void put_field(struct whole *w, const char *name, rille_text text) {
   put_name(w, name);
   put_text(w, text);
 }

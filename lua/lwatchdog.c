@@ -10,6 +10,8 @@
 ** After a fork the child has no such thread, and the lock may be held by nobody: who
 ** comes first in a process that is not the one remembered begins anew.
 **
+** It sleeps by a clock that nobody sets.
+**
 ** Invariant: whatever is in the list belongs to this process and is between
 ** watchdog_begin and watchdog_end; all of `dog` is read and written under its lock. */
 #include "lwatchdog.h"
@@ -17,8 +19,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../core/system.h"
 
 #define TICK_MS 20
 
@@ -40,6 +43,7 @@ static void lock_dog(void) {
     static const pthread_cond_t free_wake = PTHREAD_COND_INITIALIZER;
     memcpy(&dog.lock, &free_lock, sizeof free_lock);
     memcpy(&dog.wake, &free_wake, sizeof free_wake);
+    (void)system_condition_init(&dog.wake);
     dog.started = dog.ending = false;
     dog.first = NULL;
     dog.generation++;
@@ -49,14 +53,11 @@ static void lock_dog(void) {
   if (dog.process == 0) {
     dog.process = process;
     dog.generation = 1;
+    (void)system_condition_init(&dog.wake); /* else it looks all the time */
   }
 }
 
-static int64_t now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return system_monotonic_us() / 1000; }
 
 static void look(struct watched *w, int64_t now) {
   uint32_t turn = atomic_load_explicit(&w->turn, memory_order_relaxed);
@@ -66,18 +67,6 @@ static void look(struct watched *w, int64_t now) {
   } else if (now - w->seen_ms >= w->ms) {
     atomic_store_explicit(&w->expired, turn, memory_order_relaxed);
   }
-}
-
-/* With the lock held, which is given up meanwhile. */
-static void sleep_a_tick(void) {
-  struct timespec until; /* of the clock that conditions use by default */
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_nsec += TICK_MS * 1000000L;
-  if (until.tv_nsec >= 1000000000L) {
-    until.tv_nsec -= 1000000000L;
-    until.tv_sec++;
-  }
-  pthread_cond_timedwait(&dog.wake, &dog.lock, &until);
 }
 
 static void *watch(void *context) {
@@ -90,7 +79,7 @@ static void *watch(void *context) {
     }
     int64_t now = now_ms();
     for (struct watched *w = dog.first; w; w = w->next) look(w, now);
-    sleep_a_tick();
+    system_condition_wait(&dog.wake, &dog.lock, TICK_MS * 1000);
   }
   pthread_mutex_unlock(&dog.lock);
   return NULL;

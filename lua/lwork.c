@@ -170,18 +170,18 @@ static int work_new(lua_State *L) {
   return 1;
 }
 
-/* Pushes the work of tx.works[store]; false, with nothing pushed, where there is none yet, or the
+/* Pushes the work of tx[store]; false, with nothing pushed, where there is none yet, or the
 ** store or the transaction is closed. */
-static int push_work(lua_State *L) {
-  const struct store_handle *s = lua_touserdata(L, 2);
-  lua_pushliteral(L, "works");
+static int push_work(lua_State *L, const struct store_handle *s) {
+  lua_pushliteral(L, "state");
   lua_rawget(L, 1);
-  if (s->store && lua_istable(L, -1)) {
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    if (luaL_testudata(L, -1, WORK_HANDLE)) return 1;
-  }
+  const char *state = lua_tostring(L, -1);
+  int open = s->store && state && strcmp(state, "open") == 0;
+  lua_pop(L, 1);
+  if (!open) return 0;
+  lua_pushvalue(L, 2);
+  lua_rawget(L, 1);
+  if (luaL_testudata(L, -1, WORK_HANDLE)) return 1;
   lua_pop(L, 1);
   return 0;
 }
@@ -200,21 +200,23 @@ static int read_and_add(lua_State *L, int internal) {
 }
 
 /* append(tx, store, ...), with arguments of store:append --> true | nil, message, code. What has
-** no work yet gets it by the function that is an upvalue: enter(tx, store) --> work | nil, ... */
+** no work yet gets it by the function that is an upvalue: enter(tx, store, is_open) --> work
+** | nil, message, code */
 static int work_append(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 5);
-  if (!luaL_testudata(L, 2, STORE_HANDLE))
-    return luaL_error(L, "append needs a store, not %s", luaL_typename(L, 2));
+  const struct store_handle *store = luaL_testudata(L, 2, STORE_HANDLE);
+  if (!store) return luaL_error(L, "append needs a store, not %s", luaL_typename(L, 2));
   if (!lua_istable(L, 3)) {
     luaL_checktype(L, 3, LUA_TSTRING);
     luaL_checktype(L, 4, LUA_TTABLE);
   }
-  if (!push_work(L)) {
+  if (!push_work(L, store)) {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
-    lua_call(L, 2, 3);
+    lua_pushboolean(L, store->store != NULL);
+    lua_call(L, 3, 3);
     if (lua_isnil(L, -3)) return 3;
     lua_pop(L, 2);
   }

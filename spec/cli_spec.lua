@@ -813,6 +813,32 @@ end)
 
 -- tail --------------------------------------------------------------------------------------
 
+describe("rille process", function()
+  local SCRIPT = [[return { from = { types = { "Counted" } }, on = { Counted = function(event, ctx)
+    ctx:emit("copies", { type = "Copied", data = event.data }, { to = "there" })
+  end } }]]
+
+  it("emits to the stores that it is told, alone or together", function()
+    for _, how in ipairs { {}, { "--together" } } do
+      local here, there, script = counted(3), counted(0), scratch.file("copy.lua", SCRIPT)
+      local words = { "process", here, "copy", script, "--to", "there=" .. there, table.unpack(how) }
+      contains(output(words), "copy: at position")
+      output(words)
+      local lines = output { "export", there, "--type", "Copied" }
+      assert.equal(3, select(2, lines:gsub("\n", "")), lines)
+    end
+  end)
+
+  it("says what is wrong with them", function()
+    local here, script = counted(1), scratch.file("copy.lua", SCRIPT)
+    contains(failure(USAGE, { "process", here, "copy", script, "--to", "there" }), "--to needs NAME=STORE")
+    local absent = "there=" .. here .. "-not"
+    contains(failure(FAILED, { "process", here, "copy", script, "--to", absent }), "there is no store")
+    contains(failure(FAILED, { "process", here, "copy", script }), "unknown store 'there'")
+    contains(failure(USAGE, { "process", here, "copy", script, "--together" }), "--together")
+  end)
+end)
+
 describe("tail", function()
   local function numbers(...)
     local list = {}

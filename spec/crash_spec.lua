@@ -8,22 +8,22 @@ local faults = require "spec.crash.faults"
 local raid = require "spec.crash.raid"
 local rille = require "rille"
 local transaction = require("spec.support.core").transaction
+local rounds = require "spec.support.rounds"
 local trap = require "spec.crash.trap"
 local values = require "spec.support.values"
 
 values.seed "crash_spec"
 
-local SOAK = os.getenv "RILLE_SOAK"
 local PLANS = { "1", "1h", "2", "2h", "3", "3h", "1hc", "2c", "1ho" } -- see crash/bank.lua
 local WITH_LEDGER = { "1f", "2hf" }                                    -- which no power cut can reach
-local TRIALS = 8                                               -- of a kind, without RILLE_SOAK
+local TRIALS = rounds(8)                                       -- of a kind, unless all are tried
 local CALLS = 70                                               -- of a transfer that change a file, about
 local EPOCH_CALL = 17                                          -- the one that flushes the epoch
 local RECOVERY_CALLS = 40                                      -- of a recovery, about
-local STORM_S = SOAK and 10 or 1
+local STORM_S = rounds.all and 10 or 1
 local FAULT_TRIALS = 8
 local LATE_S = 0.05
-local SECONDS = SOAK and tonumber(os.getenv "SECONDS") or math.huge
+local SECONDS = rounds.all and tonumber(os.getenv "SECONDS") or math.huge
 
 local points_of = {}
 
@@ -37,13 +37,13 @@ local function points(plan)
   return points_of[plan]
 end
 
----In some order; without RILLE_SOAK only a few.
+---In some order; all, or only a few.
 local function some(list)
   for i = #list, 2, -1 do
     local j = math.random(i)
     list[i], list[j] = list[j], list[i]
   end
-  return SOAK and list or table.move(list, 1, TRIALS, 1, {})
+  return rounds.all and list or table.move(list, 1, TRIALS, 1, {})
 end
 
 ---Every point of every plan, or some of them: list of { plan, at }.
@@ -81,6 +81,8 @@ local function try(list, options, f)
     counts.deaths = counts.deaths + r.deaths
     r:remove()
   end
+  rounds.tally("interrupted transactions", counts.tried)
+  rounds.tally("kills", counts.deaths)
   return counts
 end
 
@@ -90,7 +92,7 @@ describe("a transaction", function()
   it("is whole or nothing when its coordinator is killed at any point, and who settles after it", function()
     local n = try(chosen_points(), nil, function(r, at) return r:kill(at .. ":kill") end)
     assert(n.deaths > n.tried // 2, "it was not killed")
-    assert(n.committed < n.tried and (n.committed > 0 or not SOAK), n.committed)
+    assert(n.committed < n.tried and (n.committed > 0 or not rounds.all), n.committed)
   end)
 
   it("is whole or nothing with a participant that is no store, when it is killed or late at any point", function()
@@ -186,9 +188,9 @@ describe("a transaction:", function()
       r:succeed(at .. ":kill")
       assert(r:judge()[r.ids[#r.ids]])
     end
-    for call = 1, SOAK and RECOVERY_CALLS or 1 do
+    for call = 1, rounds.all and RECOVERY_CALLS or 1 do
       r:leave "before commit 1:kill"
-      r:succeed("", SOAK and call or math.random(RECOVERY_CALLS))
+      r:succeed("", rounds.all and call or math.random(RECOVERY_CALLS))
       assert(r:judge()[r.ids[#r.ids]])
     end
   end)

@@ -6,6 +6,7 @@
 local rille = require "rille"
 local image = require "spec.crash.image"
 local oracle = require "spec.crash.oracle"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
@@ -13,7 +14,6 @@ local work = require "spec.crash.work"
 
 values.seed("damage_spec")
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
 local SMALLEST_SEGMENT = 65536
 
 -- Making ------------------------------------------------------------------------
@@ -151,14 +151,14 @@ end
 
 describe("a flipped bit", function()
   it("in any byte of a closed store is met by whoever reads it", function()
-    local read, written = flip_all(make(small_appends), 60 * SOAK)
+    local read, written = flip_all(make(small_appends), rounds(60))
     assert(read.raised > 0 and read.cut > 0 and read.whole > 0)
     assert(written.raised > 0)
   end)
 
   it("in any byte after a crash is damage before the last flush, and a torn tail behind it",
     function()
-      local read, written = flip_all(make(small_appends, nil, true), 60 * SOAK)
+      local read, written = flip_all(make(small_appends, nil, true), rounds(60))
       assert(read.cut > 0 and read.whole > 0)
       assert(written.refused > 0 and written.cut > 0)
     end)
@@ -170,12 +170,12 @@ describe("a flipped bit", function()
       end, { segment_bytes = SMALLEST_SEGMENT }, unfolded)
       local frames, outcomes = made.frames, {}
       assert(#image.segments(made.files) > 4)
-      for _ = 1, 100 * SOAK do
+      for _ = 1, rounds(100) do
         local frame = frames[math.random(#frames)]
         local inside = math.random(0, math.random(2) == 1 and 300 or frame.length - 1)
         count(outcomes, flip_and_look(made, frame.start + inside, math.random(0, 7)))
       end
-      for _ = 1, 8 * SOAK do
+      for _ = 1, rounds(8) do
         local frame = frames[math.random(#frames)]
         count(outcomes, flip_and_write(made, frame.start + math.random(0, 300), math.random(0, 7)))
       end

@@ -2,13 +2,13 @@
 -- killed, at any moment, again and again: each event has its effect there and here exactly once.
 local rille = require "rille"
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local values = require "spec.support.values"
 
 values.seed "elsewhere_kill_spec"
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
-local KILLS = math.floor(16 * SOAK)
+local KILLS = rounds(16)
 local KEYS = 5
 local MODULE = assert(package.searchpath("rille", package.cpath))
 

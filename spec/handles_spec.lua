@@ -2,6 +2,7 @@
 -- order. What can crash runs in a process of its own.
 local rille = require "rille"
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
@@ -378,10 +379,10 @@ describe("a finalizer", function()
   }
   for _, name in ipairs { "read", "all", "append", "fold", "stats" } do
     it("may close the store in the midst of " .. name, function()
-      survives(("%s each_moment(60, %s, function() %s end)"):format(ARM, CLOSE, RUNS[name]))
+      survives(("%s each_moment(%d, %s, function() %s end)"):format(ARM, rounds(60), CLOSE, RUNS[name]))
     end)
     it("may use the store in the midst of " .. name, function()
-      survives(("%s each_moment(30, %s, function() %s end)"):format(ARM, USE, RUNS[name]))
+      survives(("%s each_moment(%d, %s, function() %s end)"):format(ARM, rounds(30), USE, RUNS[name]))
     end)
   end
 
@@ -568,11 +569,10 @@ describe("random sequences", function()
     os.exit(0, any(2) == 1)
   ]]
 
-  local soak = tonumber(os.getenv "RILLE_SOAK") or 1
   for i = 1, 4 do
     it("of opening, reading, closing, collecting, failing: " .. i, function()
       local folder = scratch.path "random"
-      for _ = 1, math.ceil(soak) do
+      for _ = 1, rounds(1) do
         local seed = math.random(1 << 40)
         scratch.shell("mkdir '%s'", folder)
         local output, status = process.lua(SEQUENCE, folder .. "/s", seed, STEPS)

@@ -8,6 +8,7 @@ local child = require "spec.crash.child"
 local disk = require "spec.crash.disk"
 local image = require "spec.crash.image"
 local oracle = require "spec.crash.oracle"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
@@ -15,7 +16,6 @@ local work = require "spec.crash.work"
 
 values.seed("index_spec")
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
 local DATA = "index/data.mdb"
 local PAGE = 4096
 
@@ -227,13 +227,13 @@ describe("an index in which", function()
   it("a page is all zeros ends no process, and is found by verify", function()
     local all, list = pages(), {}
     for i = 1, #all do
-      if i <= 8 or math.random(#all) <= 12 * SOAK then list[#list + 1] = all[i] end
+      if i <= 8 or math.random(#all) <= rounds(12) then list[#list + 1] = all[i] end
     end
     try(list, function(bytes, at) return image.zero(bytes, at, PAGE) end)
   end)
 
   it("a sector is all zeros ends no process, and is found by verify", function()
-    try(some(20 * SOAK, 512), function(bytes, at) return image.zero(bytes, at, 512) end)
+    try(some(rounds(20), 512), function(bytes, at) return image.zero(bytes, at, 512) end)
   end)
 end)
 

@@ -1,6 +1,7 @@
 -- json_spec.lua: JSON text as values and back: strict in what it reads, and without
 -- loss for everything that can be stored.
 local rille = require "rille"
+local rounds = require "spec.support.rounds"
 local values = require "spec.support.values"
 local json, null, array = rille.json, rille.null, rille.array
 local same = values.same
@@ -380,7 +381,7 @@ end)
 
 describe("numbers", function()
   it("are floats again when they were floats", function()
-    for _ = 1, 5000 do
+    for _ = 1, rounds(5000) do
       local bits = string.pack("i8", math.random(0))
       local number = string.unpack("d", bits)
       assert_same(number, decode(encode(number)))
@@ -393,7 +394,7 @@ describe("numbers", function()
   end)
 
   it("are rounded as by Lua", function()
-    for _ = 1, 5000 do
+    for _ = 1, rounds(5000) do
       local whole, fraction = math.random(0, 9999), math.random(0, math.maxinteger)
       local text = ("%d.%de%d"):format(whole, fraction, math.random(-330, 300))
       assert_same(tonumber(text), decode(text))
@@ -454,7 +455,7 @@ describe("random", function()
   it("texts with changed bytes are read or refused, never worse", function()
     local spare = [[{}[]",:\u0123456789abcdefE+-.tn $]] .. "\0\n\xff\xc3\xa4"
     local read = 0
-    for _ = 1, 20000 do
+    for _ = 1, rounds(20000) do
       local text = encode(values.random(3))
       if #text < 4000 then
         for _ = 1, math.random(3) do
@@ -473,7 +474,7 @@ describe("random", function()
       '"/w=="', "1", "-", "0", ".5", "e9", "null", "true", " ", "\\u00", "\\", "{}", "[]",
       '{"$pairs":[[', "]]}",
     }
-    for _ = 1, 30000 do
+    for _ = 1, rounds(30000) do
       local t = {}
       for i = 1, math.random(0, 12) do t[i] = words[math.random(#words)] end
       check_any(table.concat(t))

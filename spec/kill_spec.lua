@@ -5,6 +5,7 @@
 local child = require "spec.crash.child"
 local oracle = require "spec.crash.oracle"
 local rille = require "rille"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local trap = require "spec.crash.trap"
@@ -12,7 +13,6 @@ local values = require "spec.support.values"
 
 values.seed("kill_spec")
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
 local KILLED = 128 + 9
 local SMALLEST_SEGMENT = 65536
 local PATIENCE = 5 -- seconds; nobody is kept waiting that long
@@ -53,7 +53,7 @@ describe("who has a store open", function()
     if not trap.works() then return pending "calls are counted on Linux, with a C compiler" end
     local path = scratch.path()
     local store = assert(rille.open(path, { segment_bytes = SMALLEST_SEGMENT, background = math.random(2) == 1 }))
-    local acknowledged, witness, calls = {}, { version = 0 }, math.floor(40 * SOAK)
+    local acknowledged, witness, calls = {}, { version = 0 }, rounds(40)
     for call = 1, calls do
       local lines, status = trap.run({ under = path, kill = call }, "append",
         { path, call * 1000, "always", SMALLEST_SEGMENT, 3000 })
@@ -76,7 +76,7 @@ describe("who has a store open", function()
     local store, followers = assert(rille.open(path)), {}
     local witness = { version = 0 }
     for w = 1, 4 do followers[w] = child.start("follow", { path, w }) end
-    for _ = 1, math.floor(20 * SOAK) do
+    for _ = 1, rounds(20) do
       local pid = followers[math.random(4)].pid
       os.execute("kill -STOP " .. pid)
       for _ = 1, 20 do append_at_once(store, witness) end
@@ -92,7 +92,7 @@ describe("who has a store open", function()
     local path = scratch.path()
     local store, followers = assert(rille.open(path)), {}
     local witness = { version = 0 }
-    for _ = 1, math.floor(5 * SOAK) do
+    for _ = 1, rounds(5) do
       for w = 1, 4 do followers[w] = child.start("follow", { path, w }) end
       for _ = 1, 20 do append_at_once(store, witness) end
       for _, follower in ipairs(followers) do follower:kill() end

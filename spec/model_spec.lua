@@ -3,10 +3,11 @@
 -- SEED=n repeats a run; RILLE_SOAK=n makes it n times as long.
 local rille = require "rille"
 local model = require "spec.support.model"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local values = require "spec.support.values"
 
-local SECONDS = 5 * (tonumber(os.getenv "RILLE_SOAK") or 1)
+local SECONDS = rounds.long(5)
 local ROUND_OPERATIONS = 400 -- then another store is begun
 local SEGMENT_BYTES = 64 << 10
 local FOLD = "return { initial = { n = 0, versions = 0 }, on = { ['*'] = function(s, e) " ..
@@ -335,12 +336,12 @@ describe("a store", function()
     values.seed "model_spec"
     -- The first round is of SEED itself, so that a failure's seed begins with it.
     local seed = math.tointeger(tonumber(os.getenv "SEED") or os.time())
-    local stop, rounds = os.time() + SECONDS, 0
+    local stop, done = os.time() + SECONDS, 0
     repeat
       run_round(seed)
-      rounds, seed = rounds + 1, any(1 << 40)
+      done, seed = done + 1, any(1 << 40)
     until os.time() >= stop
-    print(("model_spec: %d rounds of %d operations"):format(rounds, ROUND_OPERATIONS))
-    assert(rounds > 0)
+    rounds.tally("operations against a model", done * ROUND_OPERATIONS)
+    assert(done > 0)
   end)
 end)

@@ -1,11 +1,12 @@
--- mutants_spec.lua: the tests of several processes find the faults they are for: each is
+-- mutants_spec.lua: the tests of several processes and of power cuts find the faults they are for: each is
 -- planted in a copy of one file of the core (crash/mutants.lua), which is linked with the
 -- rest of the library, and the test must fail then. Without a fault it must pass.
 --
--- The quick ones are all tried; with RILLE_SOAK those, too, that need seconds of chance.
+-- One in PART is tried, by chance (PART=1: each); with RILLE_SOAK=1 all, also what needs minutes.
 local mutants = require "spec.crash.mutants"
 local process = require "spec.support.process"
 local raid = require "spec.crash.raid"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local trap = require "spec.crash.trap"
 local trial = require "spec.crash.trial"
@@ -14,10 +15,11 @@ local values = require "spec.support.values"
 values.seed("mutants_spec")
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
-local SOAK = os.getenv "RILLE_SOAK"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
+local PART = tonumber(os.getenv "PART") or 5
 local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
 local RAIDS = 8      -- trials, where chance has a part in it
+local POWER = 4      -- seconds of states, for a fault to be found; one that is ends it
 local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
 
 local function shell(command, ...)
@@ -33,14 +35,14 @@ local function read(path)
 end
 
 -- The object file of the mutated file.
-local function mutate(mutant)
+local function mutate(mutant, flags)
   local text = read(mutant.file)
   local from, to = text:find(mutant.text, 1, true)
   assert(from, "its text is not in " .. mutant.file)
   assert(not text:find(mutant.text, to, true), "its text is in the file twice")
   local name = mutant.file:match "[^/]+$"
   local path = scratch.file(name, text:sub(1, from - 1) .. mutant.with .. text:sub(to + 1))
-  shell(COMPILE .. "-c '%s' -o '%s.o'", path, path)
+  shell(COMPILE .. "%s -c '%s' -o '%s.o'", flags or "", path, path)
   return path .. ".o", name
 end
 
@@ -50,7 +52,7 @@ local programs = {}
 local function object_of(program)
   if not programs[program] then
     programs[program] = ("%s/%s.o"):format(scratch.folder, program)
-    shell(COMPILE .. "-c spec/c/%s_test.c -o '%s'", program, programs[program])
+    shell(COMPILE .. "-Ispec -c spec/c/%s_test.c -o '%s'", program, programs[program])
   end
   return programs[program]
 end
@@ -58,10 +60,20 @@ end
 local function run_program(object, program, part, seconds)
   local path = scratch.path(program)
   shell("${CC:-cc} -o '%s' '%s' '%s' %s/librille.a -llmdb -lpthread", path, object_of(program), object, BUILD)
-  local output, status = process.run(("SECONDS=%d TMPDIR='%s' timeout %d '%s' %d '%s'"):format(seconds or 1,
+  local output, status = process.run(("SECONDS=%d CASES=6 TMPDIR='%s' timeout %d '%s' %d '%s'"):format(seconds or 1,
     scratch.folder, PATIENCE + (seconds or 1), path, math.random(1 << 30), part))
   assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
   return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
+end
+
+local function run_power(object, name, workload)
+  local path = scratch.path "power"
+  shell("${CC:-cc} -o '%s' '%s' '%s' $(ls %s/spec/power/*.o %s/spec/power/small/*.o | grep -v '/%s') %s/librille.a " ..
+    "-llmdb -lpthread", path, object_of "power", object, BUILD, BUILD, name:gsub("c$", "o"), BUILD)
+  local output, status = process.run(("SECONDS=%d timeout %d '%s' %d '%s'"):format(POWER, PATIENCE + POWER, path,
+    math.random(1 << 30), workload))
+  assert(not output:find "\n0 passed, 0 failed", "no workload has that name: " .. workload)
+  return status == 0, output
 end
 
 -- A module with the fault.
@@ -99,6 +111,22 @@ local function run_spec(object, name, how)
   return tonumber(failed) == 0, output
 end
 
+-- A target of the fuzzer with its corpus; AddressSanitizer watches the faulty file alone.
+local function run_fuzz(mutant)
+  local target, folder = mutant.fuzz, mutant.file:match "^%a+"
+  local object, name = mutate(mutant, "-g -fsanitize=address -Ilua $(pkg-config --cflags lua5.4 2>/dev/null)")
+  local path, binding, lua = scratch.path(target), "", ""
+  if folder == "lua" then
+    binding = ("$(ls %s/lua/*.o | grep -v '/%s')"):format(BUILD, (name:gsub("c$", "o")))
+    lua = "$(pkg-config --libs lua5.4 2>/dev/null || echo -llua) -lm"
+  end
+  shell(COMPILE .. "-Ilua $(pkg-config --cflags lua5.4 2>/dev/null) -fsanitize=address -o '%s' spec/fuzz/%s.c " ..
+    "spec/fuzz/replay.c '%s' %s %s/librille.a -llmdb -lpthread %s", path, target, object, binding, BUILD, lua)
+  local output, status = process.run(("ASAN_OPTIONS=detect_leaks=0 timeout %d '%s' spec/fuzz/corpus/%s %d %d"):format(
+    4 * PATIENCE, path, target, mutant.rounds or 20000, math.random(1 << 30)))
+  return status == 0, output
+end
+
 -- Whether the tests behave: fail, or pass where there is no fault.
 local function check(mutant, how, passed, output)
   if passed == (mutant.sound or false) then return end
@@ -108,21 +136,23 @@ end
 local function is_sanitized() return (os.getenv "LD_PRELOAD" or ""):find "asan" end
 
 describe("a fault is found:", function()
-  local chosen = math.random(#mutants - 1)
+  local chosen = math.random(PART) - 1
   for number, mutant in ipairs(mutants) do
-    local by_contest = mutant.contest and (SOAK or not mutant.c and number % 2 == chosen % 2)
-    if mutant.c or by_contest or mutant.raid or mutant.spec or SOAK then
+    local is_quick = mutant.c or mutant.power or mutant.raid or mutant.spec or mutant.fuzz or mutant.contest
+    if rounds.all or is_quick and number % PART == chosen then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
         if mutant.raid and not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
-        local object, name = mutate(mutant)
-        if mutant.c and not (mutant.sound and not SOAK) then
+        if mutant.fuzz then return check(mutant, "fuzz " .. mutant.fuzz, run_fuzz(mutant)) end
+        local object, name = mutate(mutant, mutant.power and "-include spec/power/small.h")
+        if mutant.c and not (mutant.sound and not rounds.all) then
           check(mutant, mutant.c[1], run_program(object, mutant.c[1], mutant.c[2]))
         end
         if mutant.raid then check(mutant, mutant.raid[1], run_raids(object, name, mutant.raid)) end
         if mutant.spec then check(mutant, mutant.spec[1], run_spec(object, name, mutant.spec)) end
-        if by_contest then check(mutant, "contest", run_contest(object, name)) end
-        if mutant.kills and SOAK then
+        if mutant.power then check(mutant, mutant.power, run_power(object, name, mutant.power)) end
+        if mutant.contest and (rounds.all or not mutant.c) then check(mutant, "contest", run_contest(object, name)) end
+        if mutant.kills and rounds.all then
           check(mutant, "kill", run_program(object, "kill", "", mutant.sound and 10 or KILLING))
         end
       end)

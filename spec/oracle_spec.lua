@@ -3,19 +3,20 @@
 -- them was told can be true (crash/trial.lua, contest.lua, judge.lua).
 --
 -- RILLE_SOAK=n makes it n times as long.
+local rounds = require "spec.support.rounds"
 local trial = require "spec.crash.trial"
 local values = require "spec.support.values"
 
 values.seed("oracle_spec")
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
 local SECONDS = 2.5
 
 describe("forty processes", function()
   it("are told nothing that can't be true", function()
-    local counts, tried, events = trial.hold(SECONDS * SOAK)
+    local counts, tried, events = trial.hold(rounds.long(SECONDS))
     print(("       %d appends: %d written, %d refused, %d repeated, %d only checked; %d events"):format(tried,
       counts.written, counts.refused, counts.repeated, counts.checked, events))
+    rounds.tally("contested appends", tried)
     for _, count in pairs(counts) do assert(count > 0) end
   end)
 end)

@@ -5,9 +5,10 @@
 -- SEED=n repeats a run; RILLE_SOAK=n makes it n times as long.
 local rille = require "rille"
 local policy = require "rille.policy"
+local rounds = require "spec.support.rounds"
 local stores = require "spec.support.stores"
 
-local POLICIES = 300 * (tonumber(os.getenv "RILLE_SOAK") or 1)
+local POLICIES = rounds(300)
 local LIMITS = { memory_bytes = 2 << 20, instructions = 50000 }
 local REASON_BYTES = 4096
 local RULES = { "unanimous", "required", "majority", "quorum", "weighted" }
@@ -228,7 +229,7 @@ local SEED = math.tointeger(tonumber(os.getenv "SEED") or os.time())
 
 describe(("policies made at random, SEED=%d:"):format(SEED), function()
   ---Runs `round` for seeds from SEED on; says which one failed.
-  local function rounds(count, round)
+  local function for_seeds(count, round)
     for seed = SEED, SEED + count - 1 do
       math.randomseed(seed)
       local state = {}
@@ -244,7 +245,7 @@ describe(("policies made at random, SEED=%d:"):format(SEED), function()
       return nil, "there is no such file"
     end }
     local seen = { wait = 0, commit = 0, abort = 0, unopened = 0 }
-    rounds(POLICIES, function(state)
+    for_seeds(POLICIES, function(state)
       text = script()
       state.text = text
       local function open() return policy.open(store, "p.lua", LIMITS) end
@@ -267,7 +268,7 @@ describe(("policies made at random, SEED=%d:"):format(SEED), function()
     local text
     local store <close> = stores.new { load = function() return text end }
     local compared = 0
-    rounds(POLICIES // 4, function(state)
+    for_seeds(POLICIES // 4, function(state)
       text = script():gsub("kept = kept %+ 1", "")
       state.text = text
       local function open() return policy.open(store, "p.lua", LIMITS) end
@@ -282,7 +283,7 @@ describe(("policies made at random, SEED=%d:"):format(SEED), function()
   it("rules keep to it too", function()
     local store <close> = stores.new()
     local seen = { commit = 0, abort = 0 } -- at the timeout no rule waits
-    rounds(POLICIES * 5, function(state)
+    for_seeds(POLICIES * 5, function(state)
       local name = pick(RULES)
       state.text = name
       local function open() return policy.open(store, name, { params = PARAMS[name] }) end
@@ -301,7 +302,7 @@ describe(("policies made at random, SEED=%d:"):format(SEED), function()
     local coordinator <close> = assert(rille.coordinator(a, { participants = {
       d = { prepare = function() return table.unpack(vote_of_d) end } } }))
     local event, seen = { type = "Moved" }, { committed = 0, aborted = 0, excluded = 0 }
-    rounds(POLICIES // 4, function(state)
+    for_seeds(POLICIES // 4, function(state)
       local wanted = pick { "yes(tx)", "required(tx)", "without(yes(tx))" }
       local sane = ("return { decide = function(tx)\nif count(tx, 'none') > 0 then return 'wait' end\n%s\nend }")
         :format("return 'commit', " .. wanted)

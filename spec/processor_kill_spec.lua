@@ -2,14 +2,14 @@
 -- again and again, while events come: each event has each of its effects exactly once.
 local rille = require "rille"
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
 
 values.seed "processor_kill_spec"
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
-local KILLS = math.floor(24 * SOAK)
+local KILLS = rounds(24)
 local KEYS = 5
 local MODULE = assert(package.searchpath("rille", package.cpath))
 

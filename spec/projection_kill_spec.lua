@@ -2,14 +2,14 @@
 -- it and are killed at any moment; what each reads is what a fold to that position gives.
 local rille = require "rille"
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
 
 values.seed "projection_kill_spec"
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
-local KILLS = math.floor(16 * SOAK)
+local KILLS = rounds(16)
 local PROCESSES = 3
 local MODULE = assert(package.searchpath("rille", package.cpath))
 

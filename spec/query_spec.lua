@@ -7,11 +7,12 @@
 local rille = require "rille"
 local core = require "spec.support.core"
 local model = require "spec.support.model"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
 
-local QUERIES = 600 * (tonumber(os.getenv "RILLE_SOAK") or 1)
+local QUERIES = rounds(600)
 local EVENTS = 4000
 local RARE = 50 -- events that share a rare tag, and that have a rare type
 local TWO_SEGMENTS = 64 << 10

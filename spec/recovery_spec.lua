@@ -1,6 +1,6 @@
--- recovery_spec.lua: what is left after the process or the power has ended in the midst
--- of it: everything acknowledged, at the positions told; the append that was under way,
--- wholly or not at all; and a store that goes on.
+-- recovery_spec.lua: what is left after the process has ended in the midst of it: everything
+-- acknowledged, at the positions told; the append that was under way, wholly or not at all; and
+-- a store that goes on. And tails made by hand. (Power cuts: spec/c/power_test.c.)
 --
 -- RILLE_SOAK=n makes the loops n times as long.
 local rille = require "rille"
@@ -8,6 +8,7 @@ local child = require "spec.crash.child"
 local image = require "spec.crash.image"
 local oracle = require "spec.crash.oracle"
 local power = require "spec.crash.power"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local trap = require "spec.crash.trap"
@@ -16,11 +17,9 @@ local work = require "spec.crash.work"
 
 values.seed("recovery_spec")
 
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
 local KILLED = 128 + 9
 local SMALLEST_SEGMENT = 65536
 
-local function rounds(n) return math.floor(n * SOAK) end
 
 -- Killing -----------------------------------------------------------------------
 
@@ -346,83 +345,5 @@ describe("a torn tail", function()
     assert.equal(last.first - 1, store:head())
     oracle.check_verified(store)
     store:close()
-  end)
-end)
-
--- Power cuts ---------------------------------------------------------------------
-
-local function put_world(files, folders, folder)
-  scratch.shell("mkdir '%s'", folder)
-  for _, name in ipairs(folders) do scratch.shell("mkdir '%s/%s'", folder, name) end
-  for name, bytes in pairs(files) do image.write(folder .. "/" .. name, bytes) end
-end
-
-local function told_so_far(world)
-  local acknowledged, n = {}, 0
-  for _, text in ipairs(world.notes) do
-    local i, first, last = text:match "^(%d+) (%d+) (%d+)$"
-    acknowledged[tonumber(i)] = { tonumber(first), tonumber(last) }
-    n = n + 1
-  end
-  return acknowledged, n
-end
-
--- What the store must be after a cut; with `durable_only` acknowledged is not durable.
-local function check_after_cut(folder, world, sync, expected_remarks)
-  local acknowledged, told = told_so_far(world)
-  local path = folder .. "/a.rille"
-  local there = io.open(path .. "/store")
-  if not there then
-    assert(told == 0 or sync == "never", "the store is gone")
-    return
-  end
-  there:close()
-  local store, remark, code = rille.open(path)
-  if not store then error(("refused: %s (%s)"):format(remark, code)) end
-  if remark then expected_remarks[#expected_remarks + 1] = remark end
-  local highest, unknown = oracle.check_appends(store, sync == "always" and acknowledged or {})
-  if sync == "always" then assert(unknown <= 1 and highest <= told + 1) end
-  local found, list = oracle.appends(store)
-  for i, number in ipairs(list) do assert(number == i and found[i], "a hole in the log") end
-  local stream, events = work.append(highest + 1, 10)
-  assert(store:append(stream, events))
-  oracle.check_verified(store)
-  assert(store:close())
-  store = assert(rille.open(path, { readonly = true }))
-  assert.equal(highest + 1, #select(2, oracle.appends(store)))
-  store:close()
-end
-
-local function power_loop(cuts, sync, appends, size)
-  local base = scratch.path "power"
-  scratch.shell("mkdir '%s'", base)
-  local record = trap.count({ under = base }, "record",
-    { base .. "/a.rille", sync, appends, size, SMALLEST_SEGMENT })
-  local calls = power.read(record)
-  local places = {}
-  for i = 1, cuts do places[i] = math.random(0, #calls) end
-  table.sort(places)
-  local world, remarks = power.world(), {}
-  for _, place in ipairs(places) do
-    power.play(world, calls, place)
-    local files, folders = power.cut(world)
-    local folder = scratch.path "after"
-    put_world(files, folders, folder)
-    local ok, message = pcall(check_after_cut, folder, world, sync, remarks)
-    if not ok then error(("cut at call %d of %d: %s"):format(place, #calls, message), 0) end
-    scratch.remove(folder)
-  end
-  return #remarks
-end
-
-describe("a power cut", function()
-  it("takes nothing acknowledged, and no half of anything", function()
-    if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
-    assert(power_loop(rounds(50), "always", 60, 700) > 0, "no cut tore anything")
-  end)
-
-  it("takes only the last appends where nothing was flushed", function()
-    if not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end
-    assert(power_loop(rounds(50), "never", 120, 2000) > 0, "no cut tore anything")
   end)
 end)

@@ -4,8 +4,9 @@
 --
 -- A selection in some 20 s; all runs, some 2.5 minutes, with RILLE_SOAK or RILLE_MODEL=all.
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 
-local ALL = os.getenv "RILLE_SOAK" or os.getenv "RILLE_MODEL" == "all"
+local ALL = rounds.all or os.getenv "RILLE_MODEL" == "all"
 local STATES_OF = "6.5.2" -- Spin's version that counted them: another may merge steps otherwise
 
 local function read(path)

@@ -343,6 +343,25 @@ describe("a processor", function()
   end)
 end)
 
+describe("a processor that emits to other stores", function()
+  local SHOP = { text = [[return { from = { types = { "Paid" } }, on = { Paid = function(event, ctx)
+    ctx:emit("order-1", { type = "Shipped" })
+    ctx:emit("stock-1", { type = "Taken", data = event.data }, { to = "warehouse" })
+  end } }]] }
+  local paid = { type = "Paid", data = { n = 2 } }
+
+  it("is compared store by store", function()
+    local case = kit.processor(SHOP, { stores = { "warehouse" } }):given(paid):when { type = "Paid", data = { n = 3 } }
+    case:expect_events { type = "Shipped" }
+    case:expect_events({ type = "Taken", stream = "stock-1", data = { n = 3 } }, "warehouse")
+    contains(raised(case.expect_events, case, {}, "warehouse"), "warehouse: events[1]: expected nothing, got {")
+    contains(raised(case.expect_events, case, {}, "warehous"), "unknown store 'warehous' (did you mean 'warehouse'?)")
+    case:close()
+    kit.processor(SHOP):when(paid):expect_error "unknown store 'warehouse'"
+    contains(raised(kit.processor, SHOP, { stores = "warehouse" }), "stores must be a list of names")
+  end)
+end)
+
 describe("the kit", function()
   it("raises where it is used wrongly", function()
     contains(raised(kit.reducer, 5), "a script is a file's path, or { text")

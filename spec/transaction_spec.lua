@@ -178,6 +178,29 @@ describe("a transaction over two stores", function()
     twin:close()
   end)
 
+  it("knows many by their names as it knows few", function()
+    local others, expected, renamed = {}, { "here", "there", "third", "eleventh" }, { [3] = "third", [11] = "eleventh" }
+    for i = 2, 11 do table.insert(expected, "there#" .. i) end
+    for i = 1, 12 do
+      scratch.shell("mkdir '%s/more%d'", paths.folder, i)
+      others[i] = assert(rille.open(("%s/more%d/there.rille"):format(paths.folder, i)))
+    end
+    local result = assert(move({}, function(tx)
+      for i, other in ipairs(others) do
+        assert(tx:append(other, "s", event(i)))
+        if renamed[i] then assert(tx:enlist(other, { name = renamed[i] })) end
+        assert(tx:append(others[1], "s", event(i)))
+      end
+      local _, taken, code = tx:enlist(others[5], { name = "eleventh" })
+      assert.same({ "invalid", true }, { code, taken:find("another is", 1, true) ~= nil })
+    end))
+    assert.equal(13, result.versions["there#2"].s)
+    table.sort(expected)
+    table.sort(result.members)
+    assert.same(expected, result.members)
+    for _, other in ipairs(others) do other:close() end
+  end)
+
   it("works with three stores, and with conditions alone in one", function()
     local result = assert(move({}, function(tx) assert(tx:append(third, "limits", {}, { expect = "none" })) end))
     assert.same({ "here", "there", "third" }, result.members)

@@ -1,6 +1,7 @@
 -- value_spec.lua: plain values as MessagePack: which bytes, which refusals, and that
 -- no bytes whatever do harm.
 local rille = require "rille"
+local rounds = require "spec.support.rounds"
 local values = require "spec.support.values"
 local hex, unhex, same = values.hex, values.unhex, values.same
 
@@ -428,7 +429,7 @@ end)
 
 describe("random values", function()
   it("come back the same, and with the same bytes", function()
-    for _ = 1, 3000 do
+    for _ = 1, rounds(3000) do
       local value = values.random(5)
       local bytes = encode(value)
       local again = rille.decode(bytes)
@@ -464,7 +465,7 @@ describe("random values", function()
 
   it("with changed bytes are read or refused, never worse", function()
     local read = 0
-    for _ = 1, 20000 do
+    for _ = 1, rounds(20000) do
       local bytes = encode(values.random(3))
       if #bytes < 4000 then
         for _ = 1, math.random(3) do
@@ -479,7 +480,7 @@ describe("random values", function()
 
   it("made of nothing but random bytes are read or refused", function()
     local heads = { 0x81, 0x82, 0x91, 0x92, 0xde, 0xdf, 0xdc, 0xdd, 0xa1, 0xd9, 0xcf, 0xc0, 0xcb }
-    for _ = 1, 20000 do
+    for _ = 1, rounds(20000) do
       local t = {}
       for i = 1, math.random(0, 30) do
         local from_heads = math.random(2) == 1

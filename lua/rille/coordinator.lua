@@ -55,6 +55,9 @@ end
 
 ---Options, checked; and the policy. nil, message, code.
 local function read_options(self, options, known)
+  if type(options) == "table" and next(options) == nil then
+    return { policy = UNANIMOUS, timeout = TIMEOUT_S, attempts = 1, deadline = core.monotonic() + TIMEOUT_S }
+  end
   options_of.check(options, known, 3)
   check_numbers(options)
   local id = options.id
@@ -110,7 +113,7 @@ local function try(self, given, body)
   local tx, message, code, detail = transaction.new(self, given)
   if not tx then return nil, message, code, detail end
   local ok, wanted, why = pcall(body, tx)
-  if ok and wanted and tx.state == "open" then return tx:commit() end
+  if ok and wanted and tx.state == "open" then return transaction.commit(tx) end
   if ok and tx.answer then return table.unpack(tx.answer, 1, tx.answer.n) end -- it did so by hand
   local state = tx.state
   tx:abort()

@@ -21,7 +21,7 @@ local function table_of(p) return ('"%s".rille_decision'):format(p.object.schema
 
 ---The database in which the transaction is decided; nil: in the store. nil, message, code.
 function database.home_of(tx)
-  local found = tx.by_name[tx.home_wanted or ""]
+  local found = tx.home_wanted and tx:named(tx.home_wanted)
   if tx.home_wanted and not found then
     return nil, ("home is %q, which takes no part in the transaction"):format(tx.home_wanted), "invalid"
   end

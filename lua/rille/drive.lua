@@ -120,7 +120,7 @@ local function numbers_of(tx, names)
   if not names then return nil end
   local numbers = {}
   for _, name in ipairs(names) do
-    local p = tx.by_name[name]
+    local p = tx:named(name)
     if p and p.number then numbers[#numbers + 1] = p.number end
   end
   return numbers
@@ -279,10 +279,22 @@ DO["end"] = function(tx)
   tx.steps:ended()
 end
 
+---Those that are not home, in the order in which the machine numbers them. Where a database decides
+---they are known before (database.lua).
+local function others_of(tx)
+  if tx.others then return tx.others end
+  local others = {}
+  for _, p in ipairs(tx.list) do
+    if not p.home then others[#others + 1] = p end
+  end
+  tx.others = others
+  return others
+end
+
 ---What recovery goes on with need not be told again to those that have acknowledged.
 local function hand_over(tx)
   local names = {}
-  for _, p in ipairs(tx.others) do
+  for _, p in ipairs(others_of(tx)) do
     if p.acknowledged then names[p.name] = true end
   end
   tx.coordinator.acknowledged[tx.id] = names
@@ -355,7 +367,7 @@ end
 local function commit_by_steps(tx)
   if not check_home(tx) then return answer.aborted(tx) end
   local list = {}
-  for i, p in ipairs(tx.others) do
+  for i, p in ipairs(others_of(tx)) do
     p.number = i
     list[i] = { optional = p.optional or false, voter = p.voter or false, prepares_later = p.store == nil }
   end

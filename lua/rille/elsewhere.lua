@@ -21,7 +21,8 @@ local transaction = require "rille.transaction"
 local elsewhere = {}
 
 local NAME_BYTES = 190 -- of the processor, so that ids fit
-local ATTEMPTS = 1000  -- of a transaction that meets locks, within its time
+local PATIENCE_S = 5   -- with locks, of one reaction
+local PAUSE_FIRST_S, PAUSE_MOST_S = 0.005, 0.5
 
 -- Which stores -------------------------------------------------------------------------------------
 
@@ -177,18 +178,43 @@ local function refusal(self, message, votes)
   return message, "aborted", {}
 end
 
-local function together(self, here, others)
+local PASSES = { locked = true, busy = true }
+
+---Whether nothing but what passes by itself was in the way. A version that is not the expected
+---one does not: whoever expects must read again.
+local function passes(votes)
+  local some = false
+  for _, vote in pairs(votes) do
+    if vote.vote == "no" and not PASSES[vote.code] then return false end
+    some = some or vote.vote == "no"
+  end
+  return some
+end
+
+---One transaction; of an abort also whether the same is worth another.
+local function try_together(self, here, others)
   local fault
-  local result, message, code, detail = self.elsewhere.coordinator:transact({ attempts = ATTEMPTS }, function(tx)
+  local result, message, code, detail = self.elsewhere.coordinator:transact({}, function(tx)
     fault = { add_all(self, tx, here, others) }
     return fault[1]
   end)
   if result then return { duplicate = false } end
   if not fault or fault[1] == nil then return nil, fault and fault[2] or message, fault and fault[3] or code end
   if code ~= "aborted" then return nil, message, code, detail end
+  local again = passes(detail.votes)
   message, code, detail = refusal(self, message, detail.votes)
   if code == "duplicate" and detail.store then return by_ids(self, here, others) end -- begun that way, before
-  return nil, message, code, detail
+  return nil, message, code, detail, again
+end
+
+local function together(self, here, others)
+  local stop, pause = core.monotonic() + PATIENCE_S, PAUSE_FIRST_S
+  while true do
+    local done, message, code, detail, again = try_together(self, here, others)
+    if done or not again or core.monotonic() + pause > stop then return done, message, code, detail end
+    core.pause(pause * (0.5 + math.random() / 2))
+    pause = math.min(2 * pause, PAUSE_MOST_S)
+  end
 end
 
 -- Both ----------------------------------------------------------------------------------------------------

@@ -94,9 +94,10 @@ end
 ---Writes the batch. What its ids say is there already is not written again.
 function Import:write()
   if self.count > 0 then
-    local result, message = self.store:append(self.parts)
+    local result, message, code = self.store:append(self.parts)
     if not result then
-      screen.fail(("lines %d to %d: %s"):format(self.first, self.last, message))
+      local doubt = code == "unknown" and "; these lines may be there when it is opened again: look" or ""
+      screen.fail(("lines %d to %d: %s%s"):format(self.first, self.last, message, doubt))
     end
     local counter = result.duplicate and "known" or "events"
     self[counter] = self[counter] + self.count

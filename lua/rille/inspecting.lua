@@ -59,10 +59,25 @@ return function(commands, open, params_of)
       { params = params_of(options.param) })), options)
   end
 
+  ---The other stores that a processor emits to, by name, and what closes them.
+  local function open_others(list)
+    local stores = {}
+    for _, to in ipairs(list) do
+      if stores[to.name] then screen.fail(("--to %s stands there twice"):format(to.name)) end
+      stores[to.name] = open(to.path, { create = false })
+    end
+    return setmetatable(stores, { __close = function()
+      for _, other in pairs(stores) do other:close() end
+    end })
+  end
+
   function commands.process(options)
+    if options.together and #options.to == 0 then screen.fail("--together needs --to NAME=STORE", 2) end
     local store <close> = open(options.store, { create = false })
+    local others <close> = open_others(options.to)
+    local c <close> = options.together and succeed(rille.coordinator(store)) or nil
     work(store, succeed(store:processor(options.name, options.processor,
-      { params = params_of(options.param) })), options)
+      { params = params_of(options.param), stores = next(others) and others, coordinator = c })), options)
   end
 
   ---The script and the parameters of a projection.

@@ -1,8 +1,9 @@
 -- isolate.lua: isolates of a store, made when they are needed and kept for the next call.
 --
 -- What runs in one is a function of these scripts, by name: see lisolate.c. One isolate
--- serves all calls with the same limits on a handle; each load of a script has an
--- environment of its own. One that was stopped is dead: the next call makes another.
+-- serves all calls of one module with the same limits on a handle, so that no processor's
+-- memory or work makes a policy fail; each load of a script has an environment of its own. One
+-- that was stopped is dead: the next call makes another.
 --
 -- Invariant: `kept` has a store's isolates only as long as somebody else has the store.
 
@@ -31,11 +32,11 @@ function isolate.split(options, level)
   return limits, rest
 end
 
----The isolate for these limits, or nil, message, code.
-function isolate.of(store, limits)
+---The isolate of a module with these limits, or nil, message, code.
+local function isolate_of(store, limits, module)
   local mine = kept[store] or {}
   kept[store] = mine
-  local key = ("%s %s"):format(limits.memory_bytes, limits.instructions)
+  local key = ("%s %s %s"):format(module, limits.memory_bytes, limits.instructions)
   if mine[key] and not mine[key]:is_dead() then return mine[key] end
   local made, message, code = core.isolate(store, limits)
   mine[key] = made
@@ -49,7 +50,7 @@ end
 
 ---Calls a function of a module there: its results, or nil, message, code, detail.
 function isolate.call(store, limits, module, name, ...)
-  local found, message, code = isolate.of(store, limits)
+  local found, message, code = isolate_of(store, limits, module)
   if not found then return nil, message, code end
   return results(found:run(module, name, ...))
 end

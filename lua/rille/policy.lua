@@ -141,29 +141,9 @@ end
 
 -- In the host: what is made of it -------------------------------------------------------
 
-local isolates = setmetatable({}, { __mode = "k" })
-
----The isolate of a store's policies with these limits; or nil, message, code.
-local function isolate_of(store, limits)
-  local mine = isolates[store] or {}
-  isolates[store] = mine
-  local key = ("%s %s"):format(limits.memory_bytes, limits.instructions)
-  if mine[key] and not mine[key]:is_dead() then return mine[key] end
-  local made, message, code = isolate.new(store, limits)
-  mine[key] = made
-  return made, message, code
-end
-
-local function results(ok, ...)
-  if ok then return ... end
-  return nil, ...
-end
-
 ---policy.serve there.
 local function serve(self, tx)
-  local found, message, code = isolate_of(self.store, self.limits)
-  if not found then return nil, message, code end
-  return results(found:run("rille.policy", "serve", self.store, self.name, self.params, tx))
+  return isolate.call(self.store, self.limits, "rille.policy", "serve", self.store, self.name, self.params, tx)
 end
 
 ---What a policy is shown: plain data of known names, however much the driver has.

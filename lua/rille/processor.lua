@@ -128,8 +128,8 @@ end
 
 ---What the script's `from` asks for must be a query: it is tried on no event.
 local function definer(store)
-  return function(value, name)
-    local definition, message = reaction.define(value, name)
+  return function(value, name, files)
+    local definition, message = reaction.define(value, name, files)
     if not definition then return nil, message end
     local trial = { before = 1, consistency = "eventual", table.unpack(definition.query or {}) }
     local ok, fault = pcall(store.all, store, trial)

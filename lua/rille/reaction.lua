@@ -101,7 +101,7 @@ end
 
 ---The reducer of its state, which has the processor's key, and upcasts as it does unless it
 ---says how itself.
-local function define_state(value, name)
+local function define_state(value, name, files)
   local state = value.state
   if state == nil then return false end
   if type(state) ~= "table" then
@@ -110,15 +110,16 @@ local function define_state(value, name)
   if state.key ~= nil then return nil, name .. ": state has no key of its own: it is the processor's" end
   local copy = { key = value.key, upcast = value.upcast }
   for field, part in pairs(state) do copy[field] = part end
-  return reducer.define(copy, name .. ": state")
+  return reducer.define(copy, name .. ": state", files)
 end
 
 ---What a script returned, checked and laid out.
+---@param files? table that it was loaded from
 ---@return table? definition, string message
-function reaction.define(value, name)
+function reaction.define(value, name, files)
   local wrong = fault(value)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
-  local state, message = define_state(value, name)
+  local state, message = define_state(value, name, files)
   if state == nil then return nil, message end
   local on = {}
   for type_name, handler in pairs(value.on) do on[type_name] = handler end

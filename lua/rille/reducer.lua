@@ -83,15 +83,18 @@ end
 
 ---What a script's table means.
 ---@param definition table what the script returned
----@return table? definition { initial, key, types, handlers, every, upcast, name }
+---@param files? { name: string, text: string }[] that it was loaded from: they tell which fields
+---  of the data its functions look at; without them all of the data is made for each
+---@return table? definition { initial, key, types, handlers, every, upcast, picks, name }
 ---@return string? message
-function reducer.define(definition, name)
+function reducer.define(definition, name, files)
   local wrong = fault(definition)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
   local types, handlers, every = lay_out(definition.on)
   return { name = name, initial = definition.initial, key = definition.key,
            types = types, handlers = handlers, every = every,
-           upcast = reducer.own_upcast(definition.upcast) }
+           upcast = reducer.own_upcast(definition.upcast),
+           picks = files and core.picks(handlers, definition.key, files) }
 end
 
 ---Loads a reducer. `read` is function(name) -> text, or nil for files.
@@ -101,7 +104,7 @@ function reducer.load(name, read, params)
     read = read, params = params, rille = { null = rille.null, array = rille.array },
   })
   if not definition then return nil, message end
-  definition, message = reducer.define(definition, name)
+  definition, message = reducer.define(definition, name, files)
   return definition, message, files
 end
 
@@ -149,11 +152,12 @@ end
 
 ---Sets how far a pass over one stream goes. Its past is read as it was, whatever was
 ---truncated since.
----@return integer? version the stream's, or nil, message
+---@return integer? version the stream's, or nil, message, code
 local function set_stream_bounds(store, pass, options)
-  local version = store:version(pass.stream)
+  local version, message, code = store:version(pass.stream)
+  if not version then return nil, message, code end
   if options.version and options.version > version then
-    return nil, ("version = %d is beyond the stream's, which is %d"):format(options.version, version)
+    return nil, ("version = %d is beyond the stream's, which is %d"):format(options.version, version), "invalid"
   end
   pass.last_version = options.version
   if options.at then
@@ -174,8 +178,8 @@ local function set_bounds(store, pass, options)
   pass.at = at
   if pass.stream then
     local version
-    version, message = set_stream_bounds(store, pass, options)
-    if not version then return fail(message, "invalid") end
+    version, message, code = set_stream_bounds(store, pass, options)
+    if not version then return fail(message, code) end
     return at, version
   end
   if options.version then return fail("version is of a stream: give stream", "invalid") end
@@ -296,6 +300,7 @@ function reducer.fold(store, name, options, only_touched)
   if not position then return fail(last, code) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
   pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
+  pass.picks = definition.picks
   local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
   if failure then return nil, version, failure, detail end
   if pass.stream and version == 0 then version = last end

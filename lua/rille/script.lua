@@ -123,7 +123,7 @@ local function try(watcher, patience)
     rille = { null = rille.null, array = rille.array },
   })
   if attempt.unsettled then return attempt end
-  if value then attempt.definition, message = watcher.define(value, watcher.name) end
+  if value then attempt.definition, message = watcher.define(value, watcher.name, files) end
   if attempt.definition == nil then
     attempt.fault = message or watcher.name .. ": it defines nothing"
   else
@@ -167,7 +167,7 @@ end
 ---wanted, or says what is wrong with it: nil, message.
 ---@param store rille.store
 ---@param name string
----@param options { params?: any, define: fun(value: table, name: string): any, string? }
+---@param options { params?: any, define: fun(value: table, name: string, files: table): any, string? }
 ---@return rille.watcher? watcher
 ---@return string? message
 ---@return string? code "script"; "invalid": params are no plain data; "busy": files keep changing

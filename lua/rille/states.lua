@@ -25,6 +25,8 @@
 -- one empties memory, which goes on from there.
 -- M4  What was read of a slot counts only if the record, looked at after it, is one that
 --     memory fits: of the same slot, with a mark that is at most ours.
+-- M5  While memory may be ahead of its mark it is `unsure`, from before the first change. Whoever
+--     finds it so forgets it: where memory ends, nobody may be left to clean up.
 
 local core = ...
 local rille = require "rille"
@@ -68,15 +70,22 @@ local function record(self) return string.pack("<c8 i8", self.slot, self.mark) e
 ---Nobody else makes the same, whatever the seed of math.random.
 local function new_slot() return core.entropy() end
 
----Memory is emptied, and goes on from a mark.
+---Memory is emptied, and goes on from a mark. If there is no room for that, nothing changes.
 local function restart(self, slot, mark)
-  self.slot, self.mark = slot, mark
-  self.young, self.elder, self.dirty = {}, {}, {}
-  self.count = 0
+  local young, elder, dirty = {}, {}, {}
+  self.slot, self.mark, self.count = slot, mark, 0
+  self.young, self.elder, self.dirty = young, elder, dirty
+end
+
+---Memory that may be ahead of its mark is of no use.
+local function forget(self)
+  restart(self, self.slot, self.kept_mark or 0)
+  self.record_key, self.unsure = nil, false
 end
 
 ---Looks how far the kept states are. M1: memory that is behind them goes on from there.
 local function look(self)
+  if self.unsure then forget(self) end
   local key, bytes = self.live_key, nil
   if not self.rebuilding then bytes = read(self, key) end
   self.live = bytes ~= nil
@@ -104,12 +113,6 @@ local function fits(self)
   return true
 end
 
----Memory that may be ahead of its mark is of no use.
-local function forget(self)
-  restart(self, self.slot, self.kept_mark)
-  self.record_key = nil
-end
-
 ---A finalizer, whom Lua calls in the midst of everything, must not go on from memory that
 ---is ahead of its mark.
 local function refuse_while_running(self)
@@ -119,13 +122,16 @@ end
 
 local function on_memory_that_fits(self, body, ...)
   look(self)
-  self.moved = false
+  self.moved, self.unsure = false, true
   return body(self, ...)
 end
 
-local function at_rest(self, ...)
+---Takes what the body did: when this is over, memory is whole, or unsure (M5).
+local function at_rest(self, ok, ...)
+  local failure = ...
   self.running = false
-  return ...
+  if ok and not self.moved or not ok and failure == self.told then self.unsure = false end
+  return ok, ...
 end
 
 ---Calls body(self) on memory that fits what is kept. It is called again where another was
@@ -400,29 +406,25 @@ end
 ---Takes what a shared run has made of one of its passes. False: it is no use, or there is
 ---no room for more; then its own `advance` sees to it.
 local function settle(self, pass, done, to)
-  if pass.failure then
-    forget(self)
-    return false
-  end
+  if pass.failure then return false end -- and memory is unsure
   self.mark = done and to or pass.after
-  return not is_full(self) or turn_over(self)
+  local has_room = not is_full(self) or turn_over(self)
+  self.unsure = false
+  return has_room
 end
 
+---Those that came that far. Memory of the others is unsure.
 local function run_together(list, to, ms)
   local passes = {}
   for i, self in ipairs(list) do
-    self.moved = false
+    self.moved, self.unsure = false, true
     passes[i] = pass_of(self)
   end
   local ok, done = pcall(core.project_run, list[1].store, { passes = passes, before = to + 1, ms = ms })
-  if not ok or done == nil then
-    for _, self in ipairs(list) do forget(self) end
-    return true, {}
-  end
+  if not ok or done == nil then return true, {} end
   local going_on = {}
   for i, self in ipairs(list) do
     local settled, has_room = pcall(settle, self, passes[i], done, to)
-    if not settled then forget(self) end
     if settled and has_room then going_on[#going_on + 1] = self end
   end
   return done, going_on
@@ -438,9 +440,6 @@ local function carry_together(list, to, ms)
   while #list > 1 and not done do
     local ok
     ok, done, list = pcall(run_together, list, to, ms)
-    if not ok then
-      for _, self in ipairs(all) do forget(self) end
-    end
     if not ok or ms then break end
   end
   set_running(all, false)
@@ -514,7 +513,7 @@ end
 ---@return any state, integer? position
 function State:get(key, how)
   refresh(self)
-  if how.memory and self.live and not self.running and self.young[key] ~= nil then
+  if how.memory and self.live and not self.running and not self.unsure and self.young[key] ~= nil then
     return outcome(pcall(answer, self, key))
   end
   return guarded(self, function()
@@ -607,6 +606,7 @@ end
 
 ---Works for this form of the script.
 function State:use(definition, identity)
+  self.unsure = true
   self.definition, self.identity = definition, identity
   self.live_key = pack_name("V", self.name) .. identity
   self.build_key = pack_name("B", self.name) .. identity
@@ -614,6 +614,7 @@ function State:use(definition, identity)
   self.live = false
   self.fresh = states.first_state(definition)
   restart(self, new_slot(), 0)
+  self.unsure = false
 end
 
 states.first_state = reducer.fresh

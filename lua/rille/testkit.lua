@@ -92,10 +92,10 @@ end
 
 -- Events that were appended --------------------------------------------------------------
 
----What has been appended since the case's mark, rille's own aside.
-local function appended(case)
+---What has been appended to a store since the mark, rille's own aside.
+local function appended(store, mark)
   local events = {}
-  for event in case.store:all { after = case.mark } do
+  for event in store:all { after = mark } do
     if event.type:sub(1, 1) ~= "$" and event.stream:sub(1, 1) ~= "$" then events[#events + 1] = event end
   end
   return events
@@ -108,13 +108,17 @@ local function comparable(event, expected)
   return part
 end
 
-local function expect_events(case, expected, level)
-  expected = list_of(expected, "what is expected", level + 1)
+---Compares what was appended to a store since the mark with those that were expected.
+local function compare(store, mark, expected, what, level)
   local want, got = {}, {}
   for i, event in ipairs(expected) do want[i] = comparable(event, event) end
-  for i, event in ipairs(appended(case)) do got[i] = comparable(event, want[i]) end
-  local text = difference.between(want, got, "events")
+  for i, event in ipairs(appended(store, mark)) do got[i] = comparable(event, want[i]) end
+  local text = difference.between(want, got, what)
   if text then error("other events than expected:\n" .. text, level + 1) end
+end
+
+local function expect_events(case, expected, level)
+  compare(case.store, case.mark, list_of(expected, "what is expected", level + 1), "events", level + 1)
 end
 
 -- Reducers ------------------------------------------------------------------------------
@@ -229,11 +233,24 @@ end
 local Processor = {}
 Processor.__index = Processor
 
-local PROCESSOR_OPTIONS = { params = true, provide = true, name = true }
+local PROCESSOR_OPTIONS = { params = true, provide = true, name = true, stores = true }
 
----@param options? { params: table, provide: table, name: string }
+---The other stores of a case, by name.
+local function open_others(names, level)
+  local others = {}
+  if type(names) ~= "table" then error("stores must be a list of names", level + 1) end
+  for _, name in ipairs(names) do
+    if type(name) ~= "string" then error("stores must be a list of names", level + 1) end
+    others[name] = temporary.open()
+  end
+  return others
+end
+
+---@param options? { params: table, provide: table, name: string, stores: string[] }
 function testkit.processor(script, options)
-  return new_case(Processor, script, options, PROCESSOR_OPTIONS)
+  local case = new_case(Processor, script, options, PROCESSOR_OPTIONS)
+  case.stores, case.marks = open_others(case.options.stores or {}, 2), {}
+  return case
 end
 
 ---The processor, opened when it is first needed: a script that does not load is an
@@ -242,7 +259,7 @@ local function processor_of(case)
   if case.processor then return case.processor end
   local message
   case.processor, message = case.store:processor(case.options.name or "test", case.script,
-    { params = case.options.params, provide = case.options.provide })
+    { params = case.options.params, provide = case.options.provide, stores = next(case.stores) and case.stores })
   return case.processor, message
 end
 
@@ -259,34 +276,47 @@ local function fault_of(case)
   return parked[1] and table.concat(parked, "\n")
 end
 
+---What is appended from here on is what came of it.
+local function mark(case)
+  case.mark = case.store:head()
+  for name, store in pairs(case.stores) do case.marks[name] = store:head() end
+end
+
 ---Events that have been there before, with all that came of them.
 function Processor:given(events)
   append(self, events, "given", 2)
   self.fault = fault_of(self)
-  self.mark = self.store:head()
+  mark(self)
   return self
 end
 
 ---An event, or a list of them, and all that comes of it.
 function Processor:when(events)
   append(self, events, "when", 2)
-  self.mark = self.store:head()
+  mark(self)
   self.fault = fault_of(self)
   return self
 end
 
 ---Time goes on, and what was due comes.
 function Processor:advance(seconds)
-  self.mark = self.store:head()
+  mark(self)
   temporary.clock:advance(seconds)
   self.fault = fault_of(self)
   return self
 end
 
-function Processor:expect_events(expected)
+---@param expected table what was emitted to the case's store, or to the one of the name `to`
+function Processor:expect_events(expected, to)
   if self.fault then error("expected events, got an error:\n  " .. self.fault, 2) end
   if not self.mark then error("nothing has happened yet: call when(event) first", 2) end
-  expect_events(self, expected, 2)
+  if to == nil then
+    expect_events(self, expected, 2)
+    return self
+  end
+  local store = self.stores[to]
+  if not store then error(options_of.unknown("store", to, self.stores), 2) end
+  compare(store, self.marks[to], list_of(expected, "what is expected", 2), to .. ": events", 2)
   return self
 end
 
@@ -298,7 +328,10 @@ end
 -- All of them ---------------------------------------------------------------------------
 
 ---Removes the case's store at once; else its collection does.
-local function close_case(case) return case.store:close() end
+local function close_case(case)
+  for _, other in pairs(case.stores or {}) do other:close() end
+  return case.store:close()
+end
 
 for _, class in ipairs { Reducer, Decider, Processor } do
   class.close, class.__close = close_case, close_case

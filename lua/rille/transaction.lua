@@ -66,10 +66,21 @@ function Transaction:is_late() return core.monotonic() >= self.deadline end
 
 -- Who takes part --------------------------------------------------------------------------------
 
+---Up to so many participants are looked through, more are found by a table.
+local FEW = 8
+
+---The participant of that name.
+function Transaction:named(name)
+  if self.by_name then return self.by_name[name] end
+  for _, p in ipairs(self.list) do
+    if p.name == name then return p end
+  end
+end
+
 ---The name, or with a number behind it.
 local function unique(self, name)
   local candidate, n = name, 1
-  while self.by_name[candidate] do
+  while self:named(candidate) do
     n = n + 1
     candidate = ("%s#%d"):format(name, n)
   end
@@ -81,36 +92,46 @@ local function add(self, p)
   if #list >= MEMBERS then
     return nil, ("a transaction has at most %d participants"):format(MEMBERS), "invalid"
   end
-  self.by_name[p.name] = p
   list[#list + 1] = p
-  if p.home then self.home = p
-  else self.others[#self.others + 1] = p
+  if self.by_name then self.by_name[p.name] = p
+  elseif #list > FEW then
+    self.by_name = {}
+    for _, other in ipairs(list) do self.by_name[other.name] = other end
   end
+  if p.home then self.home = p end
   return p
 end
 
 ---The participant that is a store, however often it is opened.
 local function store_participant(self, store)
-  local place, message, code = place_of(store)
+  local place, message, code = places[store]
+  if not place then place, message, code = place_of(store) end
   if not place then return nil, message, code end
-  if not core.is_open(store) then return nil, "the store is closed", "closed" end
-  local p = self.by_store[place.key]
-  if p then return p end
-  local c = self.coordinator
+  local c, list, uuid, path, name = self.coordinator, self.list, place.uuid, place.path, place.name
+  local is_taken = self.by_name ~= nil
+  for i = 1, #list do
+    local other = list[i]
+    if other.path == path and other.uuid == uuid then return other end
+    is_taken = is_taken or other.name == name
+  end
   local home = not self.home_wanted and place.key == c.key or nil
-  p, message, code = add(self, { kind = "store", store = home and c.store or store, uuid = place.uuid,
-    path = place.path, home = home, name = unique(self, place.name), work = means.work() })
-  if not p then return nil, message, code end
-  self.by_store[place.key] = p
-  return p
+  return add(self, { kind = "store", store = home and c.store or store, uuid = uuid, path = path, home = home,
+                     name = is_taken and unique(self, name) or name, work = means.work() })
 end
 
----What it is to do in a store, for the first append there by this handle.
-local function enter(self, store)
-  if over(self) then return nil, over(self), "closed" end
+---The same, of a store that may be closed.
+local function open_participant(self, store)
+  if not core.is_open(store) then return nil, "the store is closed", "closed" end
+  return store_participant(self, store)
+end
+
+---What it is to do in a store, for the first append there by this handle, which is open or closed.
+local function enter(self, store, is_open)
+  if self.state ~= "open" then return nil, over(self), "closed" end
+  if not is_open then return nil, "the store is closed", "closed" end
   local p, message, code = store_participant(self, store)
   if not p then return nil, message, code end
-  self.works[store] = p.work
+  self[store] = p.work -- where the next append by this handle finds it (lwork.c)
   return p.work
 end
 
@@ -121,7 +142,7 @@ Transaction.append = means.appender(enter)
 
 ---The same for rille's own scripts, which have names of their own.
 function transaction.append_internal(self, store, parts)
-  local p, message, code = store_participant(self, store)
+  local p, message, code = open_participant(self, store)
   if not p then return nil, message, code end
   return means.add_internal(p.store, parts, p.work)
 end
@@ -136,18 +157,18 @@ end
 ---Gives it the name that was asked for.
 local function rename(self, p, name)
   if name == nil or name == p.name then return true end
-  if self.by_name[name] or #name == 0 or #name > NAME_BYTES then
+  if self:named(name) or #name == 0 or #name > NAME_BYTES then
     return nil, ("a participant can't be called %q: %s"):format(name:sub(1, NAME_BYTES),
-      self.by_name[name] and "another is" or "a name has 1 to 255 bytes"), "invalid"
+      self:named(name) and "another is" or "a name has 1 to 255 bytes"), "invalid"
   end
-  self.by_name[p.name], self.by_name[name] = nil, p
+  if self.by_name then self.by_name[p.name], self.by_name[name] = nil, p end
   p.name = name
   return true
 end
 
 ---A participant that was registered with the coordinator.
 local function registered(self, name, options)
-  local p = self.by_name[name]
+  local p = self:named(name)
   if p and p.object then return p end
   local object = self.coordinator.participants[name]
   if not object then
@@ -155,7 +176,7 @@ local function registered(self, name, options)
       .. ": participants are named when the coordinator is made", "notfound"
   end
   p = { kind = object.kind, object = object, name = name, voter = object.voter }
-  local branch, message, code, detail = object:enlist { id = self.id, number = #self.others + 1,
+  local branch, message, code, detail = object:enlist { id = self.id, number = #self.list + (self.home and 0 or 1),
     deadline = self.deadline, work = options.work, name = name }
   if not branch then return nil, message, code, detail end
   p.branch = branch
@@ -177,7 +198,7 @@ function Transaction:enlist(what, options)
   if over(self) then return nil, over(self), "closed" end
   local p, message, code, detail
   if type(what) == "string" then p, message, code, detail = registered(self, what, options)
-  else p, message, code = store_participant(self, what)
+  else p, message, code = open_participant(self, what)
   end
   if not p then return nil, message, code, detail end
   if p.home and options.optional then
@@ -198,15 +219,15 @@ end
 
 ---Lets go of branches that are at work already, and are not to commit.
 local function drop(self, members_stay)
-  self.state, self.works = "over", nil
+  self.state = "over"
   if self.special then drive.drop(self, members_stay) end
 end
 
 ---One other store, no id that must be found again, and a rule that says what its one vote says:
 ---what it does is an append.
 local function plain(self)
-  local p = self.others[1]
-  if #self.list ~= 1 or not p or not p.store or self.client then return nil end
+  local p = self.list[1]
+  if #self.list ~= 1 or p.home or not p.store or self.client then return nil end
   return self.policy.identity == "unanimous" and p or nil
 end
 
@@ -225,13 +246,15 @@ local function append_plainly(self, p)
            positions = done.first and { [p.name] = { first = done.first, last = done.last } } or {} }
 end
 
-local function commit(self)
+---Commits one that is open: what the coordinator's transact returns.
+function transaction.commit(self)
+  self.state = "over"
   local p = plain(self)
   if p then return append_plainly(self, p) end
-  local home, message, code = database.home_of(self)
-  local taken = home == nil and not code
-  if home then taken, message, code = database.take(self, home) end
-  if not taken then
+  local home, message, code = nil, nil, nil
+  if self.special or self.home_wanted then home, message, code = database.home_of(self) end
+  if home then message, code = select(2, database.take(self, home)) end
+  if code then
     drop(self)
     return nil, message, code
   end
@@ -242,11 +265,10 @@ local function commit(self)
   return result, message, code, detail
 end
 
----Commits: what the coordinator's transact returns.
+---Commits by hand. Where that is in the function that transact was given, transact returns the same.
 function Transaction:commit()
   if over(self) then return nil, over(self), "closed" end
-  self.state, self.works = "over", nil
-  self.answer = table.pack(commit(self))
+  self.answer = table.pack(transaction.commit(self))
   return table.unpack(self.answer, 1, self.answer.n)
 end
 
@@ -272,7 +294,7 @@ function transaction.new(c, given)
   local begun = core.monotonic()
   return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
     home_wanted = given.home, timeout = given.timeout, begun = begun, deadline = given.deadline, state = "open",
-    list = {}, others = {}, by_name = {}, by_store = {}, works = {} }, Transaction)
+    list = { nil, nil } }, Transaction) -- with room for two
 end
 
 return transaction

@@ -40,6 +40,12 @@ local function param(text)
     :format(name, value_text, name, message)
 end
 
+local function other_store(text)
+  local name, path = text:match "^([^=]+)=(.+)$"
+  if not name then return nil, "--to needs NAME=STORE" end
+  return { name = name, path = path }
+end
+
 local EXPECTED = { none = true, exists = true, any = true }
 
 local function expect(text)
@@ -169,7 +175,13 @@ words.list = {
     description = "Runs a processor from its mark to the head; with --follow it goes on with what is "
       .. "written, until it is interrupted. Each event has its effect exactly once.",
     arguments = { argument("NAME", "the processor"), argument("PROCESSOR", "the processor's file") },
-    options = { { name = "--once", args = 0, description = "end at the head (the default)" }, FOLLOW, PARAM },
+    options = {
+      { name = "--once", args = 0, description = "end at the head (the default)" }, FOLLOW, PARAM,
+      { name = "--to", argname = "NAME=STORE", count = "*", convert = other_store,
+        description = "a store that the script emits to under NAME; may be repeated" },
+      { name = "--together", args = 0,
+        description = "what goes to several stores is written by a transaction: all or nothing" },
+    },
     mutex = { "--once", "--follow" },
     epilog = "Example: rille process shop.rille fraud processors/fraud.lua --follow",
   },

@@ -166,7 +166,8 @@ local function back_off(self, event, failure)
     retry.due = nil
     fail_at(failure.message, event)
   end
-  retry.due = core.now(self.store) + math.min(RETRY_MOST_S, RETRY_FIRST_S * 2 ^ (retry.tries - 1))
+  retry.since = core.now(self.store)
+  retry.due = retry.since + math.min(RETRY_MOST_S, RETRY_FIRST_S * 2 ^ (retry.tries - 1))
   return "wait"
 end
 
@@ -220,10 +221,13 @@ local function handle_alone(self, place, key, parts)
   return fail(self, place, key, failure)
 end
 
----Whether an event that failed before is not to be tried again yet.
+---Whether an event that failed before is not to be tried again yet. Not where the clock was set
+---back: nobody knows then how long it has waited.
 local function is_waiting(self, position)
   local retry = self.retrying
-  return retry and retry.position == position and retry.due and core.now(self.store) < retry.due
+  if not retry or retry.position ~= position or not retry.due then return false end
+  local now = core.now(self.store)
+  return now >= retry.since and now < retry.due
 end
 
 ---The entry of an event that waits behind a parked one.

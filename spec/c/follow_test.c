@@ -44,9 +44,9 @@ static void read_only_ever(bool background) {
   uint64_t version, most = 0;
   begin(background ? "thread" : "none");
   rille_options o = options_of(RILLE_SYNC_NEVER, background);
+  pid_t pid = start(write_blocks, NULL);
   rille_store *store = open_with(path, &o);
   struct log *l = log_of(store);
-  pid_t pid = start(write_blocks, NULL);
   for (int i = 1; i <= BLOCKS; i++) {
     atomic_store(&together->wanted, i);
     wait_until(&together->done, i);

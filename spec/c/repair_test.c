@@ -245,6 +245,9 @@ static void nothing_lost_nothing_resurrected(void) {
   printf("       %u stores: %u power cuts, %u kills, %u failed flushes, %u repairs cut short, "
          "%u successors\n", total.trials, total.cuts, total.kills, total.failed_flushes,
          total.cut_repairs, total.successors);
+  test_tally("simulated power cuts", total.cuts);
+  test_tally("simulated kills", total.kills);
+  test_tally("simulated failed flushes", total.failed_flushes);
   printf("       %u clean, %u torn, %u with valid headers behind a hole\n", total.clean, total.torn,
          total.holes);
   printf("       %u rotten: %u reported, %u in the last flush group and cut, %u not seen\n",

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "processes.h"
 
+#include <pthread.h>
+
 #ifndef __linux__
 int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched on Linux") < 0; }
 #else
@@ -66,7 +68,7 @@ static int rebuild(void *context) {
 static void a_child_opens_the_store_for_itself(void) {
   rille_event event;
   begin("parent");
-  rille_options o = options_of(RILLE_SYNC_ALWAYS, true);
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, FORKS_WITH_THREADS);
   inherited = open_with(path, &o);
   CHECK(put_one(inherited, "s") == 0);
   CHECK(rille_store_read(inherited, NULL, &inherited_reader, NULL) == 0);
@@ -105,6 +107,132 @@ static void a_child_holds_no_lock_of_its_parents(void) {
   CHECK(wait_for(pid) == KILLED);
   CHECK(rebuild(NULL) == 0);
   atomic_store(&shared->go, 1);
+}
+
+/* ---- Opening slowly ---- */
+
+static _Thread_local bool slow;
+
+/* Who is slow stops at its first call until told to go on. */
+static int hold_the_slow(const struct call *c) {
+  (void)c;
+  if (!slow) return 0;
+  slow = false;
+  atomic_store(&shared->waiting, 1);
+  wait_until(&shared->go, 1);
+  return 0;
+}
+
+static void *open_slowly(void *context) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  o.rebuild = 1;
+  slow = true;
+  rille_store *store = open_with(path, &o);
+  (void)context;
+  return store;
+}
+
+static void *open_too(void *context) {
+  (void)context;
+  return open_store(path, RILLE_SYNC_ALWAYS);
+}
+
+static void *fork_meanwhile(void *context) {
+  CHECK(wait_for(start(rebuild, NULL)) == -RILLE_BUSY);
+  return context;
+}
+
+/* Nor does it a reader that ends; but one that opens the same store, and a fork, wait. */
+static void an_opening_holds_up_no_other_store(void) {
+  pthread_t first, second, forking;
+  void *opened = NULL, *too = NULL;
+  begin("slow");
+  CHECK(rille_store_close(open_store(path, RILLE_SYNC_ALWAYS)) == 0);
+  call_watch = hold_the_slow;
+  CHECK(pthread_create(&first, NULL, open_slowly, NULL) == 0);
+  wait_until(&shared->waiting, 1);
+  CHECK(pthread_create(&second, NULL, open_too, NULL) == 0);
+  rille_store *other = open_store(path_of("other"), RILLE_SYNC_ALWAYS);
+  CHECK(put_one(other, "s") == 0 && rille_store_close(other) == 0);
+  CHECK(pthread_create(&forking, NULL, fork_meanwhile, NULL) == 0);
+  atomic_store(&shared->go, 1);
+  CHECK(pthread_join(first, &opened) == 0 && pthread_join(second, &too) == 0);
+  CHECK(pthread_join(forking, NULL) == 0);
+  call_watch = NULL;
+  CHECK(put_one(opened, "s") == 0 && rille_store_head(too) == 1);
+  CHECK(rille_store_close(opened) == 0 && put_one(too, "s") == 0 && rille_store_close(too) == 0);
+  CHECK(rebuild(NULL) == 0);
+}
+
+/* ---- A table of readers that is not there ---- */
+
+static int stop_at_lock_file(const struct call *c) {
+  char name[64], file[4096];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", c->fd);
+  ssize_t n = c->kind == CALL_WRITE && !c->done ? readlink(name, file, sizeof file - 1) : 0;
+  file[n > 0 ? n : 0] = '\0';
+  if (strstr(file, "lock.mdb") == NULL) return 0;
+  atomic_store(&shared->waiting, 1);
+  wait_until(&shared->go, 1);
+  return 0;
+}
+
+static rille_store *open_readonly(void) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, false);
+  o.readonly = 1;
+  return open_with(path, &o);
+}
+
+static int make_table_slowly(void *context) {
+  (void)context;
+  call_watch = stop_at_lock_file;
+  return rille_store_close(open_readonly());
+}
+
+static void readers_may_make_their_table_at_once(void) {
+  char file[320];
+  begin("copied");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0 && rille_store_close(store) == 0);
+  snprintf(file, sizeof file, "%s/index/lock.mdb", path);
+  CHECK(remove(file) == 0);
+  pid_t pid = start(make_table_slowly, NULL);
+  wait_until(&shared->waiting, 1);
+  store = open_readonly();
+  CHECK(stats_of(store).index_readers == 1);
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(pid) == 0);
+  CHECK(stats_of(store).index_readers == 1);
+  CHECK(rille_store_close(store) == 0);
+}
+
+/* ---- An index that is made anew ---- */
+
+static int look_on(void *context) {
+  rille_store *store = open_readonly();
+  (void)context;
+  CHECK(stats_of(store).streams == 1);
+  atomic_store(&shared->waiting, 1);
+  wait_until(&shared->go, 1);
+  rille_stats s = stats_of(store);
+  CHECK(s.streams == 2 && s.written == 2 && s.unfolded_bytes == 0);
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
+static void a_reader_follows_to_a_new_index(void) {
+  begin("renewed");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0 && rille_store_close(store) == 0);
+  pid_t pid = start(look_on, NULL);
+  wait_until(&shared->waiting, 1);
+  CHECK(rebuild(NULL) == 0);
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "t") == 0 && rille_store_close(store) == 0);
+  store = open_store(path, RILLE_SYNC_ALWAYS); /* whose words can be followed */
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(pid) == 0);
+  CHECK(rille_store_close(store) == 0);
 }
 
 /* ---- Waking ---- */
@@ -256,6 +384,9 @@ static void all_may_come_and_go_at_once(void) {
 static const struct test tests[] = {
     {"a child opens the store for itself", a_child_opens_the_store_for_itself},
     {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
+    {"an opening holds up no other store", an_opening_holds_up_no_other_store},
+    {"readers may make their table at once", readers_may_make_their_table_at_once},
+    {"a reader follows to a new index", a_reader_follows_to_a_new_index},
     {"who waits is woken", who_waits_is_woken},
     {"an interval flushes by itself", an_interval_flushes_by_itself},
     {"appenders share flushes", appenders_share_flushes},

@@ -406,6 +406,7 @@ static void all_agree(void) {
       printf("%s: RUNS=1 TRACE=1 SEED=%llu shows how\n", rule,
              (unsigned long long)seed_of(seed, i));
   }
+  test_tally("simulated worlds of transactions", runs);
   printf("%u worlds: %u committed (%u without all), %u aborted, %u unknown; settled %u times, %u "
          "of them decided by that; %u recoveries, %u ends, %u power cuts\n",
          runs, t.committed, t.excluded, t.aborted, t.unknown, t.settled, t.refused, t.recovered,

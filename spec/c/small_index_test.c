@@ -3,7 +3,6 @@
 ** core/index.c is compiled into this program with other bounds. */
 #define INDEX_MAP_BYTES ((size_t)512 << 10)
 #define INDEX_READERS_MOST 10u
-#define INDEX_LOCK_BYTES 1024u
 #include "index.c"
 
 #include <sys/stat.h>

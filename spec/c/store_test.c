@@ -158,6 +158,44 @@ static void the_story_is_true(void) {
   rille_store_close(store);
 }
 
+/* Parts may name one stream several times: what each is told is how it stands behind all. */
+static void a_repeat_is_told_what_the_first_was(void) {
+  char path[64];
+  rille_event_input events[4];
+  rille_part parts[4];
+  uint64_t first[4] = {0}, again[4] = {0};
+  const char *const streams[] = {"s", "t", "s", "s"}, *const ids[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; i++) {
+    events[i] = (rille_event_input){.type = rille_text_of("Happened"), .id = rille_text_of(ids[i])};
+    parts[i] = (rille_part){.stream = rille_text_of(streams[i]),
+                            .expect = RILLE_EXPECT_ANY,
+                            .events = &events[i],
+                            .event_count = 1};
+  }
+  rille_append a = {.size = sizeof a, .parts = parts, .part_count = 4, .versions = first};
+  path_of(path, "repeat");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(rille_store_append(store, &a, NULL, NULL) == 0);
+  CHECK(first[0] == 3 && first[1] == 1 && first[2] == 3 && first[3] == 3);
+  rille_appended done;
+  a.versions = again;
+  CHECK(append(store, "s", RILLE_EXPECT_ANY, 1, NULL) == 0);
+  CHECK(rille_store_append(store, &a, &done, NULL) == 0 && done.duplicate);
+  CHECK(memcmp(first, again, sizeof first) == 0);
+  CHECK(rille_store_close(store) == 0);
+}
+
+static void nobody_truncates_by_mistake_all(void) {
+  char path[64];
+  rille_error e = {0};
+  path_of(path, "truncated");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(append(store, "s", RILLE_EXPECT_ANY, 1, NULL) == 0);
+  CHECK(rille_store_truncate(store, rille_text_of("s"), UINT64_MAX, &e) == RILLE_INVALID);
+  CHECK(strstr(e.message, "at most 2") != NULL);
+  CHECK(rille_store_close(store) == 0);
+}
+
 static void remove_all(void) {
   char command[96];
   sprintf(command, "rm -rf '%s'", folder);
@@ -175,6 +213,8 @@ static const struct test tests[] = {
     {"a failed flush acknowledges nobody", a_failed_flush_acknowledges_nobody},
     {"a conflict can be seen by who reads again", a_conflict_can_be_seen},
     {"verify may be watched by who uses the store", verify_may_be_watched},
+    {"a repeat is told what the first was", a_repeat_is_told_what_the_first_was},
+    {"nobody truncates by mistake all", nobody_truncates_by_mistake_all},
     {"the story of rille.h is true", the_story_is_true},
 };
 TEST_MAIN(tests)

@@ -58,6 +58,11 @@ static inline uint64_t test_setting(const char *name, uint64_t otherwise) {
   return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/* What has been tried, and how often: added up by spec/run.lua. */
+static inline void test_tally(const char *what, uint64_t n) {
+  printf("tally: %llu %s\n", (unsigned long long)n, what);
+}
+
 static inline int test_main(int argc, char **argv, const struct test *tests, size_t n) {
   uint64_t seed = test_setting("SEED", (uint64_t)time(NULL));
   if (argc > 1) seed = strtoull(argv[1], NULL, 0);

@@ -11,13 +11,19 @@ local WATCH = "(while kill -0 $PPID; do sleep 0.5; done; umount -l '%s') >/dev/n
 ---Why there was none, for `pending`.
 disk.missing = "mounting is not allowed here"
 
+local MOUNT = {
+  tmpfs = "mount -t tmpfs -o size=%dm tmpfs '%s' 2>/dev/null",
+  ext4 = "truncate -s %dm '%s.image' && mkfs.ext4 -q -F -m 0 -O ^has_journal '%s.image' >/dev/null 2>&1 && " ..
+    "mount -o loop '%s.image' '%s' 2>/dev/null && rmdir '%s/lost+found'",
+}
+
 ---Calls use(folder) with a disk of so many megabytes mounted there; false where that is
----not allowed. It is unmounted whatever happens.
-function disk.with(megabytes, use)
+---not allowed. It is unmounted whatever happens. `kind`: "tmpfs", or "ext4" on a loop device.
+function disk.with(megabytes, use, kind)
   local folder = scratch.path "disk"
   scratch.shell("mkdir '%s'", folder)
-  local mount = "mount -t tmpfs -o size=%dm tmpfs '%s' 2>/dev/null"
-  if not os.execute(mount:format(megabytes, folder)) then return false end
+  local mount = MOUNT[kind or "tmpfs"]
+  if not os.execute(mount:format(megabytes, folder, folder, folder, folder, folder)) then return false end
   os.execute(WATCH:format(folder))
   local ok, message = pcall(use, folder)
   collectgarbage() -- a failed test leaves its store open

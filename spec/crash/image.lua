@@ -108,13 +108,14 @@ local function parse_frame(bytes, offset, first)
   local frame = { start = first + offset, length = length, kind = kind, count = count,
                   first = position, last = position + count - 1, durable = durable,
                   stop = first + offset + length, unused = {} }
-  local at = offset + HEADER_BYTES
+  local prefix = string.unpack("<I4", bytes, offset + 41)
+  local at = offset + HEADER_BYTES + prefix
   for _ = 1, count do
     local from, to = padding_of(bytes, at)
     for address = first + from, first + to - 1 do frame.unused[address] = true end
     at = to
   end
-  assert(at == offset + length and at - offset >= RECORD_BYTES)
+  assert(at == offset + length and (count == 0 or at - offset >= RECORD_BYTES))
   return frame
 end
 

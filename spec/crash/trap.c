@@ -5,6 +5,7 @@
 **   TRAP_UNDER    only files whose paths begin so count
 **   TRAP_RECORD   a file for what was done, in order; read by power.lua
 **   TRAP_KILL     n: the n-th call does not return; half of a write is done
+**   TRAP_STOP     n: before the n-th call it is stopped, until somebody continues it
 **   TRAP_FAIL     n: the n-th call fails; TRAP_ERRNO says how
 **   TRAP_MARK     calls are counted from when this file exists
 **
@@ -77,6 +78,7 @@ static enum fate fate(void) {
   if (!has_begun()) return LIVE;
   long n = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
   if (n == setting("TRAP_KILL")) return DIE;
+  if (n == setting("TRAP_STOP")) kill(getpid(), SIGSTOP);
   if (n != setting("TRAP_FAIL")) return LIVE;
   errno = (int)setting("TRAP_ERRNO");
   return FAIL;
@@ -182,6 +184,11 @@ ssize_t writev(int fd, const struct iovec *v, int count) {
   ssize_t n = written(fd, v, count, at);
   if (n > 0) lseek(fd, at + n, SEEK_SET);
   return n;
+}
+
+ssize_t write(int fd, const void *bytes, size_t n) {
+  struct iovec v = {(void *)(unsigned long)bytes, n};
+  return is_ours(fd) ? writev(fd, &v, 1) : syscall(SYS_write, fd, bytes, n);
 }
 
 int ftruncate(int fd, off_t size) {

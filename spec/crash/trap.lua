@@ -20,8 +20,8 @@ function trap.works()
   return library ~= false
 end
 
----Starts a child in the trap. `settings` are TRAP_UNDER ... as under, kill, fail, errno,
----mark, record. `with`: more assignments for its environment.
+---Starts a child in the trap. `settings` are TRAP_UNDER ... as under, kill, stop, fail,
+---errno, mark, record. `with`: more assignments for its environment.
 function trap.start(settings, job, arguments, with)
   assert(trap.works())
   local words = { with or "", ("LD_PRELOAD=\"$LD_PRELOAD\":'%s'"):format(library) }

@@ -44,22 +44,12 @@ function jobs.create(path)
   say "closed"
 end
 
----A store's life, for power.lua: appends, and closings in between. What is acknowledged
----is told to trap.c, which puts it into the record at its place.
-function jobs.record(path, sync, appends, size, segment_bytes)
-  local store
-  local options = { sync = sync, segment_bytes = tonumber(segment_bytes) }
-  for i = 1, tonumber(appends) do
-    store = store or check(rille.open(path, options))
-    local stream, events = work.append(i, tonumber(size))
-    local done = check(store:append(stream, events))
-    os.rename(("ack:%d %d %d"):format(i, done.first, done.last), "")
-    if i % 25 == 0 then
-      check(store:close())
-      store = nil
-    end
-  end
-  if store then check(store:close()) end
+---A store of one event, and a copy of it.
+function jobs.backup(path, to)
+  local store = check(rille.open(path))
+  check(store:append("s", { type = "Made" }))
+  check(store:backup(to))
+  check(store:close())
 end
 
 ---Transactions of one event in each of two stores. Each answer is told to trap.c.

@@ -1,0 +1,28 @@
+-- chaos_spec.lua: everything at once: twelve processes write, read, fold, react, transact, follow,
+-- copy and verify two stores, and are killed and stopped at any moment (crash/chaos.lua). Judged
+-- by the logs: what was told is there, money is conserved, each effect is there once, states are
+-- what a fold gives, nothing is in doubt for ever, verify finds nothing.
+local chaos = require "spec.crash.chaos"
+local rounds = require "spec.support.rounds"
+local values = require "spec.support.values"
+
+values.seed "chaos_spec"
+
+local SECONDS = rounds.all and tonumber(os.getenv "SECONDS") or rounds.long(6)
+local ROUNDS = rounds.all and 3 or 1
+
+it("a crowd of processes that are killed and stopped leaves two sound stores", function()
+  for _ = 1, ROUNDS do
+    local crowd = chaos.new()
+    local ok, counts = pcall(function()
+      crowd:live(SECONDS)
+      return crowd:judge()
+    end)
+    crowd:remove()
+    if not ok then error(counts, 0) end
+    print(("       %d kills, %d of all at once, %d stops; %d appends, %d transfers, %d looks; %d torn tails"):format(
+      counts.kills, counts.all, counts.stops, counts.appends, counts.transfers, counts.digests, counts.torn))
+    rounds.tally("kills", counts.kills)
+    assert(counts.appends > 20 and counts.transfers > 0 and counts.digests > 0, "they came to nothing")
+  end
+end)

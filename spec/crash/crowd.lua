@@ -1,0 +1,169 @@
+-- crowd.lua: what each process of a crowd does (chaos.lua), until it is killed: a program with
+-- arguments ROLE FOLDER NUMBER SEED. There are two stores, here and there.
+--
+-- What it was told goes into its output, a line by one write, and is held against the logs when
+-- all are dead:
+--
+--   told append WRITER SERIAL POSITION     told transfer ID committed|aborted
+--   digest STORE POSITION NUMBER           of all events up to the position, as it saw them
+--   wrong ...                              what may not be, whoever dies
+local rille = assert(package.loadlib(os.getenv "RILLE_MODULE", "luaopen_rille"))()
+local digests = require "spec.crash.digest"
+
+local role, folder, number, seed = ...
+math.randomseed(math.tointeger(tonumber(seed)))
+io.stdout:setvbuf "no"
+
+local EXPECTED = { locked = true, conflict = true, aborted = true } -- by others who have got there first
+local TRANSFER_S = 1
+local NAP_S = 0.05
+
+local function say(...) io.stdout:write(table.concat({ ... }, " "), "\n") end
+
+local function path_of(name) return ("%s/%s.rille"):format(folder, name) end
+
+local function open(name, options)
+  local with = { create = false, segment_bytes = 65536 }
+  for key, value in pairs(options or {}) do with[key] = value end
+  return assert(rille.open(path_of(name), with))
+end
+
+---What may fail because others are there, and then is tried again: false.
+local function check(result, message, code)
+  if result == nil and not EXPECTED[code] then error(tostring(message), 2) end
+  return result or false
+end
+
+local roles = {}
+
+---Appends to a stream of its own, and to one of all's; repeats with the same ids.
+function roles.writer()
+  local store, stream = open "here", "written-" .. number
+  local serial = store:version(stream)
+  while true do
+    local id = ("%s-%d"):format(number, serial + 1)
+    local data = { writer = number, serial = serial + 1, text = ("x"):rep(math.random(0, 600)) }
+    local done = check(store:append { { stream = stream, expect = serial > 0 and serial or "none",
+                                        events = { { type = "Written", data = data, id = id } } },
+                                      { stream = "shared", events = { { type = "Shared" } } } })
+    if done then
+      serial = serial + 1
+      say("told append", number, serial, done.first)
+      if math.random(20) == 1 then -- once more: the same answer
+        local again = check(store:append(stream, { type = "Written", data = data, id = id }, { expect = "none" }))
+        if again and not (again.duplicate and again.first == done.first) then say "wrong: a repeat was written" end
+      end
+    end
+  end
+end
+
+---Whether a transfer is among the last events of an account.
+local function sees(store, account, id)
+  for event in store:read(account, { reverse = true, limit = 200 }) do
+    if event.data.transfer == id then return true end
+  end
+  return false
+end
+
+---Moves money from here to there, or back.
+function roles.teller()
+  local here, there = open "here", open "there"
+  local c = assert(rille.coordinator(here, { name = "teller-" .. number }))
+  for i = 1, math.maxinteger do
+    local id = ("%s-%s-%d"):format(number, seed, i)
+    local amount, from, to = math.random(-5, 5), "account-" .. math.random(3), "account-" .. math.random(3)
+    local given = { id = id, timeout = TRANSFER_S * math.random(), attempts = 3 }
+    local result, message, code = c:transact(given, function(tx)
+      local expect = math.random(2) == 1 and here:version(from) or "any"
+      assert(tx:append(here, from, { type = "Moved", data = { transfer = id, amount = -amount } }, { expect = expect }))
+      assert(tx:append(there, to, { type = "Moved", data = { transfer = id, amount = amount } }))
+      return true
+    end)
+    check(result, message, code)
+    say("told transfer", id, result and "committed" or code)
+    if result and not sees(there, to, id) then say("wrong: not seen by who was told:", id) end
+  end
+end
+
+---Runs the processor, whose effects are here and there.
+function roles.reactor()
+  local here, there = open "here", open "there"
+  local c = assert(rille.coordinator(here, { name = "reactor-" .. number }))
+  local w = assert(here:processor("reactor", folder .. "/react.lua", { stores = { there = there }, coordinator = c }))
+  while true do
+    local left = check(w:run { ms = 5 })
+    if left == 0 then here:wait(here:head() + 1, NAP_S) end
+  end
+end
+
+local function same(state, expected) return (state and state.n or 0) == (expected and expected.n or 0) end
+
+local function check_state(store, p, script)
+  local key, how = "written-" .. math.random(3), ({ "strong", "session", "eventual", "weak" })[math.random(4)]
+  local state, position, code = p:get(key, { consistency = how })
+  if state == nil then
+    check(code == nil or nil, position, code)
+    return
+  end
+  local expected, message = store:fold(script, { stream = key, at = position })
+  if expected == nil and type(message) ~= "number" then error(message) end
+  if not same(state, expected) then say("wrong: a state of", key, "at", position, how) end
+end
+
+---Carries the projection on, saves it, builds it anew, and reads it.
+function roles.projector()
+  local store, script = open("here", { sync = "never" }), folder .. "/count.lua"
+  local p = assert(store:projection("counts", script, { cache = 2 }))
+  while true do
+    local dice = math.random(40)
+    if dice == 1 then check(p:rebuild())
+    elseif dice == 2 then check(store:poll())
+    elseif dice <= 8 then check(p:update())
+    else check_state(store, p, script) end
+    store:wait(store:head() + 1, 0.002)
+  end
+end
+
+---Follows a store, and tells what it has seen.
+function roles.follower()
+  local name, options = number % 2 == 0 and "here" or "there", { readonly = number % 3 == 0 }
+  local store, digest = open(name, options), digests.new()
+  while true do
+    store:wait(digest.position + 1, NAP_S)
+    local seen = digest.position
+    for event in store:all { after = seen } do digests.add(digest, event) end
+    if digest.position > seen then say("digest", name, digest.position, digest.number) end
+  end
+end
+
+local function check_verified(name, store, deep)
+  local verified = assert(store:verify { deep = deep })
+  local p = verified.problems[1]
+  if p then
+    say("wrong:", name, p.invariant or "", p.address or "", p.position or "", p.message, "head", store:head(), "all",
+      #verified.problems)
+  end
+end
+
+---Copies and verifies; comes and goes.
+function roles.keeper()
+  for i = 1, math.maxinteger do
+    local name = math.random(2) == 1 and "here" or "there"
+    local store = open(name)
+    local copy = ("%s/copy-%s-%d"):format(folder, seed, i)
+    assert(store:backup(copy))
+    local backup = assert(rille.open(copy, { readonly = true }))
+    check_verified("a copy of " .. name, backup)
+    local head = backup:head()
+    assert(backup:close())
+    if head > store:head() then say "wrong: a copy knows more than its store" end
+    os.execute(("rm -rf '%s'"):format(copy))
+    check_verified(name, store, i % 3 == 0)
+    check(store:settle())
+    assert(store:close())
+  end
+end
+
+number = math.tointeger(tonumber(number))
+local ok, message = xpcall(roles[role], debug.traceback)
+if not ok then say("wrong:", (tostring(message):gsub("\n", " | "))) end
