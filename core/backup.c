@@ -128,7 +128,10 @@ static int copy_index(struct backup *b) {
   pthread_mutex_lock(&b->log->lock);
   failed = index_look(b->log->index, b->error);
   pthread_mutex_unlock(&b->log->lock);
+  struct system_held held;
+  system_hold_signal(&held);
   if (!failed) failed = index_copy(b->log->index, folder, b->error);
+  system_free_signal(&held);
   if (!failed) failed = flush_file(b, folder, "data.mdb");
   if (!failed && (number = system_flush_folder(folder)) != 0)
     failed = error_system(b->error, number, "can't flush %s", folder);

@@ -77,7 +77,10 @@ static bool is_half_full(struct log *l) {
 static int store_chunks(struct log *l, struct fold *f, bool gently, rille_error *e) {
   for (;;) {
     bool small = gently && !is_half_full(l);
+    struct system_held held;
+    system_hold_signal(&held);
     int result = index_fold(l->index, f, small ? FOLD_GENTLE_HEADS : INDEX_CHUNK_HEADS, e);
+    system_free_signal(&held);
     if (result != RILLE_REMARK) return result;
     if (small) system_pause(FOLD_PAUSE_US);
   }

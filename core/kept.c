@@ -138,7 +138,10 @@ int rille_store_kept_write(rille_store *h, const rille_kept_write *write, rille_
   int failed = check_puts(&w, e);
   if (!failed) failed = check_writable(h, e);
   if (!failed) failed = flush_to(&h->shared->log, w.position, e);
+  struct system_held held;
+  system_hold_signal(&held);
   if (!failed) failed = index_keep(h->shared->log.index, &w, e);
+  system_free_signal(&held);
   if (failed != RILLE_CONFLICT) return failed;
   return error_set(e, RILLE_CONFLICT, "another value is kept under \"%s\" than expected",
                    error_name(w.expect_key, name));
@@ -151,5 +154,9 @@ int rille_store_kept_erase(rille_store *h, rille_text prefix, uint64_t most, uin
   *erased = 0;
   int failed = check_bound(prefix, e);
   if (!failed) failed = check_writable(h, e);
-  return failed ? failed : index_kept_erase(h->shared->log.index, prefix, most, erased, e);
+  struct system_held held;
+  system_hold_signal(&held);
+  if (!failed) failed = index_kept_erase(h->shared->log.index, prefix, most, erased, e);
+  system_free_signal(&held);
+  return failed;
 }

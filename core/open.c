@@ -280,7 +280,10 @@ int log_open(struct log *l, const char *folder, const struct identity *identity,
     return error_set(e, RILLE_INVALID, "the path is too long");
   int result = log_init(l, identity, control, options, memory, e);
   if (result < 0) return result;
+  struct system_held held;
+  system_hold_signal(&held);
   result = open_all(&o, e);
+  system_free_signal(&held);
   l->started = l->seen.address;
   if (result >= 0) {
     int failed = log_start_work(l, e);

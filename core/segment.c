@@ -342,7 +342,10 @@ int segments_append(struct segments *s, uint64_t end, const void *frame, size_t 
   struct last_file last = last_file(s);
   int number = reserve ? reserve_behind(s, end + n, reserve, zeros) : 0;
   if (reserve) zeros = 0;
-  if (!number) number = system_write(last.fd, end - last.first, frame, n, s->zeros, zeros, &put);
+  if (end + n > frontier || end + n - last.first > s->limit) s->limit = system_size_limit();
+  if (!number)
+    number =
+        system_write_below(s->limit, last.fd, end - last.first, frame, n, s->zeros, zeros, &put);
   if (put >= n) { /* the frame is there, if not all the zeros */
     s->frontier = max_u64(s->frontier, end + put);
     return 0;

@@ -42,6 +42,7 @@ struct segments {
   struct segment *list; /* in the order of addresses, at least one */
   size_t count, capacity, open;
   uint64_t frontier;    /* where the last file ends */
+  uint64_t limit;       /* the size of a file that this process may make, as of its last growth */
   uint64_t clock;
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -87,11 +88,41 @@ static int pieces_left(struct iovec v[2], const void *a, size_t na, const void *
   return count;
 }
 
+uint64_t system_size_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  return (uint64_t)limit.rlim_cur;
+}
+
+void system_hold_signal(struct system_held *held) {
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &one, &held->before);
+}
+
+/* What came meanwhile is taken, unless the host had held it back before: then it is the host's. */
+void system_free_signal(const struct system_held *held) {
+  sigset_t one, pending;
+  int number;
+  if (sigismember(&held->before, SIGXFSZ)) return;
+  sigemptyset(&one);
+  sigaddset(&one, SIGXFSZ);
+  if (sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ)) (void)sigwait(&one, &number);
+  pthread_sigmask(SIG_SETMASK, &held->before, NULL);
+}
+
 int system_write(int fd, uint64_t offset, const void *a, size_t na, const void *b, size_t nb,
                  size_t *put) {
+  return system_write_below(system_size_limit(), fd, offset, a, na, b, nb, put);
+}
+
+int system_write_below(uint64_t limit, int fd, uint64_t offset, const void *a, size_t na,
+                       const void *b, size_t nb, size_t *put) {
   *put = 0;
   while (*put < na + nb) {
     struct iovec v[2];
+    if (offset + *put >= limit) return EFBIG;
     int count = pieces_left(v, a, na, b, nb, *put);
     ssize_t w = count == 1 ? pwrite(fd, v[0].iov_base, v[0].iov_len, (off_t)(offset + *put))
                            : pwritev(fd, v, count, (off_t)(offset + *put));

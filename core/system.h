@@ -7,6 +7,7 @@
 #include "base.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #define SYSTEM_PATH_BYTES 4096
@@ -24,9 +25,21 @@ INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t 
 ** to be waited for, or the system can't tell. */
 INTERNAL bool system_read_cached(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);
 /* Writes a, then b, in one call where the system can; *put tells how many bytes
-** arrived, also on failure. */
+** arrived, also on failure. Nothing is written at or behind `limit`: EFBIG. */
+INTERNAL int system_write_below(uint64_t limit, int fd, uint64_t offset, const void *a, size_t na,
+                                const void *b, size_t nb, size_t *put);
+/* How large this process may make a file: to write behind that would end it by a signal. */
+INTERNAL uint64_t system_size_limit(void);
+/* The same with that limit. */
 INTERNAL int system_write(int fd, uint64_t offset, const void *a, size_t na, const void *b,
                           size_t nb, size_t *put);
+/* Around writes that are not made here: in this thread that signal is held back, and the write
+** fails instead. */
+struct system_held {
+  sigset_t before;
+};
+INTERNAL void system_hold_signal(struct system_held *held);
+INTERNAL void system_free_signal(const struct system_held *held);
 INTERNAL int system_truncate(int fd, uint64_t bytes);
 /* To the disk: the data and what is needed to find it. */
 INTERNAL int system_flush(int fd);

@@ -4,9 +4,12 @@
 ** Damage does not end the walk: behind it the next valid header is looked for,
 ** so that one report names every place. What numbers and links should be can't
 ** be told any more from there on, so these are checked up to the first damage. */
+#include "store.h"
+
+#include <stdio.h>
+
 #include "error.h"
 #include "note.h"
-#include "store.h"
 
 #define PROGRESS_BYTES ((uint64_t)16 << 20)
 #define KEPT_MOST 10000u /* problems found under the lock that are told; all are counted */
@@ -56,8 +59,14 @@ static void tell(struct verifying *v, const char *invariant, uint64_t address, u
   else if (v->options->problem && v->options->problem(v->options->context, &p)) v->stopped = true;
 }
 
+/* What is wrong in the log is told with the file in which it stands. */
 static void tell_error(struct verifying *v, const char *invariant, uint64_t position) {
-  tell(v, invariant, v->error.address, position, v->error.message);
+  char message[sizeof v->error.message + 64];
+  uint64_t address = v->error.address;
+  uint64_t first = segments_describe(&v->log->segments, address).first;
+  snprintf(message, sizeof message, "%s (%016llx.seg, byte %llu)", v->error.message,
+           (unsigned long long)first, (unsigned long long)(address - first));
+  tell(v, invariant, address, position, strcmp(invariant, "L5") ? message : v->error.message);
 }
 
 static void first_damage(struct verifying *v, uint64_t readable) {

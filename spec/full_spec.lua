@@ -178,13 +178,15 @@ describe("a full disk", function()
 end)
 
 describe("a limit of the size of files", function()
-  local LIMIT = "trap '' XFSZ; ulimit -f %d;" -- in blocks of 512 or 1024 bytes
+  local LIMIT = "%s ulimit -f %d;" -- in blocks of 512 or 1024 bytes
 
   for _, size in ipairs { 10, 5000, 100000 } do
     it(("refuses appends of %d bytes whole, and the store goes on without it"):format(size),
       function()
         local path = scratch.path()
-        local lines, status = child.run("fill", { path, size }, LIMIT:format(600))
+        -- also a host that does nothing about the signal must not be ended by it
+        local host = size == 5000 and "trap '' XFSZ;" or ""
+        local lines, status = child.run("fill", { path, size }, LIMIT:format(host, 600))
         assert(status == 0, lines[#lines])
         local n, code = lines[1]:match "^stopped (%d+) (%a+)"
         assert.equal("full", code)

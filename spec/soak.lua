@@ -19,7 +19,7 @@ local SPECS = {
   "spec/chaos_spec.lua", "spec/resources_spec.lua", "spec/projection_kill_spec.lua",
   "spec/processor_kill_spec.lua", "spec/elsewhere_kill_spec.lua", "spec/policy_fuzz_spec.lua",
   "spec/crash_spec.lua", "spec/lost_home_spec.lua", "spec/postgres_recovery_spec.lua",
-  "spec/mutants_spec.lua", "spec/c/errors_test.c", "spec/c/lies_test.c", "spec/c/resources_test.c",
+  "spec/mutants_spec.lua", "spec/c/errors_test.c", "spec/c/lost_flush_test.c", "spec/c/lies_test.c", "spec/c/resources_test.c",
   "spec/c/pages_test.c", "spec/fuzz_spec.lua", "spec/errors_spec.lua", "spec/clock_spec.lua", "spec/pause_spec.lua",
   "spec/c/processes_test.c", "spec/c/sharing_test.c", "spec/c/pause_test.c", "spec/c/simulator_test.c",
 }

@@ -8,6 +8,7 @@
 #include "lies_map.h"
 #include "lies_states.h"
 
+#define SHOWN_MOST 12
 #define DAMAGE_BYTES 64u /* of a larger region */
 
 /* ---- One lie ---- */
@@ -38,8 +39,8 @@ static void lie_in(const struct image *image, uint8_t *p, size_t n, const struct
 }
 
 static void fail(const char *why, const char *detail) {
-  printf("       %s: %s (%s)\n", shared->what, why, detail);
-  CHECK(!"a lie was believed");
+  if (shared->shown++ < SHOWN_MOST) printf("       %s: %s (%s)\n", shared->what, why, detail);
+  test_failures++;
 }
 
 struct problems {
@@ -48,7 +49,8 @@ struct problems {
 };
 static int look_for(void *context, const rille_problem *p) {
   struct problems *look = context;
-  if (p->address >= look->from && p->address <= look->to && p->message[0]) look->named = true;
+  if (p->address >= look->from && p->address <= look->to && strstr(p->message, ".seg, byte "))
+    look->named = true;
   return 0;
 }
 
