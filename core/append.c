@@ -69,7 +69,7 @@ static void catch_up_beforehand(struct log *l) {
   pthread_mutex_unlock(&l->lock);
 }
 
-/* With `appending`, and WRITER unless `unlocked` and `why` say that it was not to be had. */
+/* With `appending`. `unlocked`: why WRITER was not to be had, as `why` says. */
 static int begin_append(struct log *l, int unlocked, const rille_error *why, rille_error *e) {
   pthread_mutex_lock(&l->lock);
   if (!unlocked) atomic_store(&l->control->words->appending, 1);
@@ -93,9 +93,9 @@ int log_enter_append(struct log *l, rille_error *e) {
 }
 
 bool log_try_append(struct log *l) {
-  int failed;
+  int unlocked;
   if (pthread_mutex_trylock(&l->appending) != 0) return false;
-  if (control_take(l->control, CONTROL_WRITER, false, &failed, NULL))
+  if (control_take(l->control, CONTROL_WRITER, false, &unlocked, NULL))
     return begin_append(l, 0, NULL, NULL) == 0;
   pthread_mutex_unlock(&l->appending);
   return false;

@@ -23,10 +23,10 @@
 /* ---- Leaving it to others ---- */
 
 /* WRITER alone, with nothing caught up. */
-static bool enter(struct log *l) {
-  pthread_mutex_lock(&l->appending);
+static bool enter(struct log *l, rille_error *e) {
   int failed;
-  if (control_take(l->control, CONTROL_WRITER, true, &failed, NULL)) return true;
+  pthread_mutex_lock(&l->appending);
+  if (control_take(l->control, CONTROL_WRITER, true, &failed, e)) return true;
   pthread_mutex_unlock(&l->appending);
   return false;
 }
@@ -39,7 +39,7 @@ static void leave(struct log *l) {
 
 static bool claim(struct log *l) {
   if (l->control->offer >= 0 || offer_claim(l->control, false)) return true;
-  if (!enter(l)) return false;
+  if (!enter(l, NULL)) return false;
   bool claimed = offer_claim(l->control, true);
   leave(l);
   return claimed;
@@ -63,11 +63,12 @@ static bool offer(struct log *l, const rille_append *append) {
   return true;
 }
 
-/* Whether it was written; < 0: can't be told. */
+/* Whether it was written; RILLE_UNKNOWN: that can't be told. */
 static int settle(struct log *l, rille_error *e) {
-  if (!enter(l))
-    return error_set(e, RILLE_UNKNOWN,
-                     "can't lock the file `store`: another process may have written the append");
+  if (!enter(l, e)) {
+    if (e) e->code = RILLE_UNKNOWN;
+    return RILLE_UNKNOWN;
+  }
   bool done = offer_settle(l->control);
   leave(l);
   return done;
