@@ -618,6 +618,7 @@ function State:changed(current)
     local slot = current and current_slot(self)
     local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
     if slot then return changed end
+    collect(self, true)
     for key in pairs(self.dirty) do
       local bytes = encode(self, key)
       if bytes == nil then refuse_state(self, key) end
