@@ -1,5 +1,6 @@
 /* fold.c: what has been seen of the log goes into the index; and the one thread of a
-** process that does so, and flushes for sync "interval", behind everybody's back.
+** process that does so, and flushes for sync "interval", behind everybody's back, and does
+** what it is given (kept.c).
 **
 ** When the fresh overlay has grown to its bound it becomes the old one, which nobody
 ** changes any more, and a new one starts. Then, without the lock: the log is flushed
@@ -224,16 +225,29 @@ static void work_on_succession(struct log *l) {
   pthread_mutex_lock(&l->lock);
 }
 
+static void work_on_task(struct log *l) {
+  struct log_task *task = l->work.first;
+  l->work.first = task->next;
+  pthread_mutex_unlock(&l->lock);
+  task->run(l, task);
+  pthread_mutex_lock(&l->lock);
+}
+
+/* Tasks and folds take turns: appends may wait for a fold. */
 static void *run(void *context) {
   struct log *l = context;
   pthread_mutex_lock(&l->lock);
   while (!l->work.stop) {
     int64_t now = system_monotonic_us(), due = l->work.flush_at_us;
+    bool task = l->work.first && !(l->has_old && l->work.task_was_last);
+    l->work.task_was_last = task;
     if (due && due <= now) work_on_flush(l);
     else if (l->work.succeed) work_on_succession(l);
+    else if (task) work_on_task(l);
     else if (l->has_old) work_on_fold(l);
     else system_condition_wait(&l->work.wanted, &l->lock, due ? due - now : WORK_NAP_US);
   }
+  while (l->work.first) work_on_task(l);
   pthread_mutex_unlock(&l->lock);
   return NULL;
 }
@@ -289,6 +303,20 @@ int log_make_room(struct log *l, rille_error *e) {
   }
   pthread_mutex_unlock(&l->lock);
   return due && !l->work.started ? log_fold(l, e) : failed;
+}
+
+bool log_give_task(struct log *l, struct log_task *task) {
+  task->next = NULL;
+  pthread_mutex_lock(&l->lock);
+  bool given = l->work.started && !l->work.stop;
+  if (given) {
+    if (l->work.first) l->work.last->next = task;
+    else l->work.first = task;
+    l->work.last = task;
+    pthread_cond_signal(&l->work.wanted);
+  }
+  pthread_mutex_unlock(&l->lock);
+  return given;
 }
 
 void log_want_flush(struct log *l, int64_t interval_us) {

@@ -11,10 +11,16 @@
 ** locks, and who appends never waits for it. Nor can anybody wait in a circle: within a
 ** write transaction nobody takes a lock of the log's, nor waits for a flush. What a writer
 ** holds while it waits is index.c's `map`, shared; alone `map` is taken only to let it grow,
-** which waits for the writers of this process, and they wait for nobody but LMDB's. */
+** which waits for the writers of this process, and they wait for nobody but LMDB's. That may
+** also be done by the background thread (fold.c), for who must not wait for the disk. */
 #include "store.h"
 
+#include <stdlib.h>
+
 #include "error.h"
+#include "system.h"
+
+#define KEEPING_LOOK_US 1000000 /* between two looks whether a write is over: it is signalled */
 
 /* ---- What can't be ---- */
 
@@ -129,22 +135,156 @@ static int flush_to(struct log *l, uint64_t position, rille_error *e) {
   return RILLE_IO;
 }
 
-int rille_store_kept_write(rille_store *h, const rille_kept_write *write, rille_error *e) {
-  char name[ERROR_NAME_BYTES];
-  rille_kept_write w = {0};
+/* What there is to say without looking at the disk; *w is the whole of the write. */
+static int read_write(rille_store *h, const rille_kept_write *write, rille_kept_write *w,
+                      rille_error *e) {
+  *w = (rille_kept_write){0};
   if (write->size == 0)
     return error_set(e, RILLE_INVALID, "write.size is 0: set it to sizeof write");
-  memcpy(&w, write, write->size < sizeof w ? write->size : sizeof w);
-  int failed = check_puts(&w, e);
-  if (!failed) failed = check_writable(h, e);
-  if (!failed) failed = flush_to(&h->shared->log, w.position, e);
+  memcpy(w, write, write->size < sizeof *w ? write->size : sizeof *w);
+  int failed = check_puts(w, e);
+  return failed ? failed : check_writable(h, e);
+}
+
+static int keep(struct log *l, const rille_kept_write *w, rille_error *e) {
+  char name[ERROR_NAME_BYTES];
   struct system_held held;
+  int failed = flush_to(l, w->position, e);
   system_hold_signal(&held);
-  if (!failed) failed = index_keep(h->shared->log.index, &w, e);
+  if (!failed) failed = index_keep(l->index, w, e);
   system_free_signal(&held);
   if (failed != RILLE_CONFLICT) return failed;
   return error_set(e, RILLE_CONFLICT, "another value is kept under \"%s\" than expected",
-                   error_name(w.expect_key, name));
+                   error_name(w->expect_key, name));
+}
+
+int rille_store_kept_write(rille_store *h, const rille_kept_write *write, rille_error *e) {
+  rille_kept_write w;
+  int failed = read_write(h, write, &w, e);
+  return failed ? failed : keep(&h->shared->log, &w, e);
+}
+
+/* ---- Writing in the background ---- */
+
+/* A write with all of its bytes behind it. Two use it, who began it and the thread; the last
+** one frees it. It may outlive the store. */
+struct rille_keeping {
+  struct log_task task;
+  rille_kept_write write;
+  struct memory memory;
+  size_t bytes; /* of all of it */
+  _Atomic int users;
+  pthread_mutex_t lock; /* what follows */
+  pthread_cond_t over;
+  bool is_over;
+  int result;
+  rille_error error;
+};
+
+static void drop(struct rille_keeping *k) {
+  if (atomic_fetch_sub(&k->users, 1) != 1) return;
+  pthread_cond_destroy(&k->over);
+  pthread_mutex_destroy(&k->lock);
+  struct memory memory = k->memory;
+  memory_free(&memory, k, k->bytes);
+}
+
+/* By key, so that neighbours on a page are written one after another; a key that comes twice
+** in the order in which it was given, which is that of the bytes. */
+static int compare_puts(const void *left, const void *right) {
+  rille_text a = ((const rille_kept_put *)left)->key, b = ((const rille_kept_put *)right)->key;
+  int order = memcmp(a.bytes, b.bytes, a.length < b.length ? a.length : b.length);
+  if (order) return order;
+  if (a.length != b.length) return a.length < b.length ? -1 : 1;
+  return a.bytes < b.bytes ? -1 : a.bytes > b.bytes;
+}
+
+static void run_keeping(struct log *l, struct log_task *task) {
+  struct rille_keeping *k = (struct rille_keeping *)task; /* its first member */
+  rille_kept_put *puts = (rille_kept_put *)(uintptr_t)k->write.puts;
+  rille_error why = {0};
+  qsort(puts, k->write.put_count, sizeof *puts, compare_puts);
+  int result = keep(l, &k->write, &why);
+  pthread_mutex_lock(&k->lock);
+  k->result = result;
+  k->error = why;
+  k->is_over = true;
+  pthread_cond_signal(&k->over);
+  pthread_mutex_unlock(&k->lock);
+  drop(k);
+}
+
+static rille_text copy_text(char **at, rille_text text) {
+  rille_text copy = {*at, text.length};
+  if (text.length) memcpy(*at, text.bytes, text.length);
+  *at += text.length;
+  return copy;
+}
+
+static size_t size_of(const rille_kept_write *w) {
+  size_t n = sizeof(struct rille_keeping) + w->put_count * sizeof *w->puts;
+  n += w->expect_key.length + w->expect_value.length;
+  for (size_t i = 0; i < w->put_count; i++)
+    n += w->puts[i].key.length + (w->puts[i].remove ? 0 : w->puts[i].value.length);
+  return n;
+}
+
+/* NULL for want of memory. */
+static struct rille_keeping *copy_write(const rille_kept_write *w, const struct memory *memory) {
+  size_t bytes = size_of(w);
+  struct rille_keeping *k = memory_get_zeroed(memory, bytes);
+  if (!k) return NULL;
+  rille_kept_put *puts = (rille_kept_put *)(k + 1);
+  char *at = (char *)(puts + w->put_count);
+  *k = (struct rille_keeping){.task.run = run_keeping, .write = *w, .memory = *memory};
+  k->bytes = bytes;
+  k->write.puts = puts;
+  k->write.expect_key = copy_text(&at, w->expect_key);
+  k->write.expect_value = copy_text(&at, w->expect_value);
+  for (size_t i = 0; i < w->put_count; i++) {
+    puts[i] = (rille_kept_put){.key = copy_text(&at, w->puts[i].key), .remove = w->puts[i].remove};
+    if (!puts[i].remove) puts[i].value = copy_text(&at, w->puts[i].value);
+  }
+  bool made = pthread_mutex_init(&k->lock, NULL) == 0;
+  if (made && system_condition_init(&k->over) == 0) return k;
+  if (made) pthread_mutex_destroy(&k->lock);
+  memory_free(memory, k, bytes);
+  return NULL;
+}
+
+int rille_store_kept_begin(rille_store *h, const rille_kept_write *write, rille_keeping **keeping,
+                           rille_error *e) {
+  rille_kept_write w;
+  int failed = read_write(h, write, &w, e);
+  if (failed) return failed;
+  struct log *l = &h->shared->log;
+  if (!l->options.background) return error_set(e, RILLE_REMARK, "there is no background thread");
+  struct rille_keeping *k = copy_write(&w, &l->memory);
+  if (!k) return error_memory(e);
+  atomic_init(&k->users, 2);
+  if (log_give_task(l, &k->task)) {
+    *keeping = k;
+    return 0;
+  }
+  atomic_init(&k->users, 1);
+  drop(k);
+  return error_set(e, RILLE_REMARK, "there is no background thread");
+}
+
+int rille_store_kept_result(rille_store *h, rille_keeping *k, int wait, rille_error *e) {
+  int failed = store_usable(h, e);
+  if (failed) return failed; /* in a forked child there is nobody to wait for */
+  pthread_mutex_lock(&k->lock);
+  while (wait && !k->is_over) system_condition_wait(&k->over, &k->lock, KEEPING_LOOK_US);
+  bool is_over = k->is_over;
+  int result = k->result;
+  if (is_over && result && e) *e = k->error;
+  pthread_mutex_unlock(&k->lock);
+  return is_over ? result : error_set(e, RILLE_REMARK, "the write is not over");
+}
+
+void rille_keeping_free(rille_keeping *k) {
+  if (k) drop(k);
 }
 
 int rille_store_kept_erase(rille_store *h, rille_text prefix, uint64_t most, uint64_t *erased,

@@ -54,12 +54,21 @@ struct log_options {
   void *clock_context;
 };
 
+/* Something that whoever gave it wants the background thread to do. `run` may free it. */
+struct log;
+struct log_task {
+  struct log_task *next;
+  void (*run)(struct log *log, struct log_task *task);
+};
+
 /* What the background thread is wanted for. */
 struct log_work {
   pthread_t thread;
   pthread_cond_t wanted, room; /* room: a fold has ended */
   bool started, stop;
   bool succeed;                /* the last segment is to have a successor */
+  struct log_task *first, *last; /* in their order; NULL: none */
+  bool task_was_last;          /* what it did last was one of those */
   int64_t flush_at_us;         /* of the monotonic clock; 0: no flush is due */
   int fold_failed;             /* the last fold did, and appends are to be told */
   rille_error fold_error;
@@ -186,6 +195,8 @@ INTERNAL int log_fold(struct log *log, rille_error *error);
 /* With `lock`, for who has read on until the fresh overlay has grown to its bound: drops
 ** what the others have folded, or leaves it to the thread. */
 INTERNAL int log_shed(struct log *log, rille_error *error);
+/* Leaves the task to the thread, which does it even if it is to end. False: there is none. */
+INTERNAL bool log_give_task(struct log *log, struct log_task *task);
 /* The thread flushes in `interval_us` at the latest; or who asks next, without one. */
 INTERNAL void log_want_flush(struct log *log, int64_t interval_us);
 /* Does what is due, where there is no thread. */

@@ -442,6 +442,22 @@ typedef struct rille_kept_write {
 RILLE_API int rille_store_kept_write(rille_store *store, const rille_kept_write *write,
                                      rille_error *error);
 
+/* The same without waiting for the disk: a copy of all of it is left to the background thread.
+** 0: begun, and *keeping is to be freed; or any failure that can be told before. RILLE_REMARK:
+** there is no such thread, and nothing was begun. Several are done in their order. */
+typedef struct rille_keeping rille_keeping;
+RILLE_API int rille_store_kept_begin(rille_store *store, const rille_kept_write *write,
+                                     rille_keeping **keeping, rille_error *error);
+
+/* How it went, as rille_store_kept_write tells. Where it is not over: waits, or with `wait` 0
+** returns RILLE_REMARK. */
+RILLE_API int rille_store_kept_result(rille_store *store, rille_keeping *keeping, int wait,
+                                      rille_error *error);
+
+/* Also before it is over, which it then becomes without anybody's being told; also after the
+** store was closed, which waits for it, if its allocator is still there. NULL is nothing. */
+RILLE_API void rille_keeping_free(rille_keeping *keeping);
+
 /* Removes keys that begin with `prefix` (empty: all), the first `most` of them, and tells how
 ** many it were. */
 RILLE_API int rille_store_kept_erase(rille_store *store, rille_text prefix, uint64_t most,

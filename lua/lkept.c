@@ -7,6 +7,7 @@
 
 #include "lrille.h"
 
+#define KEEPING_HANDLE "rille.keeping"
 #define KEPT_ROOM_BYTES ((size_t)1 << 20) /* of the buffer, from one call to the next */
 
 static rille_text check_text(lua_State *L, int index) {
@@ -103,21 +104,77 @@ static void read_expectation(lua_State *L, rille_kept_write *w) {
   if (!w->expect_absent) w->expect_value = check_text(L, 4);
 }
 
-static int kept_write(lua_State *L) {
-  rille_kept_write w = {.size = sizeof w};
-  rille_error e;
+/* store, { { key, bytes|false } ... } [, expect_key, expect_bytes|false [, position]] */
+static void read_write(lua_State *L, rille_kept_write *w) {
+  *w = (rille_kept_write){.size = sizeof *w};
   store_check(L, 1);
   lua_settop(L, 5);
   lua_Integer position = luaL_optinteger(L, 5, 0);
   luaL_argcheck(L, position >= 0, 5, "a position");
-  w.position = (uint64_t)position;
-  read_expectation(L, &w);
-  read_puts(L, 2, &w);
+  w->position = (uint64_t)position;
+  read_expectation(L, w);
+  read_puts(L, 2, w);
+}
+
+/* Whether it was written, or nil, message, code, detail. */
+static int push_written(lua_State *L, int result, const rille_error *e) {
+  if (result < 0 && result != RILLE_CONFLICT) return error_push(L, e);
+  lua_pushboolean(L, result == 0);
+  return 1;
+}
+
+static int kept_write(lua_State *L) {
+  rille_kept_write w;
+  rille_error e;
+  read_write(L, &w);
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
   int result = rille_store_kept_write(store, &w, &e);
-  if (result < 0 && result != RILLE_CONFLICT) return error_push(L, &e);
-  lua_pushboolean(L, result == 0);
+  return push_written(L, result, &e);
+}
+
+/* ---- Writing in the background ---- */
+
+static int keeping_gc(lua_State *L) {
+  rille_keeping **k = luaL_checkudata(L, 1, KEEPING_HANDLE);
+  rille_keeping_free(*k);
+  *k = NULL;
+  return 0;
+}
+
+static void push_keeping_metatable(lua_State *L) {
+  if (!luaL_newmetatable(L, KEEPING_HANDLE)) return;
+  lua_pushcfunction(L, keeping_gc);
+  lua_setfield(L, -2, "__gc");
+}
+
+/* kept_begin as kept_write --> what kept_result wants; false: nobody does it in the background */
+static int kept_begin(lua_State *L) {
+  rille_kept_write w;
+  rille_error e;
+  read_write(L, &w);
+  rille_keeping **k = lua_newuserdatauv(L, sizeof *k, 0);
+  *k = NULL;
+  push_keeping_metatable(L);
+  lua_setmetatable(L, -2);
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  int result = rille_store_kept_begin(store, &w, k, &e);
+  if (result < 0) return error_push(L, &e);
+  if (result == RILLE_REMARK) lua_pushboolean(L, 0);
+  return 1;
+}
+
+/* kept_result(store, begun, wait) --> as kept_write; "under way": it is not over, and wait is
+** false */
+static int kept_result(lua_State *L) {
+  rille_error e;
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  rille_keeping **k = luaL_checkudata(L, 2, KEEPING_HANDLE);
+  int result = rille_store_kept_result(store, *k, lua_toboolean(L, 3), &e);
+  if (result != RILLE_REMARK) return push_written(L, result, &e);
+  lua_pushliteral(L, "under way");
   return 1;
 }
 
@@ -139,6 +196,8 @@ void kept_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"kept_get", kept_get},
                                        {"kept_next", kept_next},
                                        {"kept_write", kept_write},
+                                       {"kept_begin", kept_begin},
+                                       {"kept_result", kept_result},
                                        {"kept_erase", kept_erase},
                                        {NULL, NULL}};
   buffer_push(L);

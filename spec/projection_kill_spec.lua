@@ -58,7 +58,8 @@ local CHILD = [[
       end
       assert(store:append(parts))
     elseif dice <= 90 then check()
-    elseif dice <= 97 then assert(p:update())
+    elseif dice <= 93 then assert(p:update())
+    elseif dice <= 97 then assert(p:update { ms = math.random(3) })
     elseif dice == 98 then assert(p:rebuild())
     else
       assert(p:close())

@@ -1,25 +1,18 @@
 -- states.lua: a reducer's states by key: kept in the index, carried on in memory.
 --
---      kept    a record { slot, mark }, and the states of that slot, as of its mark
+--      kept    a record { slot, mark }, and the states of that slot, as of its mark (slots.lua)
 --      memory  the states of the keys that were asked for or touched, as of `self.mark`
---
--- A slot is a name for a set of states. It is written again and again, with its mark, in
--- one transaction each time; a rebuild fills a slot of its own, beside the one that is
--- read, and takes its place in one transaction as well:
---
---      V name identity -> record    the finished states of one form of the script
---      B name identity -> record    those that are being built
---      C name          -> identity  the form whose states are the projection's
---      T slot                       a slot that nobody needs: what is left of it is removed
---      S slot : key    -> state
 --
 -- Memory holds two generations of states. When the younger has grown to its bound, what
 -- was touched is saved, and the elder is dropped: so memory is bounded, and the keys in
--- use stay.
+-- use stay. Who has only so many milliseconds does not save itself: the background thread is
+-- given what was touched when it is still little (`writing`), and has room made for what comes
+-- meanwhile. Where that is full before the disk is done, the call is over, not its time.
 --
 -- Any number of handles and processes may keep the same states. Invariants:
 -- M1  The kept mark is at most self.mark.
--- M2  The states of all keys touched by an event between the two are in memory, `dirty`.
+-- M2  The states of all keys touched by an event between the two are in memory, `dirty` or being
+--     written.
 -- M3  Any other state in memory is the kept one: no event since its mark has touched it.
 -- So what another saves, up to a mark that is at most ours, changes nothing here; a later
 -- one empties memory, which goes on from there.
@@ -27,10 +20,13 @@
 --     memory fits: of the same slot, with a mark that is at most ours.
 -- M5  While memory may be ahead of its mark it is `unsure`, from before the first change. Whoever
 --     finds it so forgets it: where memory ends, nobody may be left to clean up.
+-- M6  Nothing of the elder is dropped that was dirty when it became the elder, before it is known
+--     to be kept. Where the background thread could not write, memory goes on from what is kept.
 
 local core = ...
 local rille = require "rille"
 local reducer = require "rille.reducer"
+local slots = require "rille.slots"
 
 ---@class rille.states
 local states = {}
@@ -40,32 +36,19 @@ State.__index = State
 local GENERATION_KEYS = 16384     -- states in one of the two generations
 local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded
 local WRITE_BYTES = 128 << 20     -- more than that is not written at once, if it can be helped
+local AHEAD_KEYS = 512            -- touched so many, they are written in the background
+local SLICE_MS = 2                -- between two looks how many it is
 local TRIES = 100                 -- so often may another's save come between two looks
-local ERASE_KEYS = 8192           -- removed in one transaction
 local PASSES_MOST = 64            -- of one way through the log, as in lproject.h
-local FORMS_KEPT = 3              -- forms of one script whose finished states are kept
 
-local function pack_name(letter, name) return letter .. string.pack("s1", name) end
-
-local function state_key(slot, key) return "S" .. slot .. ":" .. key end
-
----A failure of the store's on its way to the outermost call.
-local function raise(message, code, detail) error({ message = message, code = code, detail = detail }, 0) end
-
-local function check(value, message, code, detail)
-  if value == nil and code then raise(message, code, detail) end
-  return value
-end
+local check, raise, pack_name, state_key = slots.check, slots.raise, slots.name, slots.state_key
+local unpack_record = slots.unpack
 
 -- What is kept --------------------------------------------------------------------------
 
 local function read(self, key) return check(core.kept_get(self.store, key)) or nil end
 
-local function unpack_record(bytes)
-  if bytes then return string.unpack("<c8 i8", bytes) end
-end
-
-local function record(self) return string.pack("<c8 i8", self.slot, self.mark) end
+local function record(self) return slots.pack(self.slot, self.mark) end
 
 ---Nobody else makes the same, whatever the seed of math.random.
 local function new_slot() return core.entropy() end
@@ -73,8 +56,10 @@ local function new_slot() return core.entropy() end
 ---Memory is emptied, and goes on from a mark. If there is no room for that, nothing changes.
 local function restart(self, slot, mark)
   local young, elder, dirty = {}, {}, {}
-  self.slot, self.mark, self.count = slot, mark, 0
+  self.slot, self.mark = slot, mark
   self.young, self.elder, self.dirty = young, elder, dirty
+  self.count, self.generation, self.elder_is_kept = 0, 0, true
+  self.writing = nil -- it is as good as another process's
 end
 
 ---Memory that may be ahead of its mark is of no use.
@@ -122,6 +107,11 @@ end
 
 local function on_memory_that_fits(self, body, ...)
   look(self)
+  if self.unwritten then
+    local why = self.unwritten
+    self.unwritten = nil
+    raise(table.unpack(why, 1, 3))
+  end
   self.moved, self.unsure = false, true
   return body(self, ...)
 end
@@ -187,7 +177,6 @@ local function encode_dirty(self)
     bytes = bytes + #key + (state and #state or 0)
   end
   self.mean_bytes = #puts > 0 and bytes / #puts or self.mean_bytes
-  table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
   return puts, bytes
 end
 
@@ -196,9 +185,26 @@ local function generation_keys(self)
   return math.max(1, math.min(most, GENERATION_BYTES // math.max(1, math.ceil(self.mean_bytes))))
 end
 
----Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
----was first; then self.moved. Too much for one write is made again, with less in memory.
-local function write(self, more)
+---Takes the result of the write in the background. False: it is not over, and `wait` is false.
+---Why it failed is told by the next call that can: here nobody may be listening.
+local function collect(self, wait)
+  local w = self.writing
+  if not w then return true end
+  local written, message, code, detail = core.kept_result(self.store, w.begun, wait)
+  if written == "under way" then return false end
+  self.writing = nil
+  if written then
+    if w.mark >= self.kept_mark then self.record, self.kept_mark = w.record, w.mark end
+    if w.generation == self.generation then self.elder_is_kept = true end
+    return true
+  end
+  if written == nil then self.unwritten = { message, code, detail } end
+  error(MOVED, 0)
+end
+
+---What is to be written, with the mark; false and the key of a state that can't be. Too much
+---for one write is made again, with less in memory.
+local function to_write(self)
   core.budget_suspend() -- what follows is about plain data, and runs no code of a script's
   local room = generation_keys(self)
   local puts, of_it = encode_dirty(self) -- its bytes, or the bad key
@@ -206,6 +212,28 @@ local function write(self, more)
   if of_it > WRITE_BYTES and generation_keys(self) < room then error(MOVED, 0) end
   local bytes = record(self)
   puts[#puts + 1] = { self.record_key, bytes }
+  return puts, bytes
+end
+
+---Has the background thread write what is dirty. False: there is none; or nil and the key of a
+---state that can't be kept.
+local function begin_write(self)
+  local puts, bytes = to_write(self)
+  if not puts then return nil, bytes end
+  local begun = check(core.kept_begin(self.store, puts, self.record_key, self.record, self.mark))
+  if not begun then return false end
+  self.writing = { begun = begun, record = bytes, mark = self.mark, generation = self.generation }
+  self.dirty = {}
+  return true
+end
+
+---Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
+---was first; then self.moved.
+local function write(self, more)
+  collect(self, true)
+  local puts, bytes = to_write(self)
+  if not puts then return false, bytes end
+  table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
   for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
   while not check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark)) do
     if not fits(self) then
@@ -217,46 +245,35 @@ local function write(self, more)
   return true
 end
 
----Makes room: the young generation becomes the elder. False as of `write`.
+---The young generation becomes the elder.
+local function drop_elder(self)
+  self.elder, self.young, self.count = self.young, {}, 0
+  self.generation = self.generation + 1
+  self.elder_is_kept = not self.writing and next(self.dirty) == nil
+  return true
+end
+
+---Makes room. False as of `write`.
 local function turn_over(self)
+  collect(self, true)
   if next(self.dirty) then
     local written, bad = write(self)
     if not written then return false, bad end
   end
-  self.elder, self.young, self.count = self.young, {}, 0
-  return true
+  return drop_elder(self)
+end
+
+---Whether so many keys are dirty.
+local function are_dirty(self, most)
+  local n = 0
+  for _ in pairs(self.dirty) do
+    n = n + 1
+    if n >= most then return true end
+  end
+  return false
 end
 
 -- Rebuilt beside the old ones -------------------------------------------------------------
-
----Removes slots that nobody needs any more. A crash in between leaves the rest to the next.
-local function sweep(self)
-  local key = "T"
-  while true do
-    key = check(core.kept_next(self.store, key, "T"))
-    if not key then return end
-    local slot = key:sub(2)
-    repeat
-      local removed = check(core.kept_erase(self.store, "S" .. slot, ERASE_KEYS))
-    until removed < ERASE_KEYS
-    check(core.kept_write(self.store, { { key, false } }))
-  end
-end
-
----The forms of the script beyond those that are kept, the most outdated first.
-local function outdated(self)
-  local prefix = pack_name("V", self.name)
-  local forms, key = {}, prefix
-  while true do
-    local bytes, code
-    key, bytes, code = core.kept_next(self.store, key, prefix)
-    if not check(key, bytes, code) then break end
-    local slot, mark = unpack_record(bytes)
-    if key ~= self.live_key then forms[#forms + 1] = { key = key, slot = slot, mark = mark } end
-  end
-  table.sort(forms, function(a, b) return a.mark > b.mark or a.mark == b.mark and a.key < b.key end)
-  return table.move(forms, FORMS_KEPT, #forms, 1, {})
-end
 
 ---The states have come to the log's end: from now on they are the projection's. Returns
 ---the key of a state that can't be kept.
@@ -270,14 +287,14 @@ local function publish(self)
     more[#more + 1] = { self.live_key, record(self) }
     if before then more[#more + 1] = { "T" .. unpack_record(before), "" } end
   end
-  for _, form in ipairs(outdated(self)) do
+  for _, form in ipairs(slots.outdated(self.store, self.name, self.live_key)) do
     more[#more + 1] = { form.key, false }
     more[#more + 1] = { "T" .. form.slot, "" }
   end
   local written, bad = write(self, more)
   if not written then return bad end
   self.rebuilding, self.record_key, self.live = false, self.live_key, true
-  sweep(self)
+  slots.sweep(self.store)
 end
 
 -- Carrying on ------------------------------------------------------------------------------
@@ -285,16 +302,45 @@ end
 ---Whether room is to be made; who can't save keeps all in memory.
 local function is_full(self) return not self.readonly and self.count >= generation_keys(self) end
 
+local function ahead_keys(self) return math.max(1, math.min(AHEAD_KEYS, generation_keys(self) // 2)) end
+
+---Makes room without waiting for the disk. False as of `write`; nil: the disk must be done first.
+local function make_room_ahead(self)
+  local is_over = collect(self, false)
+  local full = is_full(self)
+  if is_over and (are_dirty(self, ahead_keys(self)) or full and not self.elder_is_kept) then
+    local begun, bad = begin_write(self)
+    if bad then return false, bad end
+    self.in_background = begun
+    if not begun then return not full or turn_over(self) end
+  end
+  if full then return self.elder_is_kept and drop_elder(self) or nil end
+  if self.writing and are_dirty(self, 2 * ahead_keys(self)) then return nil end
+  return true
+end
+
+---Makes room where there is none, with `ms` if possible without waiting for the disk.
+local function make_room(self, ms)
+  if ms and self.in_background and not self.readonly then return make_room_ahead(self) end
+  return not is_full(self) or turn_over(self)
+end
+
+---How many states a run may fetch.
+local function room_of(self, ms)
+  if self.readonly then return nil end
+  local room = math.max(1, generation_keys(self) - self.count)
+  return ms and self.in_background and math.min(room, ahead_keys(self)) or room
+end
+
 ---A run through the log of all of `list`, from the mark of each; C does it.
-local function pass_of(self, checked)
+local function pass_of(self, ms, checked)
   return { definition = self.definition, after = self.mark, states = self.young, dirty = self.dirty,
            find = function(key) return find(self, key) end, fresh = self.fresh,
-           most = not self.readonly and math.max(1, generation_keys(self) - self.count) or nil, check = checked or nil,
-           share = self.share, shares = self.shares }
+           most = room_of(self, ms), check = checked or nil, share = self.share, shares = self.shares }
 end
 
 local function run(self, to, ms, checked)
-  local pass = pass_of(self, checked)
+  local pass = pass_of(self, ms, checked)
   local done = check(core.project_run(self.store, { passes = { pass }, before = to + 1, ms = ms }))
   if not pass.failure then self.mark = done and to or pass.after end
   return done, pass.failure
@@ -302,6 +348,7 @@ end
 
 ---After a failure memory may hold half a change: it is made again, up to the event before.
 local function stop_before(self, failure)
+  collect(self, true)
   self.fault = failure
   local last = failure.detail and failure.detail.position
   restart(self, self.slot, self.kept_mark)
@@ -326,14 +373,13 @@ end
 ---Reads the log on to a position. False: the time is up.
 local function carry_on(self, to, ms)
   local till = ms and core.monotonic() + ms / 1000
-  while not self.fault and not self.moved and self.mark < to do
-    local left = till and math.max(0, (till - core.monotonic()) * 1000)
+  while not self.fault and not self.moved do
+    local room, bad = make_room(self, ms)
+    if bad then name_culprit(self, bad, to) end
+    if room == nil or self.fault or self.moved or self.mark >= to then return self.mark >= to end
+    local left = till and math.min(SLICE_MS, math.max(0, (till - core.monotonic()) * 1000))
     local _, failure = run(self, to, left)
     if failure then stop_before(self, failure) end
-    if is_full(self) then
-      local turned, bad = turn_over(self)
-      if not turned and bad then name_culprit(self, bad, to) end
-    end
     if till and core.monotonic() >= till then return self.mark >= to end
   end
   return self.mark >= to
@@ -405,10 +451,10 @@ end
 
 ---Takes what a shared run has made of one of its passes. False: it is no use, or there is
 ---no room for more; then its own `advance` sees to it.
-local function settle(self, pass, done, to)
+local function settle(self, pass, done, to, ms)
   if pass.failure then return false end -- and memory is unsure
   self.mark = done and to or pass.after
-  local has_room = not is_full(self) or turn_over(self)
+  local has_room = make_room(self, ms)
   self.unsure = false
   return has_room
 end
@@ -418,13 +464,13 @@ local function run_together(list, to, ms)
   local passes = {}
   for i, self in ipairs(list) do
     self.moved, self.unsure = false, true
-    passes[i] = pass_of(self)
+    passes[i] = pass_of(self, ms)
   end
   local ok, done = pcall(core.project_run, list[1].store, { passes = passes, before = to + 1, ms = ms })
   if not ok or done == nil then return true, {} end
   local going_on = {}
   for i, self in ipairs(list) do
-    local settled, has_room = pcall(settle, self, passes[i], done, to)
+    local settled, has_room = pcall(settle, self, passes[i], done, to, ms)
     if settled and has_room then going_on[#going_on + 1] = self end
   end
   return done, going_on
@@ -572,6 +618,7 @@ function State:changed(current)
     local slot = current and current_slot(self)
     local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
     if slot then return changed end
+    collect(self, true)
     for key in pairs(self.dirty) do
       local bytes = encode(self, key)
       if bytes == nil then refuse_state(self, key) end
@@ -586,6 +633,7 @@ end
 function State:rebuild()
   refresh(self)
   local dropped, message, code, detail = guarded(self, function()
+    collect(self, true)
     self.rebuilding, self.fault, self.is_published, self.record_key = true, nil, false, nil
     look(self)
     if not self.record then return true end
@@ -618,23 +666,7 @@ function State:use(definition, identity)
 end
 
 states.first_state = reducer.fresh
-
----The states of a projection as they are kept.
----@return { identity: string, mark: integer, stamp: string, each: fun(): string?, string? }?
----  stamp: another one once they are written again; each: key, bytes
-function states.recorded(store, name)
-  local identity = check(core.kept_get(store, pack_name("C", name)))
-  local bytes = identity and check(core.kept_get(store, pack_name("V", name) .. identity))
-  if not bytes then return nil end
-  local slot, mark = unpack_record(bytes)
-  local prefix, key = state_key(slot, ""), "S" .. slot
-  return { identity = identity, mark = mark, stamp = identity .. bytes, each = function()
-    local state, code
-    key, state, code = core.kept_next(store, key, prefix)
-    check(key, state, code)
-    if key then return key:sub(#prefix + 1), state end
-  end }
-end
+states.recorded = slots.recorded
 
 ---@param name string of the projection
 ---@param watcher table of rille.script, or { definition =, identity = } that never changes
@@ -646,6 +678,7 @@ function states.open(store, name, watcher, options)
     current_key = pack_name("C", name), cache_keys = options.cache or GENERATION_KEYS,
     share = options.share, shares = options.shares,
     save_events = options.save_events or 10000, mean_bytes = 64, readonly = core.is_readonly(store),
+    in_background = true, -- as far as is known
   }, State)
   self:use(watcher.definition, watcher.identity)
   return self

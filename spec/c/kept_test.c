@@ -121,6 +121,76 @@ static void nothing_is_written_where_the_expectation_fails(void) {
   CHECK(rille_store_close(store) == 0);
 }
 
+/* The same store, with a background thread. */
+static rille_store *reopen_with_thread(rille_store *store) {
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, true);
+  CHECK(rille_store_close(store) == 0);
+  return open_with(path, &o);
+}
+
+/* Begins to put `to`, if `from` is kept. */
+static rille_keeping *begin_swap(rille_store *store, const char *key, const char *from,
+                                 const char *to) {
+  rille_kept_put p[] = {{.key = text("z"), .value = text("last")},
+                        {.key = text(key), .value = text("not yet")},
+                        {.key = text(key), .value = text(to)},
+                        {.key = text("gone"), .remove = 1}};
+  rille_kept_write w = {.size = sizeof w,
+                        .puts = p,
+                        .put_count = 4,
+                        .expect_key = text(key),
+                        .expect_value = text(from ? from : ""),
+                        .expect_absent = !from};
+  rille_keeping *keeping = NULL;
+  CHECK(rille_store_kept_begin(store, &w, &keeping, NULL) == 0);
+  memset(p, 0, sizeof p); /* it has a copy */
+  return keeping;
+}
+
+static void the_background_thread_writes_in_order(void) {
+  rille_store *store = reopen_with_thread(begin_test("background"));
+  rille_error e;
+  CHECK(keep(store, "gone", "here") == 0);
+  rille_keeping *first = begin_swap(store, "a", NULL, "1");
+  rille_keeping *second = begin_swap(store, "a", "1", "2");
+  rille_keeping *third = begin_swap(store, "a", "1", "3");
+  CHECK(rille_store_kept_result(store, third, 1, &e) == RILLE_CONFLICT && e.code == RILLE_CONFLICT);
+  CHECK(rille_store_kept_result(store, second, 0, &e) == 0);
+  CHECK(rille_store_kept_result(store, first, 0, &e) == 0);
+  CHECK(rille_store_kept_result(store, first, 1, &e) == 0); /* and again */
+  CHECK(holds(store, "a", "2") && holds(store, "z", "last") && holds(store, "gone", NULL));
+  rille_keeping_free(first);
+  rille_keeping_free(second);
+  rille_keeping_free(begin_swap(store, "a", "2", "4")); /* nobody waits for it */
+  rille_keeping *last = begin_swap(store, "a", "4", "5");
+  CHECK(rille_store_close(store) == 0);
+  rille_keeping_free(third);
+  rille_keeping_free(last);
+  rille_keeping_free(NULL);
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(holds(store, "a", "5"));
+  CHECK(rille_store_close(store) == 0);
+}
+
+static void nothing_is_begun_that_can_be_refused_before(void) {
+  rille_store *store = reopen_with_thread(begin_test("refused"));
+  rille_keeping *keeping = NULL;
+  rille_kept_put p = {.key = text(""), .value = text("v")};
+  rille_kept_write w = {.size = sizeof w, .puts = &p, .put_count = 1};
+  CHECK(rille_store_kept_begin(store, &w, &keeping, NULL) == RILLE_INVALID && !keeping);
+  p.key = text("k");
+  w.position = 1; /* there is no event: the thread looks */
+  CHECK(rille_store_kept_begin(store, &w, &keeping, NULL) == 0);
+  CHECK(rille_store_kept_result(store, keeping, 1, NULL) == RILLE_INVALID);
+  rille_keeping_free(keeping);
+  CHECK(rille_store_close(store) == 0);
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  w.position = 0;
+  CHECK(rille_store_kept_begin(store, &w, &keeping, NULL) == RILLE_REMARK);
+  CHECK(rille_store_kept_write(store, &w, NULL) == 0 && holds(store, "k", "v"));
+  CHECK(rille_store_close(store) == 0);
+}
+
 /* Walks keys that begin with a prefix and gives them in one text. */
 static const char *walk_keys(rille_store *store, const char *prefix) {
   static char all[ROOM_BYTES];
@@ -402,6 +472,9 @@ static const struct test tests[] = {
     {"limits hold on both sides", limits_hold_on_both_sides},
     {"nothing is written where the expectation fails",
      nothing_is_written_where_the_expectation_fails},
+    {"the background thread writes in order", the_background_thread_writes_in_order},
+    {"nothing is begun that can be refused before",
+     nothing_is_begun_that_can_be_refused_before},
     {"keys are walked in order", keys_are_walked_in_order},
     {"what it follows from is durable", what_it_follows_from_is_durable},
     {"the map grows in one transaction", the_map_grows_in_one_transaction},

@@ -148,6 +148,25 @@ function jobs.answer(path, readonly)
   say("closed", select(3, store:close()) or "ok")
 end
 
+---A program that has some milliseconds a frame for what it follows, and does nothing else.
+---Tells how often that failed, and whether all was read; trap.c is told when it begins and ends.
+function jobs.frames(path, script, ms, background, cache, mark)
+  local store = check(rille.open(path, { sync = "never", background = background == "background" }))
+  check(store:projection("p", script, { cache = tonumber(cache) }))
+  check(store:projection("q", script, { cache = 2 * tonumber(cache) }))
+  if mark then assert(io.open(mark, "w")):close() end
+  os.rename("ack:frames", "")
+  local frames, failures = 0, 0
+  local left, message, code
+  repeat
+    left, message, code = store:poll(tonumber(ms))
+    frames = frames + 1
+    if left == nil then failures = failures + 1 end
+  until left == 0 or failures == 5
+  os.rename("ack:over", "")
+  say("frames", frames, "failures", failures, left and "all" or code .. ": " .. message)
+end
+
 ---Appends beside others (contest.lua); how often, at the end.
 function jobs.compete(path, w) say(contest.compete(rille, path, tonumber(w))) end
 function jobs.follow(path, w) say(contest.follow(rille, path, tonumber(w))) end
