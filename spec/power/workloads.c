@@ -163,7 +163,7 @@ static void append_until_failure(uint32_t number) {
   if (result == RILLE_IO) return;
   (void)scene_check(result, &e, "open");
   for (uint32_t i = 1; i < CHILD_APPENDS; i++) {
-    result = scene_append_serial(0, 1 + number * CHILD_APPENDS + i, true, &e);
+    result = scene_append_serial(0, scene.serial + number * CHILD_APPENDS + i, true, &e);
     if (result == RILLE_UNKNOWN || result == RILLE_IO) break;
     (void)scene_check(result, &e, "append");
   }
@@ -176,19 +176,21 @@ static void go_on_after_failure(void) {
   if (scene_try_open(0, RILLE_SYNC_ALWAYS, false, 0, NULL) >= 0)
     (void)rille_store_close(scene.stores[0]);
   record_fail_no_more();
-  scene.serial = 1 + CHILDREN * CHILD_APPENDS;
+  scene.serial += CHILDREN * CHILD_APPENDS;
   scene_open(0, RILLE_SYNC_ALWAYS, false, 0);
   scene_mark_seen(0);
-  scene_append(0, 6, true);
+  scene_append(0, 3, true);
   scene_close(0);
 }
 
 /* Appends are larger than a page: some of one's pages may be lost. */
 static void failure(void) {
   work.bytes = 6000;
-  atomic_store(&scene.record->flushes_until_failure, 4 + (int)chance_below(CHILD_APPENDS - 2));
-  append_until_failure(0);
-  go_on_after_failure();
+  for (uint32_t i = 0; i < 3; i++) {
+    atomic_store(&scene.record->flushes_until_failure, 4 + (int)chance_below(4));
+    append_until_failure(0);
+    go_on_after_failure();
+  }
 }
 
 static void failures(void) {
