@@ -105,6 +105,7 @@ static const struct quiet {
     {FAILING_LOCK, "store", "who can't tell whether he is alone leaves the fold to others", NULL},
     {FAILING_WRITE, ".torn", "the copy of what is cut needs room, if there is any", "repairing"},
     {FAILING_FLUSH, ".torn", "the same", "repairing"},
+    {FAILING_OPEN, ".torn", "the same", "repairing"},
     {FAILING_WRITE, ".seg", "a store opens on a full disk", "making opening repairing rebuilding"},
 };
 
