@@ -235,7 +235,9 @@ static size_t count_variants(enum failing_class class) {
 static void fail_each(const struct act *act, enum failing_class class, bool all) {
   size_t count = count_variants(class);
   bool on = true;
-  for (long n = 1; on && n < RUNS_MOST && test_failures < TEST_SHOWN_MOST; n++) {
+  uint32_t step = all || !act->tries_again ? 1 : 3; /* those make many calls more than once */
+  for (long n = 1; on && n < RUNS_MOST && test_failures < TEST_SHOWN_MOST;
+       n += 1 + random_below(2 * step - 1)) {
     size_t chosen = random_below((uint32_t)count);
     for (size_t i = 0; i < count; i++) {
       const struct variant *v = &variants[class][i];
