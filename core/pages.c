@@ -126,12 +126,10 @@ static bool get_node(const struct pages *p, const uint8_t *page, unsigned i, boo
 
 /* Every byte behind `upper` belongs to one node. */
 static bool take_room(struct pages *p, const uint8_t *page, const struct node *n, uint8_t *map) {
-  uint32_t at = (uint32_t)((const uint8_t *)n->key.bytes - NODE_HEADER - page);
-  for (uint32_t i = at / 2; i < (at + n->size) / 2; i++) {
-    if (map[i]) return false;
-    map[i] = 1;
-  }
-  return at + n->size <= p->size;
+  size_t at = (size_t)((const uint8_t *)n->key.bytes - NODE_HEADER - page);
+  if (at + n->size > p->size || memchr(map + at / 2, 1, n->size / 2)) return false;
+  memset(map + at / 2, 1, n->size / 2);
+  return true;
 }
 
 /* Whether the nodes tile the page: LMDB moves them by that. */
