@@ -127,7 +127,7 @@ describe("a fault is found:", function()
   local chosen = math.random(#mutants - 1)
   for number, mutant in ipairs(mutants) do
     local by_contest = mutant.contest and (SOAK or not mutant.c and number % 2 == chosen % 2)
-    local by_fuzz = mutant.fuzz and (SOAK or number % 5 == chosen % 5)
+    local by_fuzz = mutant.fuzz and (SOAK or not mutant.slow and number % 5 == chosen % 5)
     if mutant.c or by_contest or mutant.raid or mutant.spec or by_fuzz or SOAK then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
