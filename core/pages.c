@@ -125,13 +125,11 @@ static bool get_node(const struct pages *p, const uint8_t *page, unsigned i, boo
 }
 
 /* Every byte behind `upper` belongs to one node. */
-static bool take_room(struct pages *p, const uint8_t *page, const struct node *n, uint8_t *map) {
-  uint32_t at = (uint32_t)((const uint8_t *)n->key.bytes - NODE_HEADER - page);
-  for (uint32_t i = at / 2; i < (at + n->size) / 2; i++) {
-    if (map[i]) return false;
-    map[i] = 1;
-  }
-  return at + n->size <= p->size;
+static bool take_room(const uint8_t *page, const struct node *n, uint8_t *map) {
+  size_t at = (size_t)((const uint8_t *)n->key.bytes - NODE_HEADER - page);
+  if (memchr(map + at / 2, 1, n->size / 2)) return false;
+  memset(map + at / 2, 1, n->size / 2);
+  return true;
 }
 
 /* Whether the nodes tile the page: LMDB moves them by that. */
@@ -141,7 +139,7 @@ static bool is_tiled(struct pages *p, const uint8_t *page, unsigned count, bool 
   uint64_t sum = 0;
   memset(map, 0, p->size / 2);
   for (unsigned i = 0; i < count; i++) {
-    if (!get_node(p, page, i, leaf, &n) || !take_room(p, page, &n, map)) return false;
+    if (!get_node(p, page, i, leaf, &n) || !take_room(page, &n, map)) return false;
     sum += n.size;
   }
   return sum == p->size - get16(page + PAGE_UPPER);

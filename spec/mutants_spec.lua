@@ -139,7 +139,7 @@ describe("a fault is found:", function()
   local chosen = math.random(PART) - 1
   for number, mutant in ipairs(mutants) do
     local is_quick = mutant.c or mutant.power or mutant.raid or mutant.spec or mutant.fuzz or mutant.contest
-    if rounds.all or is_quick and number % PART == chosen then
+    if rounds.all or is_quick and not mutant.slow and number % PART == chosen then
       it(mutant.name, function()
         if is_sanitized() then return pending "the mutants are linked with a library that is not instrumented" end
         if mutant.raid and not trap.works() then return pending "calls are recorded on Linux, with a C compiler" end

@@ -139,6 +139,7 @@ static inline void make_states(void) {
   states[CRASHED].name = "crashed";
   image_take(&states[CLOSED].files, root);
   image_take(&states[CRASHED].files, crashed);
+  free(image_find(&states[CRASHED].files, "index/lock.mdb")->bytes);
   image_without(&states[CRASHED].files,
                 "index/lock.mdb"); /* the dead are in it: LMDB makes it anew */
   for (int i = 0; i < STATES; i++) {

@@ -5,7 +5,7 @@
 --   power = workload                                            spec/c/power_test.c, states of it
 --   raid = { name, plot, style, timeout = }                     a raid on a bank (raid.lua)
 --   spec = { name, part of the names of its tests }             a spec, with another module
---   fuzz = target of spec/fuzz, rounds =                        its corpus and mutations of it
+--   fuzz = target of spec/fuzz, rounds =, slow =                its corpus and mutations of it; slow: in soak
 -- `text` must be in the file once.
 return {
   { name = "nothing", file = "core/flush.c", text = "static bool take_turn", with = "static bool take_turn",
@@ -244,7 +244,7 @@ return {
     text = "r->position != s->next_position || record_bytes(r)", with = "record_bytes(r)", fuzz = "log" },
   { name = "the same in a store", file = "core/scan.c",
     text = "r->position != s->next_position || record_bytes(r)", with = "record_bytes(r)", fuzz = "segment",
-    rounds = 2000 },
+    rounds = 12000, slow = true },
   { name = "a head's value may be shorter than its tower", file = "core/entry.c",
     text = "levels > CHAIN_LEVELS ||\n      value.length != HEAD_FIXED_BYTES + 8 * levels + ENTRY_SEAL_BYTES",
     with = "levels > CHAIN_LEVELS", fuzz = "entry" },

@@ -50,7 +50,7 @@ static void walk(rille_store *s) {
   char room[RILLE_ID_BYTES];
   if (rille_store_read(s, NULL, &reader, NULL) != 0) return;
   while (rille_reader_next(reader, &event, NULL) == 1) {
-    MUST(event.position > n);
+    MUST(event.position > n && event.position <= rille_store_head(s));
     n = event.position;
     unsigned sum =
         fuzz_touch(event.data) + fuzz_touch(event.meta) + fuzz_touch(rille_event_id(&event, room));
