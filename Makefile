@@ -6,6 +6,9 @@
 # make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long
 # make fuzz     libFuzzer on what reads foreign bytes, SECONDS=60 a target (clang)
 # make asan     every test again under AddressSanitizer and UBSan
+# make tsan     what has threads under ThreadSanitizer
+# make valgrind the Lua binding under valgrind's memcheck
+# make analyze  gcc -fanalyzer, clang-tidy
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -44,8 +47,8 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan clean setup-build setup-test setup-bench setup-soak
-.PHONY: c-tests fuzzers
+.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed clean
+.PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
@@ -113,7 +116,7 @@ $(FUZZ_LUA): $(BINDING_OBJECTS)
 
 fuzzers: $(FUZZ)
 
-setup-build setup-test setup-bench setup-soak: setup-%:
+setup-build setup-test setup-bench setup-lint setup-soak: setup-%:
 	@sh .ci/setup $*
 
 demo: setup-build
@@ -150,6 +153,49 @@ asan: setup-test
 	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  RILLE_SOAK=$${RILLE_SOAK:-0.3} $(LUA) spec/run.lua
 
+# Threads: folding, followers, who waits, the watchdog of isolated scripts, shared handles.
+TSAN_TESTS = $(patsubst %,spec/c/%_test.c,store follow kept sharing scarce processes small_index \
+  transaction kill) $(patsubst %,spec/%_spec.lua,wait isolate poll fold processor projection)
+
+# The sanitizer wants addresses where it expects them.
+tsan: setup-test
+	@$(MAKE) --no-print-directory -s B=build/tsan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	  SANITIZE=-fsanitize=thread all c-tests build/tsan/spec/lua
+	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} \
+	  TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.txt exitcode=66" \
+	  $$(command -v setarch >/dev/null && echo setarch -R) build/tsan/spec/lua spec/run.lua $(TSAN_TESTS)
+
+$B/spec/lua: spec/support/lua.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(SANITIZE) -Wl,-E -o $@ $< $(shell $(PKG_CONFIG) --libs lua5.4)
+
+# What calls most of lua/*.c, in minutes.
+VALGRIND_TESTS = append read value json handles sandbox script projection processor condition \
+  isolate transact
+
+valgrind: setup-soak
+	@$(MAKE) --no-print-directory -s all
+	@for name in $(VALGRIND_TESTS); do echo "valgrind: $$name"; \
+	  RILLE_SOAK=$${RILLE_SOAK:-0.01} RILLE_LUA=$(LUA) RILLE_BUILD=$B LUA_CPATH="$B/?.so;;" \
+	  valgrind --quiet --error-exitcode=99 --suppressions=spec/support/valgrind.txt $(LUA) \
+	  spec/support/busted.lua -o spec/support/report.lua spec/$${name}_spec.lua || exit 1; done
+
+# Each file by itself, as many at a time as make's -j says.
+ANALYZED = $(patsubst %.c,$B/analyzed/%.ok,$(CORE) $(BINDING) $(POSTGRES))
+
+analyze: setup-lint
+	@$(MAKE) --no-print-directory -s lua/scripts.h lua/postgres/scripts.h analyzed
+
+analyzed: $(ANALYZED)
+
+$B/analyzed/%.ok: %.c .clang-tidy $(wildcard core/*.h lua/*.h lua/postgres/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ANALYZED_CFLAGS) -Werror -fanalyzer -c $< -o /dev/null
+	clang-tidy --quiet $< -- $(ALL_CFLAGS) $(ANALYZED_CFLAGS) 2>/dev/null
+	@touch $@
+
+ANALYZED_CFLAGS = -Ilua $(LUA_CFLAGS) $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
+
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s all $B/bench
 	@RILLE_BUILD=$B RILLE_LUA=$(LUA) $B/bench $(BENCH)
@@ -160,8 +206,10 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 	  $(if $(PQ),$(shell $(PKG_CONFIG) --cflags libpq),-DNO_PQ) -o $@ $(wildcard bench/*.c) \
 	  $B/librille.a $(LIBS) $(if $(SQLITE),-lsqlite3) $(if $(PQ),$(shell $(PKG_CONFIG) --libs libpq)) -lm
 
-lint: setup-test
-	@$(MAKE) --no-print-directory -s B=build/lint WERROR=1 all c-tests fuzzers
+# LINT_BUILD: where the warnings are looked for; .ci/run has them looked for in what it tests.
+LINT_BUILD ?= build/lint
+lint: setup-lint
+	@$(MAKE) --no-print-directory -s B=$(LINT_BUILD) WERROR=1 all c-tests fuzzers
 	@luacheck --quiet lua spec examples bench
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi

@@ -96,7 +96,7 @@ int cursor_init(struct cursor *c, struct log *log, struct window *window, enum c
   c->kind = kind;
   c->name = name;
   c->near.number = 0;
-  c->block_count = c->block_at = c->slot_count = 0;
+  c->block_low = c->block_count = c->block_at = c->slot_count = 0;
   c->slots = NULL;
   c->head.count = 0;
   bool possible = name.length > 0 && name.length <= RILLE_NAME_BYTES; /* else nobody has it */

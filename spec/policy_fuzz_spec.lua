@@ -8,7 +8,7 @@ local policy = require "rille.policy"
 local rounds = require "spec.support.rounds"
 local stores = require "spec.support.stores"
 
-local POLICIES = rounds(300)
+local POLICIES = math.max(300, rounds(300)) -- so many show each outcome
 local LIMITS = { memory_bytes = 2 << 20, instructions = 50000 }
 local REASON_BYTES = 4096
 local RULES = { "unanimous", "required", "majority", "quorum", "weighted" }
