@@ -77,7 +77,7 @@ return {
   { name = "a file that was copied stays open", file = "core/backup.c",
     text = "    system_close(out);\n", with = "", c = { "resources", "days take" } },
   { name = "the shared words stay mapped", file = "core/control.c",
-    text = "  if (c->words) system_unmap(c->words, CONTROL_BYTES);\n", with = "",
+    text = "  if (c->words) system_unmap(c->words, mapped_bytes(c));\n", with = "",
     c = { "resources", "coming and going" } },
   { name = "the index stays open", file = "core/index.c",
     text = "  if (x->env) mdb_env_close(x->env);\n", with = "", c = { "resources", "coming and going" } },
