@@ -149,6 +149,12 @@ static bool push_scalar(struct picking *p, const struct value_item *item) {
 static bool take_value(struct picking *p, int field) {
   struct value_item item;
   if (p->at == p->end) return false;
+  size_t length = *p->at & PICK_TEXT_BYTES;
+  if (field < 0 && (*p->at & ~PICK_TEXT_BYTES) == PICK_TEXT) { /* as many that nobody wants */
+    if (length >= (size_t)(p->end - p->at)) return false;
+    p->at += 1 + length;
+    return true;
+  }
   if (*p->at < PICK_MAP) { /* a small integer, as many are */
     item.kind = VALUE_INTEGER;
     item.integer = *p->at++;

@@ -47,6 +47,23 @@ describe("the ladder", function()
     end
   end)
 
+  it("keeps the rungs of the last forms of a script alone", function()
+    assert(store:fold("by.lua", { key = 1 }))
+    local of_another, most = rungs(), nil
+    for form = 1, 40 do
+      files["sum.lua"] = "local form = " .. form .. " " .. SUM
+      assert.same({ sum = sum(EVENTS), n = EVENTS }, (store:fold "sum.lua"))
+      if form == 1 then most = of_another + 16 * (rungs() - of_another) end
+      assert(rungs() <= most, ("%d rungs after %d forms, at most %d"):format(rungs(), form, most))
+    end
+    assert.equal(most, rungs())
+    for _, form in ipairs { 40, 39, 25, 24, 1 } do -- kept and removed ones; the answer is the same
+      files["sum.lua"] = "local form = " .. form .. " " .. SUM
+      assert.same({ sum = sum(5000), n = 5000 }, (store:fold("sum.lua", { at = 5000 })))
+    end
+    assert(of_another > 0 and rungs() <= most)
+  end)
+
   it("serves streams by position and by version", function()
     store:append("t", { type = "Counted", data = { n = 1000000 } })
     for _ = 1, 2 do

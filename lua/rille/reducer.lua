@@ -232,10 +232,10 @@ end
 
 ---Runs a pass from rung to rung. The version is that of the last event, if one was read.
 ---@return any state, integer version, nil, boolean touched  | nil, message, code, detail
-local function climb(store, pass, scope)
+local function climb(store, pass, scope, name)
   local rung = scope and begin(store, pass, scope)
   local reached, touched = rung or 0, rung ~= nil
-  local steps = scope and ladder.climb(store, scope)
+  local steps = scope and ladder.climb(store, scope, name)
   while true do
     pass.most = steps and steps.spacing
     local state, version, position, done, was_touched = core.fold_run(store, pass)
@@ -262,7 +262,7 @@ local function run(store, definition, pass, scope)
     local bytes, refusal = core.encode_state(state)
     if not bytes then return fail(("%s: initial can't be kept: %s"):format(name, refusal)) end
     pass.state, pass.after, pass.check = nil, nil, attempt == 2
-    local result, version, code, detail = climb(store, pass, attempt == 1 and scope or nil)
+    local result, version, code, detail = climb(store, pass, attempt == 1 and scope or nil, name)
     if code then return nil, version, code, detail end
     if not detail then
       if pass.only_touched then state = nil end
