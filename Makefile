@@ -3,7 +3,8 @@
 # make test     the same set-up, then every test; the last line counts them
 # make bench    the tables of the README, side by side with peers
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
-# make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long
+# make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long;
+#               then fuzz, tsan, valgrind
 # make fuzz     libFuzzer on what reads foreign bytes, SECONDS=60 a target (clang)
 # make asan     every test again under AddressSanitizer and UBSan
 # make tsan     what has threads under ThreadSanitizer
@@ -134,6 +135,8 @@ soak: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@SECONDS=$(SECONDS) RILLE_BUILD=$B RILLE_LUA=$(LUA) $(LUA) spec/soak.lua
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+	@$(MAKE) --no-print-directory tsan
+	@$(MAKE) --no-print-directory valgrind
 
 FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 fuzz: setup-soak
