@@ -21,8 +21,8 @@ describe("inputs:", function()
     if target ~= "replay" then
       it(target, function()
         local rounds = assert(ROUNDS[target], "how many rounds?") * SOAK
-        local output, status = process.run((FOLDER .. "'%s/fuzz/%s' spec/fuzz/corpus/%s %d %d"):format(BUILD, target, target,
-          math.floor(rounds), math.random(1 << 30)))
+        local output, status = process.run((FOLDER .. "'%s/fuzz/%s' spec/fuzz/corpus/%s %d %d"):format(
+          BUILD, target, target, math.floor(rounds), math.random(1 << 30)))
         assert(status == 0 and output:find "\n%d+ inputs\n$", output)
       end)
     end
