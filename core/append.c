@@ -92,6 +92,39 @@ int log_enter_append(struct log *l, rille_error *e) {
   return begin_append(l, unlocked, &why, e);
 }
 
+#define TURN_NAP_US_LEAST 20
+#define TURN_NAP_US_MOST 2000
+
+/* Not late: has slept a little, each time a little longer. */
+static bool nap(int64_t deadline_us, int64_t *nap_us) {
+  if (system_clock_us() >= deadline_us) return false;
+  system_pause(*nap_us);
+  if (*nap_us < TURN_NAP_US_MOST) *nap_us *= 2;
+  return true;
+}
+
+static int refuse_late(rille_error *e) {
+  return error_set(e, RILLE_BUSY,
+                   "another process or thread has kept the log until the deadline: it may be "
+                   "stopped, or wait for its disk");
+}
+
+int log_enter_append_until(struct log *l, int64_t deadline_us, rille_error *e) {
+  int64_t nap_us = TURN_NAP_US_LEAST;
+  rille_error why = {0};
+  int unlocked;
+  if (!deadline_us) return log_enter_append(l, e);
+  while (pthread_mutex_trylock(&l->appending) != 0)
+    if (!nap(deadline_us, &nap_us)) return refuse_late(e);
+  catch_up_beforehand(l);
+  while (!control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
+    if (!nap(deadline_us, &nap_us)) {
+      pthread_mutex_unlock(&l->appending);
+      return refuse_late(e);
+    }
+  return begin_append(l, unlocked, &why, e);
+}
+
 bool log_try_append(struct log *l) {
   int unlocked;
   if (pthread_mutex_trylock(&l->appending) != 0) return false;

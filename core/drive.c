@@ -121,7 +121,8 @@ static int decide_as(struct drive *d, const rille_text *names, rille_error *e) {
                          .outcome = RILLE_OUTCOME_COMMITTED,
                          .members = names,
                          .member_count = t->member_count,
-                         .work = t->work};
+                         .work = t->work,
+                         .deadline_us = d->deadline_us};
   if (t->describe && t->describe(t->context, &decide)) return error_memory(e);
   int result = rille_store_decide(t->home, &decide, &d->done->decided, e);
   if (result < 0 && settles_holder(t->home, result, e))

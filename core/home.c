@@ -330,7 +330,7 @@ int log_decide(struct log *l, const rille_decide *d, rille_decided *done, rille_
     again = false;
     failed = log_make_room(l, e);
     if (!failed) failed = condition_walk(&c, l, e);
-    if (!failed) failed = log_enter_append(l, e);
+    if (!failed) failed = log_enter_append_until(l, d->deadline_us, e);
     if (failed) break;
     failed = decide_locked(l, &c, d, done, &again, e);
     log_leave_append(l);

@@ -209,6 +209,8 @@ INTERNAL int log_poll_flush(struct log *log, rille_error *error);
 /* Takes everything that is needed to append, with the overlays caught up; log_leave_append
 ** gives it back. */
 INTERNAL int log_enter_append(struct log *log, rille_error *error);
+/* The same, but RILLE_BUSY where it is not to be had until a time of the wall's clock; 0: never. */
+INTERNAL int log_enter_append_until(struct log *log, int64_t deadline_us, rille_error *error);
 /* The same, but only if nobody has it; false: somebody has, or it failed. */
 INTERNAL bool log_try_append(struct log *log);
 INTERNAL void log_leave_append(struct log *log);

@@ -147,7 +147,7 @@ int log_prepare(struct log *l, const struct promise *p, rille_prepared *done, ri
   while (!failed && again) {
     failed = log_make_room(l, e);
     if (!failed) failed = condition_walk(&c, l, e);
-    if (!failed) failed = log_enter_append(l, e);
+    if (!failed) failed = log_enter_append_until(l, p->deadline_us, e);
     if (failed) break;
     failed = prepare_locked(l, &c, p, done, &again, e);
     log_leave_append(l);

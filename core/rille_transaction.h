@@ -68,7 +68,8 @@ typedef struct rille_prepared {
 } rille_prepared;
 
 /* Promises: checks the conditions, fixes versions, reserves space, and locks. Never waits for
-** a lock. Refusals: those of an append; RILLE_LOCKED; RILLE_ABORTED where it was told to abort
+** a lock, and no longer than to its deadline for its turn to write: RILLE_BUSY. Other refusals:
+** those of an append; RILLE_LOCKED; RILLE_ABORTED where it was told to abort
 ** before; RILLE_DUPLICATE where it has prepared this before. */
 RILLE_API int rille_store_prepare(rille_store *store, const rille_prepare *prepare,
                                   rille_prepared *prepared, rille_error *error);
@@ -112,6 +113,8 @@ typedef struct rille_decide {
   const rille_append *work; /* home's own events and conditions; NULL: none */
   const rille_text *ended;  /* transactions whose end is noted by the same frame, as by */
   size_t ended_count;       /* rille_store_end; only if it decides as asked */
+  int64_t deadline_us;      /* wall clock: RILLE_BUSY where the log is not to be had by then; 0:
+                            ** never */
 } rille_decide;
 
 typedef struct rille_decided {

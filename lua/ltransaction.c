@@ -162,18 +162,21 @@ static const rille_text *read_members(lua_State *L, int index, size_t *count) {
   return members;
 }
 
-/* decide(home, work, { id=, client=, home_end=, outcome=, detail=, members= })
+/* decide(home, work, { id=, client=, home_end=, outcome=, detail=, members=, deadline= })
 **   --> { outcome=, first=, last=, end=, before=, versions= } */
 static int decide(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
   rille_decide d = {.size = sizeof d};
   rille_decided decided = {0};
   lua_Integer home_end;
+  lua_Number deadline = 0;
   rille_error e;
   lua_settop(L, 3);
   options_text(L, 3, "id", &d.id);
   options_text(L, 3, "client", &d.client);
   options_text(L, 3, "detail", &d.detail);
+  options_number(L, 3, "deadline", &deadline);
+  if (deadline > 0 && deadline < TIME_MOST_S) d.deadline_us = (int64_t)(deadline * MICROSECONDS);
   if (options_integer(L, 3, "home_end", &home_end)) d.home_end = (uint64_t)home_end;
   lua_getfield(L, 3, "outcome");
   d.outcome = outcome_check(L, 4);

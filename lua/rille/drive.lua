@@ -59,12 +59,17 @@ local function names_of(tx)
   return rille.encode { participants = names, home = decider and decider:note() }
 end
 
+---The deadline on the wall's clock.
+local function wall_deadline(tx)
+  tx.wall_deadline = tx.wall_deadline or core.wall() + math.max(0, tx.deadline - core.monotonic())
+  return tx.wall_deadline
+end
+
 local function prepare_store(tx, p, number)
   tx.names = tx.names or names_of(tx)
-  tx.wall_deadline = tx.wall_deadline or core.wall() + math.max(0, tx.deadline - core.monotonic())
   local done, message, code, refusal = unlocking(transaction.prepare, p.store, p.work, {
     id = tx.id, name = p.name, home_kind = tx.home_kind or "store", home_path = tx.home_path or tx.coordinator.path,
-    home_end = tx.home_end, coordinator = tx.coordinator.name, client = tx.client, deadline = tx.wall_deadline,
+    home_end = tx.home_end, coordinator = tx.coordinator.name, client = tx.client, deadline = wall_deadline(tx),
     detail = tx.names,
   })
   if not done then
@@ -188,7 +193,7 @@ function DO.decide(tx)
   local home = tx.home
   local decided, message, code, refusal = unlocking(transaction.decide, tx.coordinator.store, home and home.work, {
     id = tx.id, client = tx.client, home_end = tx.home_end,
-    outcome = "committed", members = names, detail = answer.describe(tx),
+    outcome = "committed", members = names, detail = answer.describe(tx), deadline = wall_deadline(tx),
   })
   if decided and decided.outcome == "committed" then
     tx.decided = decided

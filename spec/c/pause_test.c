@@ -151,12 +151,43 @@ static void check_not_kept(rille_store *store, uint64_t events, bool flushes) {
 
 /* ---- WRITER ---- */
 
+/* D7: steps of a transaction until the decision wait for the log no longer than to its deadline. */
+static void check_deadline(rille_store *store) {
+  rille_event_input event = {.type = rille_text_of("Happened")};
+  rille_part part = {
+      .stream = rille_text_of("t"), .expect = RILLE_EXPECT_ANY, .events = &event, .event_count = 1};
+  const rille_append work = {.size = sizeof work, .parts = &part, .part_count = 1};
+  const char *id = "6ba7b810-9dad-41d1-80b4-00c04fd430c8.1.0123456789abcdef.1";
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  int64_t deadline_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + LOOK_US;
+  const rille_prepare prepare = {.size = sizeof prepare,
+                                 .id = rille_text_of(id),
+                                 .name = rille_text_of("here"),
+                                 .home_kind = rille_text_of("elsewhere"),
+                                 .home_path = rille_text_of("/nowhere"),
+                                 .deadline_us = deadline_us,
+                                 .work = &work};
+  const rille_decide decide = {.size = sizeof decide,
+                               .id = rille_text_of(id),
+                               .outcome = RILLE_OUTCOME_ABORTED,
+                               .deadline_us = deadline_us};
+  rille_error e = {0};
+  rille_decided decided;
+  int64_t since = now_us();
+  CHECK(rille_store_prepare(store, &prepare, NULL, &e) == RILLE_BUSY);
+  CHECK(strstr(e.message, "deadline") != NULL);
+  CHECK(rille_store_decide(store, &decide, &decided, NULL) == RILLE_BUSY);
+  CHECK(now_us() - since >= LOOK_US / 2 && now_us() - since < SOON_US);
+}
+
 static void try_writer(bool after, int fate) {
   begin("writer");
   rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
   CHECK(put_one(store, "s") == 0);
   pid_t victim = start_stopped(append_strictly, (struct moment){CALL_WRITE, false, after});
   check_not_kept(store, 1, true);
+  check_deadline(store);
   CHECK(keep(store) == 0);
   pid_t other = start(append_beside, NULL);
   CHECK(ends_within(other, LOOK_US) == -1);
