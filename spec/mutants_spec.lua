@@ -61,7 +61,8 @@ local function run_program(object, program, part, seconds)
   local path = scratch.path(program)
   shell("${CC:-cc} -o '%s' '%s' '%s' %s/librille.a -llmdb -lpthread", path, object_of(program), object, BUILD)
   local how = "SECONDS=%d ALL=1 CASES=12 TMPDIR='%s' timeout %d '%s' %d '%s'"
-  local output, status = process.run(how:format(seconds or 1, scratch.folder, PATIENCE + (seconds or 1), path, math.random(1 << 30), part))
+  local output, status = process.run(how:format(seconds or 1, scratch.folder, PATIENCE + (seconds or 1), path,
+    math.random(1 << 30), part))
   assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
   return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
 end
