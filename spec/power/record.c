@@ -19,7 +19,8 @@
 
 #define FILES_MOST 1024
 #define MAPS_MOST 16
-#define MAP_BYTES_MOST 8192u /* larger ones are only read */
+#define MAP_BYTES_MOST (68u << 10)
+#define MAP_PART 4096u
 #define FLUSH_US 300
 #define ENTROPY_BYTES_MOST (64u << 10)
 
@@ -95,13 +96,19 @@ static void note_name(enum entry_kind kind, uint64_t folder, uint64_t child, con
   memcpy(note(kind, folder, child, 0, strlen(name) + 1), name, strlen(name) + 1);
 }
 
+static void note_map(struct map *m) {
+  for (size_t at = 0; at < m->length; at += MAP_PART) {
+    size_t n = m->length - at < MAP_PART ? m->length - at : MAP_PART;
+    if (memcmp(m->noted + at, m->bytes + at, n) == 0) continue;
+    memcpy(m->noted + at, m->bytes + at, n);
+    memcpy(note(ENTRY_WRITE, m->inode, 0, at, n), m->noted + at, n);
+  }
+}
+
 /* What has come to mapped files, and nobody wrote down. */
 static void note_maps(void) {
-  for (struct map *m = maps; m < maps + MAPS_MOST; m++) {
-    if (!m->inode || memcmp(m->noted, m->bytes, m->length) == 0) continue;
-    memcpy(m->noted, m->bytes, m->length);
-    memcpy(note(ENTRY_WRITE, m->inode, 0, 0, m->length), m->noted, m->length);
-  }
+  for (struct map *m = maps; m < maps + MAPS_MOST; m++)
+    if (m->inode) note_map(m);
 }
 
 void record_mark(const void *bytes, uint32_t n) {
@@ -268,7 +275,8 @@ static void note_mapped(int fd, const void *bytes, size_t n) {
   struct map *m = maps;
   while (m < maps + MAPS_MOST && m->inode) m++;
   if (m == maps + MAPS_MOST || n > MAP_BYTES_MOST) give_up("too much is mapped");
-  *m = (struct map){.inode = file_of(fd), .bytes = bytes, .length = n};
+  m->inode = file_of(fd), m->bytes = bytes, m->length = n;
+  memcpy(m->noted, bytes, n);
   enter();
   note(ENTRY_MAPPED, m->inode, 0, 0, 0);
   leave();
@@ -284,9 +292,19 @@ void *mmap64(void *where, size_t n, int how, int flags, int fd, off64_t at) {
   return mmap(where, n, how, flags, fd, at);
 }
 
+/* The last of it is noted: after that the file is what the record says. */
+static void note_unmapped(struct map *m) {
+  if (into) {
+    enter();
+    note_map(m);
+    leave();
+  }
+  m->inode = 0;
+}
+
 int munmap(void *bytes, size_t n) {
   for (struct map *m = maps; m < maps + MAPS_MOST; m++)
-    if (m->inode && m->bytes == bytes) m->inode = 0;
+    if (m->inode && m->bytes == bytes) note_unmapped(m);
   return (int)syscall(SYS_munmap, bytes, n);
 }
 

@@ -16,7 +16,8 @@ struct thing {
   struct thing *next;
   uint64_t inode;
   int level;
-  bool is_folder, is_mapped;
+  bool is_folder;
+  bool is_mapped; /* while a record was made whose processes may have died: it may be anything */
   uint8_t *bytes; /* of a file, as it is now */
   uint64_t length, room;
   struct name *names; /* of a folder */
@@ -113,7 +114,7 @@ static void follow(const struct entry *e, int level) {
       memcpy(t->bytes + e->at, entry_bytes(e), e->bytes);
       break;
     case ENTRY_SIZE: set_length(t, e->at); break;
-    case ENTRY_MAPPED: t->is_mapped = true; break;
+    case ENTRY_MAPPED: t->is_mapped |= level == 0; break;
     default: break;
   }
 }
@@ -165,7 +166,8 @@ static void write_part(int fd, struct thing *t, uint64_t from, uint64_t to) {
     give_up("write", "a file of the stage");
 }
 
-/* Pages that differ, one run of them at a time. What is mapped was changed behind our back. */
+/* Pages that differ, one run of them at a time. What was mapped may have been changed behind our back, and
+** is all put once. */
 static void put_bytes(const struct disk *d, const struct node *n, struct thing *t,
                       const char *path) {
   static const uint8_t zeros[PAGE_BYTES];
@@ -186,6 +188,7 @@ static void put_bytes(const struct disk *d, const struct node *n, struct thing *
     give_up("cut", path);
   if (from != UINT64_MAX) write_part(fd, t, from, length);
   if (fd >= 0) close(fd);
+  t->is_mapped = false;
 }
 
 static void put_file(struct place *p, const struct node *n, struct thing *folder, const char *text,
