@@ -192,8 +192,8 @@ static int script_random(lua_State *L) {
     default: return luaL_error(L, "wrong number of arguments");
   }
   luaL_argcheck(L, low <= high, lua_gettop(L), "interval is empty");
-  uint64_t step = random_up_to(s, (uint64_t)high - (uint64_t)low);
-  lua_pushinteger(L, (lua_Integer)((uint64_t)low + step));
+  uint64_t chosen = (uint64_t)low + random_up_to(s, (uint64_t)high - (uint64_t)low);
+  lua_pushinteger(L, (lua_Integer)chosen);
   return 1;
 }
 

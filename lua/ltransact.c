@@ -524,7 +524,7 @@ static int transact(lua_State *L) {
   rille_member few_members[FEW];
   struct listed few[FEW];
   struct whole w;
-  rille_transacted done;
+  rille_transacted done = {0};
   rille_error e;
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TTABLE);

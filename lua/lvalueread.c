@@ -72,7 +72,7 @@ static const uint8_t *item_head(const uint8_t *at, const uint8_t *end, struct va
     fill_item(item, form, n);
     return at;
   }
-  item->integer = (int8_t)code;
+  item->integer = code < 0x80 ? (int)code : (int)code - 256;
   item->count = code & (code < 0xa0 ? 15 : 31);
   item->kind = code < 0x80 || code >= 0xe0 ? VALUE_INTEGER
                : code < 0x90               ? VALUE_MAP

@@ -248,10 +248,10 @@ static int write_array(struct value_writer *w, int index, lua_Unsigned n) {
 static int read_key(struct value_writer *w, int index, struct value_key *key,
                     const struct value_key *first) {
   lua_State *L = w->L;
+  key->name = NULL;
   if (lua_type(L, index) == LUA_TSTRING) {
     key->name = lua_tolstring(L, index, &key->length);
   } else if (lua_isinteger(L, index)) {
-    key->name = NULL;
     key->number = lua_tointeger(L, index);
   } else {
     int is_float = lua_type(L, index) == LUA_TNUMBER;
