@@ -18,8 +18,8 @@ struct thing {
   uint64_t inode, birth_ns; /* birth_ns: 0 where nobody knows */
   uint64_t changed;         /* grows with every change */
   int level;
-  bool is_folder;
-  uint8_t *bytes; /* of a file; behind its length are zeros */
+  bool is_folder, is_mapped; /* is_mapped: was written to through memory, in the record */
+  uint8_t *bytes;            /* of a file; behind its length are zeros */
   uint64_t length;
   struct name *names; /* of a folder */
   uint32_t count, name_room;

@@ -168,6 +168,7 @@ bool replay(const struct trial *trial, const struct record *record, double secon
   struct player p = {.trial = trial, .tally = tally, .end = start + seconds};
   begin_levels();
   stage_follow(record);
+  if (!stage_is_real()) return false;
   for (; !p.failed && processor_seconds() < p.end; p.pass++) (void)play(&p, record);
   tally->seconds += processor_seconds() - start;
   return !p.failed;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "stage.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -52,6 +53,7 @@ static void follow(const struct entry *e) {
       memcpy(t->bytes + e->at, entry_bytes(e), e->bytes);
       break;
     case ENTRY_SIZE: memory_set_length(t, e->at); break;
+    case ENTRY_MAPPED: t->is_mapped = true; break;
     default: break;
   }
 }
@@ -60,6 +62,51 @@ void stage_follow(const struct record *r) {
   const struct entry *e;
   for (uint64_t at = 0; (e = record_next(r, &at)) != NULL;) follow(e);
 }
+
+/* ---- Whether nothing was missed ---- */
+
+static bool is_unlike(const char *path) {
+  printf("       %s is not what was recorded: some call of it was missed\n", path);
+  return false;
+}
+
+/* What killed processes wrote to a mapped file nobody has noted. */
+static bool file_is_real(const struct thing *t, const char *path) {
+  struct stat s;
+  static uint8_t room[1 << 16];
+  if (stat(path, &s) < 0 || (uint64_t)s.st_ino != t->inode || (uint64_t)s.st_size != t->length)
+    return is_unlike(path);
+  int fd = open(path, O_RDONLY);
+  bool same = fd >= 0;
+  for (uint64_t at = 0; same && !t->is_mapped && at < t->length; at += sizeof room) {
+    uint64_t n = t->length - at < sizeof room ? t->length - at : sizeof room;
+    same = pread(fd, room, n, (off_t)at) == (ssize_t)n && memcmp(room, t->bytes + at, n) == 0;
+  }
+  close(fd);
+  return same || is_unlike(path);
+}
+
+static bool folder_is_real(const struct thing *t, const char *path) {
+  struct dirent *e;
+  uint32_t left = t->count;
+  bool same = true;
+  DIR *d = opendir(path);
+  if (!d) return is_unlike(path);
+  while (same && (e = readdir(d)) != NULL) {
+    char inner[PATH_MAX];
+    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+    const struct name *n = memory_name_in(t, e->d_name);
+    snprintf(inner, sizeof inner, "%s/%s", path, e->d_name);
+    const struct thing *child = n ? memory_find(n->inode) : NULL;
+    same =
+        child ? (child->is_folder ? folder_is_real : file_is_real)(child, inner) : is_unlike(inner);
+    left--;
+  }
+  closedir(d);
+  return same && (left == 0 || is_unlike(path));
+}
+
+bool stage_is_real(void) { return folder_is_real(root, base); }
 
 /* ---- Putting ---- */
 

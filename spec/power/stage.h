@@ -18,6 +18,8 @@ uint64_t stage_root(void);
 
 /* What an empty stage has become by what was recorded. */
 void stage_follow(const struct record *r);
+/* Whether that is what the real files are, when a workload has ended; shows what is not. */
+bool stage_is_real(void);
 /* Puts the state that is chosen; files of this and higher levels are forgotten. */
 void stage_put(const struct disk *d, int level);
 /* A disk that has, durably, all that is there. */

@@ -72,10 +72,13 @@ static uint32_t tag_set(uint64_t bits, rille_text list[2]) {
 
 /* The bytes behind the label. */
 static void fill(uint8_t *bytes, size_t n, uint64_t bits) {
-  for (size_t i = 0; i < n; i += 8) {
-    uint64_t b = bits += 0x9E3779B97F4A7C15u;
-    memcpy(bytes + i, &b, n - i < 8 ? n - i : 8);
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    bits += 0x9E3779B97F4A7C15u;
+    memcpy(bytes + i, &bits, 8);
   }
+  bits += 0x9E3779B97F4A7C15u;
+  memcpy(bytes + i, &bits, n - i);
 }
 
 static rille_text id_of(uint32_t serial, uint32_t index, char room[ID_BYTES]) {
