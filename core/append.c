@@ -95,11 +95,21 @@ int log_enter_append(struct log *l, rille_error *e) {
 #define TURN_NAP_US_LEAST 20
 #define TURN_NAP_US_MOST 2000
 
+/* Who waits for his turn with a deadline, of the monotonic clock. */
+struct turn {
+  int64_t late_us, nap_us;
+};
+
+static struct turn begin_turn(int64_t deadline_us) {
+  int64_t now = system_monotonic_us(), left = deadline_us - system_clock_us();
+  return (struct turn){left > 0 ? now + left : now, TURN_NAP_US_LEAST};
+}
+
 /* Not late: has slept a little, each time a little longer. */
-static bool nap(int64_t deadline_us, int64_t *nap_us) {
-  if (system_clock_us() >= deadline_us) return false;
-  system_pause(*nap_us);
-  if (*nap_us < TURN_NAP_US_MOST) *nap_us *= 2;
+static bool nap(struct turn *t) {
+  if (system_monotonic_us() >= t->late_us) return false;
+  system_pause(t->nap_us);
+  if (t->nap_us < TURN_NAP_US_MOST) t->nap_us *= 2;
   return true;
 }
 
@@ -110,15 +120,15 @@ static int refuse_late(rille_error *e) {
 }
 
 int log_enter_append_until(struct log *l, int64_t deadline_us, rille_error *e) {
-  int64_t nap_us = TURN_NAP_US_LEAST;
   rille_error why = {0};
   int unlocked;
   if (!deadline_us) return log_enter_append(l, e);
+  struct turn turn = begin_turn(deadline_us);
   while (pthread_mutex_trylock(&l->appending) != 0)
-    if (!nap(deadline_us, &nap_us)) return refuse_late(e);
+    if (!nap(&turn)) return refuse_late(e);
   catch_up_beforehand(l);
   while (!control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
-    if (!nap(deadline_us, &nap_us)) {
+    if (!nap(&turn)) {
       pthread_mutex_unlock(&l->appending);
       return refuse_late(e);
     }

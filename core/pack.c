@@ -11,8 +11,8 @@ void pack_release(struct pack *p) { buffer_release(&p->bytes); }
 #define PACK_LEAST_BYTES 512u /* what most frames say fits */
 
 static void add(struct pack *p, const void *bytes, size_t n) {
-  if (!p->bytes.bytes) (void)buffer_reserve(&p->bytes, PACK_LEAST_BYTES);
-  if (n && !buffer_add(&p->bytes, bytes, n)) p->no_memory = true;
+  bool fits = p->bytes.bytes || buffer_reserve(&p->bytes, PACK_LEAST_BYTES);
+  if (!fits || (n && !buffer_add(&p->bytes, bytes, n))) p->no_memory = true;
 }
 
 void pack_u32(struct pack *p, size_t number) {

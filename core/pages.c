@@ -167,8 +167,7 @@ static bool are_ordered(struct pages *p, const struct tree *t, const uint8_t *pa
   struct node n;
   rille_text before = bounds->low;
   for (unsigned i = leaf ? 0 : 1; i < count; i++) {
-    (void)get_node(p, page, i, leaf, &n);
-    if (!is_key(t->kind, n.key)) return false;
+    if (!get_node(p, page, i, leaf, &n) || !is_key(t->kind, n.key)) return false;
     int order = before.length ? compare(t->kind, before, n.key) : -1;
     if (order > 0 || (order == 0 && i > 0 && !(i == 1 && !leaf))) return false;
     before = n.key;

@@ -19,6 +19,7 @@ local image = require "spec.crash.image"
 local ledger = require "spec.crash.ledger"
 local power = require "spec.crash.power"
 local rille = require "rille"
+local core = require "spec.support.core"
 local scratch = require "spec.support.scratch"
 local trap = require "spec.crash.trap"
 
@@ -316,13 +317,13 @@ end
 function raid:storm(seconds, dark)
   local world = dark and power.world_of(self.base)
   local record = dark and scratch.path "record"
-  local list, told, stop = {}, #self.told, os.time() + seconds
+  local list, told, stop = {}, #self.told, core.monotonic() + seconds
   for i = 1, COORDINATORS + SETTLERS do list[i] = start_one(self, i, record) end
   repeat
     local i = math.random(#list)
     kill_one(self, list[i], record, i > COORDINATORS or math.random(3) == 1)
     list[i] = start_one(self, i, record)
-  until os.time() >= stop
+  until core.monotonic() >= stop
   for i, process in ipairs(list) do kill_one(self, process, record, i > 1) end
   if dark then go_dark(self, world, record, nil, true) end
   return self:judge(), #self.told - told

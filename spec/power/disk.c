@@ -147,9 +147,8 @@ static void set_length(const struct disk *d, struct node *n, uint64_t bytes) {
   }
 }
 
-void disk_give_bytes(struct node *n, const uint8_t *bytes, uint64_t count, bool is_mapped) {
+void disk_give_bytes(struct node *n, const uint8_t *bytes, uint64_t count) {
   n->now = n->durable = count;
-  n->is_mapped = is_mapped;
   for (uint64_t at = 0; at < count; at += PAGE_BYTES) {
     struct page *p = page_of(n, (uint32_t)(at / PAGE_BYTES));
     uint8_t *copy = copy_of(NULL);
@@ -246,9 +245,9 @@ void disk_apply(struct disk *d, const struct entry *e) {
     case ENTRY_REMOVE: add_change(d, disk_find(d, e->node), name, "", 0); break;
     case ENTRY_WRITE: write_bytes(d, disk_find(d, e->node), e->at, entry_bytes(e), e->bytes); break;
     case ENTRY_SIZE: set_length(d, disk_find(d, e->node), e->at); break;
-    case ENTRY_MAPPED: disk_find(d, e->node)->is_mapped = true; break;
     case ENTRY_FLUSHED:
     case ENTRY_FLUSH_FAILED: flush(d, e); break;
+    case ENTRY_MAPPED:
     case ENTRY_FLUSH_BEGUN:
     case ENTRY_MARK: break;
   }

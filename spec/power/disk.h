@@ -52,7 +52,7 @@ struct change {
 struct node {
   struct node *next; /* in the order in which they were made */
   uint64_t inode;
-  bool is_folder, is_mapped, is_reachable;
+  bool is_folder, is_reachable;
   uint32_t chosen; /* of lengths, or of changes */
   /* a file */
   uint64_t now, durable;
@@ -84,7 +84,7 @@ void disk_begin(struct disk *d, uint64_t root);
 struct node *disk_add(struct disk *d, uint64_t inode, bool is_folder);
 struct node *disk_find(const struct disk *d, uint64_t inode);
 /* Durable from the start. */
-void disk_give_bytes(struct node *file, const uint8_t *bytes, uint64_t n, bool is_mapped);
+void disk_give_bytes(struct node *file, const uint8_t *bytes, uint64_t n);
 void disk_give_name(struct node *folder, const char *name, uint64_t inode);
 /* Does what an entry says. */
 void disk_apply(struct disk *d, const struct entry *e);

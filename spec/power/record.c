@@ -17,9 +17,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "memory.h"
+
 #define FILES_MOST 1024
 #define MAPS_MOST 16
-#define MAP_BYTES_MOST 8192u /* larger ones are only read */
+#define MAP_BYTES_MOST (68u << 10)
+#define MAP_PART 4096u
 #define FLUSH_US 300
 #define ENTROPY_BYTES_MOST (64u << 10)
 
@@ -95,13 +98,19 @@ static void note_name(enum entry_kind kind, uint64_t folder, uint64_t child, con
   memcpy(note(kind, folder, child, 0, strlen(name) + 1), name, strlen(name) + 1);
 }
 
+static void note_map(struct map *m) {
+  for (size_t at = 0; at < m->length; at += MAP_PART) {
+    size_t n = m->length - at < MAP_PART ? m->length - at : MAP_PART;
+    if (memcmp(m->noted + at, m->bytes + at, n) == 0) continue;
+    memcpy(m->noted + at, m->bytes + at, n);
+    memcpy(note(ENTRY_WRITE, m->inode, 0, at, n), m->noted + at, n);
+  }
+}
+
 /* What has come to mapped files, and nobody wrote down. */
 static void note_maps(void) {
-  for (struct map *m = maps; m < maps + MAPS_MOST; m++) {
-    if (!m->inode || memcmp(m->noted, m->bytes, m->length) == 0) continue;
-    memcpy(m->noted, m->bytes, m->length);
-    memcpy(note(ENTRY_WRITE, m->inode, 0, 0, m->length), m->noted, m->length);
-  }
+  for (struct map *m = maps; m < maps + MAPS_MOST; m++)
+    if (m->inode) note_map(m);
 }
 
 void record_mark(const void *bytes, uint32_t n) {
@@ -145,12 +154,51 @@ static uint64_t folder_of(const char *path, const char **name) {
 
 static uint64_t file_of(int fd) { return into && fd >= 0 && fd < FILES_MOST ? files[fd] : 0; }
 
-/* Keeps the file for later. */
+/* Keeps the file, so that its inode is given to no other. */
 static void keep(const char *path, uint64_t inode) {
   char name[PATH_MAX];
+  if (memory_holds(path)) return;
   if (snprintf(name, sizeof name, "%s/%llx", pool, (unsigned long long)inode) >= PATH_MAX)
     give_up("a path is too long");
   if (syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, name, 0) < 0) give_up("can't keep a file");
+}
+
+/* ---- The calls themselves: of the memory, or of the system ---- */
+
+static ssize_t write_at(int fd, const struct iovec *v, int count, off_t at) {
+  if (memory_has(fd)) return memory_write(fd, v, count, (uint64_t)at);
+  return syscall(SYS_pwritev, fd, v, (long)count, (long)at, 0L);
+}
+
+static int cut(int fd, off_t size) {
+  if (!memory_has(fd)) return (int)syscall(SYS_ftruncate, fd, size);
+  memory_truncate(fd, (uint64_t)size);
+  return 0;
+}
+
+static int open_at(const char *path, int flags, mode_t mode) {
+  return memory_holds(path) ? memory_open(path, flags)
+                            : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static int make_folder(const char *path, mode_t mode) {
+  return memory_holds(path) ? memory_make_folder(path)
+                            : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+static int rename_it(const char *from, const char *to) {
+  return memory_holds(from) ? memory_rename(from, to)
+                            : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static int link_it(const char *from, const char *to) {
+  return memory_holds(to) ? memory_link(from, to)
+                          : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static int remove_it(const char *path, int flags) {
+  return memory_holds(path) ? memory_remove(path, flags == AT_REMOVEDIR)
+                            : (int)syscall(SYS_unlinkat, AT_FDCWD, path, flags);
 }
 
 /* To be found by LMDB. */
@@ -177,11 +225,11 @@ static void write_a_part(int fd, uint64_t inode, const struct iovec *v, off_t at
 
 static ssize_t written(int fd, const struct iovec *v, int count, off_t at) {
   uint64_t inode = file_of(fd);
-  if (!inode) return syscall(SYS_pwritev, fd, v, (long)count, (long)at, 0L);
+  if (!inode) return write_at(fd, v, count, at);
   enter();
   bool dies = into->entries_until_death == 1 && into->deadly >> ENTRY_WRITE & 1;
   if (dies) write_a_part(fd, inode, v, at);
-  ssize_t n = syscall(SYS_pwritev, fd, v, (long)count, (long)at, 0L);
+  ssize_t n = write_at(fd, v, count, at);
   if (n > 0) note_written(inode, v, count, (uint64_t)at, (size_t)n);
   leave();
   return n;
@@ -200,7 +248,7 @@ ssize_t pwritev64(int fd, const struct iovec *v, int n, off64_t at) {
 }
 
 ssize_t writev(int fd, const struct iovec *v, int count) {
-  if (!file_of(fd)) return syscall(SYS_writev, fd, v, (long)count);
+  if (!file_of(fd) && !memory_has(fd)) return syscall(SYS_writev, fd, v, (long)count);
   off_t at = lseek(fd, 0, SEEK_CUR);
   ssize_t n = written(fd, v, count, at);
   if (n > 0) lseek(fd, at + n, SEEK_SET);
@@ -209,29 +257,19 @@ ssize_t writev(int fd, const struct iovec *v, int count) {
 
 ssize_t write(int fd, const void *bytes, size_t n) {
   struct iovec v = {(void *)(uintptr_t)bytes, n};
-  return file_of(fd) ? writev(fd, &v, 1) : syscall(SYS_write, fd, bytes, n);
+  return file_of(fd) || memory_has(fd) ? writev(fd, &v, 1) : syscall(SYS_write, fd, bytes, n);
 }
 
 int ftruncate(int fd, off_t size) {
   uint64_t inode = file_of(fd);
-  if (!inode) return (int)syscall(SYS_ftruncate, fd, size);
+  if (!inode) return cut(fd, size);
   enter();
-  int result = (int)syscall(SYS_ftruncate, fd, size);
+  int result = cut(fd, size);
   if (result == 0) note(ENTRY_SIZE, inode, 0, (uint64_t)size, 0);
   leave();
   return result;
 }
 int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
-
-/* ---- Reads: all is in memory, also where the file system can't tell ---- */
-
-ssize_t preadv2(int fd, const struct iovec *v, int count, off_t at, int flags) {
-  (void)flags;
-  return syscall(SYS_preadv, fd, v, (long)count, (long)at, 0L);
-}
-ssize_t preadv64v2(int fd, const struct iovec *v, int count, off64_t at, int flags) {
-  return preadv2(fd, v, count, at, flags);
-}
 
 /* ---- Flushes: nothing is really flushed, for no power is really cut ---- */
 
@@ -268,14 +306,16 @@ static void note_mapped(int fd, const void *bytes, size_t n) {
   struct map *m = maps;
   while (m < maps + MAPS_MOST && m->inode) m++;
   if (m == maps + MAPS_MOST || n > MAP_BYTES_MOST) give_up("too much is mapped");
-  *m = (struct map){.inode = file_of(fd), .bytes = bytes, .length = n};
+  m->inode = file_of(fd), m->bytes = bytes, m->length = n;
+  memcpy(m->noted, bytes, n);
   enter();
   note(ENTRY_MAPPED, m->inode, 0, 0, 0);
   leave();
 }
 
 void *mmap(void *where, size_t n, int how, int flags, int fd, off_t at) {
-  void *bytes = (void *)syscall(SYS_mmap, where, n, how, flags, fd, at);
+  void *bytes = memory_has(fd) ? memory_map(fd, n, (uint64_t)at)
+                               : (void *)syscall(SYS_mmap, where, n, how, flags, fd, at);
   bool counts = bytes != MAP_FAILED && (how & PROT_WRITE) && (flags & MAP_SHARED) && file_of(fd);
   if (counts) note_mapped(fd, bytes, n);
   return bytes;
@@ -284,10 +324,20 @@ void *mmap64(void *where, size_t n, int how, int flags, int fd, off64_t at) {
   return mmap(where, n, how, flags, fd, at);
 }
 
+/* The last of it is noted: after that the file is what the record says. */
+static void note_unmapped(struct map *m) {
+  if (into) {
+    enter();
+    note_map(m);
+    leave();
+  }
+  m->inode = 0;
+}
+
 int munmap(void *bytes, size_t n) {
   for (struct map *m = maps; m < maps + MAPS_MOST; m++)
-    if (m->inode && m->bytes == bytes) m->inode = 0;
-  return (int)syscall(SYS_munmap, bytes, n);
+    if (m->inode && m->bytes == bytes) note_unmapped(m);
+  return memory_is_map(bytes) ? 0 : (int)syscall(SYS_munmap, bytes, n);
 }
 
 /* ---- Names ---- */
@@ -310,7 +360,7 @@ static int make(const char *path, int flags, mode_t mode) {
   const char *name;
   enter();
   bool is_new = inode_of(path) == 0;
-  int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+  int fd = open_at(path, flags, mode);
   if (fd >= 0) know(fd, path, flags);
   if (fd >= 0 && is_new) {
     uint64_t folder = folder_of(path, &name);
@@ -325,7 +375,7 @@ static int opened(const char *path, int flags, mode_t mode) {
   bool random = entropy >= 0 && strcmp(path, "/dev/urandom") == 0;
   if (random) return dup(entropy);
   if ((flags & O_CREAT) && is_under(path)) return make(path, flags, mode);
-  int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+  int fd = open_at(path, flags, mode);
   if (fd >= 0) know(fd, path, flags);
   return fd;
 }
@@ -351,14 +401,16 @@ int open64(const char *path, int flags, ...) {
 
 int close(int fd) {
   if (fd >= 0 && fd < FILES_MOST) files[fd] = 0;
-  return (int)syscall(SYS_close, fd);
+  if (!memory_has(fd)) return (int)syscall(SYS_close, fd);
+  memory_close(fd);
+  return 0;
 }
 
 int mkdir(const char *path, mode_t mode) {
   const char *name;
-  if (!is_under(path)) return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+  if (!is_under(path)) return make_folder(path, mode);
   enter();
-  int result = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+  int result = make_folder(path, mode);
   if (result == 0) {
     uint64_t folder = folder_of(path, &name);
     note_name(ENTRY_FOLDER, folder, inode_of(path), name);
@@ -369,9 +421,9 @@ int mkdir(const char *path, mode_t mode) {
 
 int rename(const char *from, const char *to) {
   const char *old, *new;
-  if (!is_under(from)) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  if (!is_under(from)) return rename_it(from, to);
   enter();
-  int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  int result = rename_it(from, to);
   if (result == 0) {
     uint64_t folder = folder_of(from, &old);
     if (folder != folder_of(to, &new)) give_up("a rename into another folder is not modelled");
@@ -385,9 +437,9 @@ int rename(const char *from, const char *to) {
 
 int link(const char *from, const char *to) {
   const char *name;
-  if (!is_under(to)) return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+  if (!is_under(to)) return link_it(from, to);
   enter();
-  int result = (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+  int result = link_it(from, to);
   if (result == 0) {
     uint64_t folder = folder_of(to, &name);
     note_name(ENTRY_NAME, folder, inode_of(to), name);
@@ -398,9 +450,9 @@ int link(const char *from, const char *to) {
 
 static int removed(const char *path, int flags) {
   const char *name;
-  if (!is_under(path)) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, flags);
+  if (!is_under(path)) return remove_it(path, flags);
   enter();
-  int result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, flags);
+  int result = remove_it(path, flags);
   if (result == 0) {
     uint64_t folder = folder_of(path, &name);
     note_name(ENTRY_REMOVE, folder, 0, name);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "choice.h"
+#include "memory.h"
 #include "stage.h"
 
 #define ALL_AT_MOST 16u   /* so many states of a point are all looked at */
@@ -62,16 +63,17 @@ static void show(int level, const char *bad) {
   printf("       %s\n", bad);
 }
 
-/* `fails`: a flush of the repair. */
-static bool judge_it(struct player *p, int level, bool fails) {
+/* `again`: it is recorded, and a flush of the repair may fail. */
+static bool judge_it(struct player *p, int level, bool again) {
   struct level *l = &levels[level];
   record_empty(l->judged);
-  l->judged->flushes_until_failure = fails ? 1 + (int)chance_below(2) : 0;
+  l->judged->flushes_until_failure = again && chance_in(3) ? 1 + (int)chance_below(2) : 0;
   record_seed(chance_bits(), ENTROPY_BYTES);
-  record_into(l->judged);
+  if (again) record_into(l->judged);
+  memory_answer(level + 1);
   const char *bad = judge(p->trial, &l->promises);
+  memory_answer(-1);
   record_into(NULL);
-  stage_follow(l->judged, level + 1);
   p->tally->states++;
   if (level) p->tally->second++;
   if (!bad) return true;
@@ -112,7 +114,7 @@ static bool look(struct player *p, int level) {
     arena_use(levels[0].arena);
     levels[1].promises = levels[0].promises;
   }
-  if (!judge_it(p, level, again && chance_in(3))) return false;
+  if (!judge_it(p, level, again)) return false;
   return !again || cut_recovery(p);
 }
 
@@ -165,7 +167,7 @@ bool replay(const struct trial *trial, const struct record *record, double secon
   double start = processor_seconds();
   struct player p = {.trial = trial, .tally = tally, .end = start + seconds};
   begin_levels();
-  stage_follow(record, 0);
+  stage_follow(record);
   for (; !p.failed && processor_seconds() < p.end; p.pass++) (void)play(&p, record);
   tally->seconds += processor_seconds() - start;
   return !p.failed;

@@ -1,4 +1,4 @@
-/* stage.c: a state of a disk as real files. */
+/* stage.c: a workload's folder, and a state of a disk as files. */
 #define _GNU_SOURCE
 #include "stage.h"
 
@@ -10,20 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "memory.h"
+
 #define NAMES_MOST 64u
 
-struct thing {
-  struct thing *next;
-  uint64_t inode;
-  int level;
-  bool is_folder, is_mapped;
-  uint8_t *bytes; /* of a file, as it is now */
-  uint64_t length, room;
-  struct name *names; /* of a folder */
-  uint32_t count, name_room;
-};
-
-static struct thing *things, *root;
+static struct thing *root;
 static char home[128], base[160], pool[160];
 
 static void give_up(const char *what, const char *name) {
@@ -31,203 +22,95 @@ static void give_up(const char *what, const char *name) {
   abort();
 }
 
-/* ---- What is there ---- */
-
-static struct thing *find(uint64_t inode) {
-  for (struct thing *t = things; t; t = t->next)
-    if (t->inode == inode) return t;
-  give_up("find", "a file of the stage");
-  return NULL;
-}
-
-static struct thing *add(uint64_t inode, bool is_folder, int level) {
-  struct thing *t = calloc(1, sizeof *t);
-  if (!t) abort();
-  *t = (struct thing){.next = things, .inode = inode, .is_folder = is_folder, .level = level};
-  return things = t;
-}
-
-static void release(struct thing **at) {
-  struct thing *t = *at;
-  char name[PATH_MAX];
-  if (!t->is_folder) {
-    snprintf(name, sizeof name, "%s/%llx", pool, (unsigned long long)t->inode);
-    unlink(name);
-  }
-  *at = t->next;
-  free(t->bytes);
-  free(t->names);
-  free(t);
-}
-
-static struct name *name_in(struct thing *folder, const char *text) {
-  for (uint32_t i = 0; i < folder->count; i++)
-    if (strcmp(folder->names[i].text, text) == 0) return &folder->names[i];
-  return NULL;
-}
-
-static void drop(struct thing *folder, const char *text) {
-  struct name *n = name_in(folder, text);
-  if (n) *n = folder->names[--folder->count];
-}
-
-static void name(struct thing *folder, const char *text, uint64_t inode) {
-  drop(folder, text);
-  if (folder->count == folder->name_room) {
-    folder->name_room = folder->name_room ? 2 * folder->name_room : 8;
-    folder->names = realloc(folder->names, folder->name_room * sizeof *folder->names);
-    if (!folder->names) abort();
-  }
-  struct name *n = &folder->names[folder->count++];
-  snprintf(n->text, sizeof n->text, "%s", text);
-  n->inode = inode;
-}
-
-static void set_length(struct thing *t, uint64_t length) {
-  if (length > t->room) {
-    uint64_t room = 2 * length > 2 * PAGE_BYTES ? 2 * length : 2 * PAGE_BYTES;
-    t->bytes = realloc(t->bytes, room);
-    if (!t->bytes) abort();
-    t->room = room;
-  }
-  if (length > t->length) memset(t->bytes + t->length, 0, length - t->length);
-  t->length = length;
-}
-
 /* ---- Following ---- */
 
-static void follow(const struct entry *e, int level) {
+/* A file of the record is known by its birth, too; it is in the pool. */
+static uint64_t birth_of(uint64_t inode) {
+  char name[PATH_MAX];
+  struct statx x;
+  snprintf(name, sizeof name, "%s/%llx", pool, (unsigned long long)inode);
+  if (statx(AT_FDCWD, name, 0, STATX_BTIME, &x) < 0 || !(x.stx_mask & STATX_BTIME)) return 0;
+  return (uint64_t)x.stx_btime.tv_sec * 1000000000u + x.stx_btime.tv_nsec;
+}
+
+static void follow(const struct entry *e) {
   const char *text = entry_name(e);
-  struct thing *t = e->kind <= ENTRY_MAPPED ? find(e->node) : NULL;
+  struct thing *t = e->kind <= ENTRY_MAPPED ? memory_find(e->node) : NULL;
   switch ((enum entry_kind)e->kind) {
     case ENTRY_FILE:
-    case ENTRY_FOLDER: (void)add(e->child, e->kind == ENTRY_FOLDER, level); /* fall through */
-    case ENTRY_NAME: name(t, text, e->child); break;
+    case ENTRY_FOLDER:
+      memory_add(e->child, e->kind == ENTRY_FOLDER, 0)->birth_ns = birth_of(e->child);
+      /* fall through */
+    case ENTRY_NAME: memory_name(t, text, e->child); break;
     case ENTRY_RENAME:
-      drop(t, text);
-      name(t, text + strlen(text) + 1, e->child);
+      memory_drop(t, text);
+      memory_name(t, text + strlen(text) + 1, e->child);
       break;
-    case ENTRY_REMOVE: drop(t, text); break;
+    case ENTRY_REMOVE: memory_drop(t, text); break;
     case ENTRY_WRITE:
-      if (e->at + e->bytes > t->length) set_length(t, e->at + e->bytes);
+      if (e->at + e->bytes > t->length) memory_set_length(t, e->at + e->bytes);
       memcpy(t->bytes + e->at, entry_bytes(e), e->bytes);
       break;
-    case ENTRY_SIZE: set_length(t, e->at); break;
-    case ENTRY_MAPPED: t->is_mapped = true; break;
+    case ENTRY_SIZE: memory_set_length(t, e->at); break;
     default: break;
   }
 }
 
-void stage_follow(const struct record *r, int level) {
+void stage_follow(const struct record *r) {
   const struct entry *e;
-  for (uint64_t at = 0; (e = record_next(r, &at)) != NULL;) follow(e, level);
+  for (uint64_t at = 0; (e = record_next(r, &at)) != NULL;) follow(e);
 }
 
 /* ---- Putting ---- */
 
-struct place {
-  const struct disk *disk;
-  char path[PATH_MAX];
-};
+static void remove_all(struct thing *folder);
 
-static size_t join(struct place *p, const char *text) {
-  size_t n = strlen(p->path);
-  if (n + strlen(text) + 2 > sizeof p->path) give_up("name", text);
-  snprintf(p->path + n, sizeof p->path - n, "/%s", text);
-  return n;
-}
-
-static void remove_all(struct place *p, struct thing *folder);
-
-static void remove_name(struct place *p, struct thing *folder, const char *text) {
-  struct thing *t = find(name_in(folder, text)->inode);
-  size_t n = join(p, text);
-  if (t->is_folder) remove_all(p, t);
-  if ((t->is_folder ? rmdir(p->path) : unlink(p->path)) < 0) give_up("remove", p->path);
-  p->path[n] = '\0';
-  drop(folder, text);
+static void remove_name(struct thing *folder, const char *text) {
+  struct thing *t = memory_find(memory_name_in(folder, text)->inode);
+  memory_drop(folder, text);
   if (!t->is_folder) return;
-  struct thing **at = &things;
-  while (*at != t) at = &(*at)->next;
-  release(at);
+  remove_all(t);
+  memory_release(t);
 }
 
-static void remove_all(struct place *p, struct thing *folder) {
+static void remove_all(struct thing *folder) {
   while (folder->count) {
     char text[NAME_BYTES];
     memcpy(text, folder->names[folder->count - 1].text, sizeof text);
-    remove_name(p, folder, text);
+    remove_name(folder, text);
   }
 }
 
-static void write_part(int fd, struct thing *t, uint64_t from, uint64_t to) {
-  if (pwrite(fd, t->bytes + from, to - from, (off_t)from) != (ssize_t)(to - from))
-    give_up("write", "a file of the stage");
-}
-
-/* Pages that differ, one run of them at a time. What is mapped was changed behind our back. */
-static void put_bytes(const struct disk *d, const struct node *n, struct thing *t,
-                      const char *path) {
+/* Pages that differ. */
+static void put_bytes(const struct disk *d, const struct node *n, struct thing *t) {
   static const uint8_t zeros[PAGE_BYTES];
   uint8_t room[PAGE_BYTES];
-  uint64_t length = disk_length(n), from = UINT64_MAX, before = t->length;
-  int fd = -1;
-  set_length(t, length);
+  uint64_t length = disk_length(n);
+  memory_set_length(t, length);
   for (uint64_t at = 0; at < length; at += PAGE_BYTES) {
     const uint8_t *page = disk_page(d, n, (uint32_t)(at / PAGE_BYTES), room);
     size_t part = length - at < PAGE_BYTES ? (size_t)(length - at) : PAGE_BYTES;
-    bool same = !t->is_mapped && memcmp(t->bytes + at, page ? page : zeros, part) == 0;
-    if (!same && fd < 0 && (fd = open(path, O_WRONLY)) < 0) give_up("open", path);
-    if (!same && from == UINT64_MAX) from = at;
-    if (same && from != UINT64_MAX) write_part(fd, t, from, at), from = UINT64_MAX;
-    if (!same) memcpy(t->bytes + at, page ? page : zeros, part);
+    if (!page) page = zeros;
+    if (memcmp(t->bytes + at, page, part) != 0) memcpy(t->bytes + at, page, part);
   }
-  if (before != length && (fd < 0 ? truncate(path, (off_t)length) : ftruncate(fd, (off_t)length)))
-    give_up("cut", path);
-  if (from != UINT64_MAX) write_part(fd, t, from, length);
-  if (fd >= 0) close(fd);
 }
 
-static void put_file(struct place *p, const struct node *n, struct thing *folder, const char *text,
-                     bool is_there) {
-  char from[PATH_MAX];
-  size_t end = join(p, text);
-  if (!is_there) {
-    snprintf(from, sizeof from, "%s/%llx", pool, (unsigned long long)n->inode);
-    if (link(from, p->path) < 0) give_up("link", p->path);
-    name(folder, text, n->inode);
-  }
-  put_bytes(p->disk, n, find(n->inode), p->path);
-  p->path[end] = '\0';
-}
+static void put_folder(const struct disk *d, const struct node *n, struct thing *t);
 
-static void put_folder(struct place *p, const struct node *n, struct thing *t);
-
-static struct thing *make_folder(struct place *p, struct thing *folder, const char *text) {
-  struct stat s;
-  size_t end = join(p, text);
-  if (mkdir(p->path, 0777) < 0 || stat(p->path, &s) < 0) give_up("make", p->path);
-  p->path[end] = '\0';
-  name(folder, text, (uint64_t)s.st_ino);
-  return add((uint64_t)s.st_ino, true, 0);
-}
-
-static void put_name(struct place *p, const struct name *wanted, struct thing *folder) {
-  const struct node *n = disk_find(p->disk, wanted->inode);
-  const struct name *is = name_in(folder, wanted->text);
-  struct thing *t = is ? find(is->inode) : NULL;
+static void put_name(const struct disk *d, const struct name *wanted, struct thing *folder) {
+  const struct node *n = disk_find(d, wanted->inode);
+  const struct name *is = memory_name_in(folder, wanted->text);
+  struct thing *t = is ? memory_find(is->inode) : NULL;
   if (t && (t->is_folder != n->is_folder || (!t->is_folder && t->inode != n->inode))) {
-    remove_name(p, folder, wanted->text);
+    remove_name(folder, wanted->text);
     t = NULL;
   }
-  if (!n->is_folder) {
-    put_file(p, n, folder, wanted->text, t != NULL);
-    return;
+  if (!t) {
+    t = n->is_folder ? memory_add_new(true, 0) : memory_find(n->inode);
+    memory_name(folder, wanted->text, t->inode);
   }
-  if (!t) t = make_folder(p, folder, wanted->text);
-  size_t end = join(p, wanted->text);
-  put_folder(p, n, t);
-  p->path[end] = '\0';
+  if (n->is_folder) put_folder(d, n, t);
+  else put_bytes(d, n, t);
 }
 
 static bool is_wanted(const struct name *names, uint32_t count, const char *text) {
@@ -236,39 +119,34 @@ static bool is_wanted(const struct name *names, uint32_t count, const char *text
   return false;
 }
 
-static void put_folder(struct place *p, const struct node *n, struct thing *t) {
+static void put_folder(const struct disk *d, const struct node *n, struct thing *t) {
   struct name names[NAMES_MOST];
   uint32_t count = disk_names(n, names, NAMES_MOST);
   for (uint32_t i = t->count; i-- > 0;) {
     char text[NAME_BYTES];
     memcpy(text, t->names[i].text, sizeof text);
-    if (!is_wanted(names, count, text)) remove_name(p, t, text);
+    if (!is_wanted(names, count, text)) remove_name(t, text);
   }
-  for (uint32_t i = 0; i < count; i++) put_name(p, &names[i], t);
+  for (uint32_t i = 0; i < count; i++) put_name(d, &names[i], t);
 }
 
 void stage_put(const struct disk *d, int level) {
-  struct place p = {.disk = d};
-  snprintf(p.path, sizeof p.path, "%s", base);
-  put_folder(&p, d->root, root);
-  for (struct thing **at = &things; *at;) {
-    if (!(*at)->is_folder && (*at)->level >= level) release(at);
-    else at = &(*at)->next;
-  }
+  put_folder(d, d->root, root);
+  memory_release_files(level);
 }
 
 /* ---- Copying ---- */
 
 static void copy_folder(struct disk *d, struct node *to, const struct thing *t) {
   for (uint32_t i = 0; i < t->count; i++) {
-    const struct thing *child = find(t->names[i].inode);
+    const struct thing *child = memory_find(t->names[i].inode);
     bool known = false;
     for (const struct node *n = d->first; n; n = n->next) known |= n->inode == child->inode;
     disk_give_name(to, t->names[i].text, child->inode);
     if (known) continue;
     struct node *n = disk_add(d, child->inode, child->is_folder);
     if (child->is_folder) copy_folder(d, n, child);
-    else disk_give_bytes(n, child->bytes, child->length, child->is_mapped);
+    else disk_give_bytes(n, child->bytes, child->length);
   }
 }
 
@@ -302,10 +180,10 @@ void stage_end(void) { remove_home(true); }
 
 void stage_clear(void) {
   struct stat s;
-  while (things) release(&things);
+  memory_answer(-1);
   remove_home(false);
   if (mkdir(base, 0777) < 0 || mkdir(pool, 0777) < 0 || stat(base, &s) < 0) give_up("make", base);
-  root = add((uint64_t)s.st_ino, true, 0);
+  root = memory_begin(base, (uint64_t)s.st_ino);
 }
 
 uint64_t stage_root(void) { return root->inode; }

@@ -1,8 +1,9 @@
-/* stage.h: a state of a disk as real files, in memory where there is a file system for that.
+/* stage.h: where what is recorded happens, and a state of a disk as files.
 **
-** What the files are now is known, because all that is done to them is noted: so only what is
-** different is written. A file that is put there is the one that it was when it was recorded, by
-** a name from the pool. */
+** A workload runs on real files, in memory where there is a file system for that. Its states are
+** put where the library's calls are answered without the system (memory.h): what the files are
+** is known there, so only what is different is written. A file that is put is the one that it
+** was when it was recorded: a store knows its file by its inode and its birth. */
 #ifndef RILLE_POWER_STAGE_H
 #define RILLE_POWER_STAGE_H
 
@@ -15,9 +16,8 @@ void stage_end(void);
 void stage_clear(void);
 uint64_t stage_root(void);
 
-/* What an empty stage, or the state that was put, has become by what was recorded. Files that are
-** made there belong to `level`. */
-void stage_follow(const struct record *r, int level);
+/* What an empty stage has become by what was recorded. */
+void stage_follow(const struct record *r);
 /* Puts the state that is chosen; files of this and higher levels are forgotten. */
 void stage_put(const struct disk *d, int level);
 /* A disk that has, durably, all that is there. */
