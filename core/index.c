@@ -197,7 +197,7 @@ static int open_env(struct index *x, const char *folder, bool alone) {
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
   unsigned flags = MDB_NOTLS | (x->readonly ? MDB_RDONLY : MDB_NOMETASYNC);
   int code = alone ? check_file(x, folder) : 0;
-  if (!code) code = lockfile_make(folder);
+  if (!code) code = lockfile_make(folder, alone);
   if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);

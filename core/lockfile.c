@@ -28,8 +28,19 @@ static int make(const char *path) {
   return number;
 }
 
-int lockfile_make(const char *folder) {
+/* What a power cut left of it: LMDB, which makes any file as long as it needs, never had it. */
+static int remove_short(const char *path) {
+  struct system_stamp f;
+  int number = system_stamp(path, &f);
+  if (number || f.bytes >= LOCKFILE_BYTES / 2) return number == ENOENT ? 0 : number;
+  number = system_remove(path);
+  return number == ENOENT ? 0 : number;
+}
+
+int lockfile_make(const char *folder, bool alone) {
   char path[SYSTEM_PATH_BYTES];
   if (!system_join(path, sizeof path, folder, "lock.mdb")) return ENAMETOOLONG;
+  int number = alone ? remove_short(path) : 0;
+  if (number) return number;
   return system_kind(path) == SYSTEM_ABSENT ? make(path) : 0;
 }

@@ -64,10 +64,10 @@ static void restart(struct log *l, const struct log_end *a) {
 static int notice_writers(struct log *l, rille_error *e) {
   uint64_t generation = control_generation(l->control);
   if (generation == 0 || generation == l->generation) return 0;
-  (void)index_follow(l->index); /* where it can't, the one it has is as true */
-  struct log_end a = index_folded(l->index);
   int failed = segments_refresh(&l->segments, e);
   if (failed) return failed;
+  (void)index_follow(l->index); /* where it can't, the one it has is as true */
+  struct log_end a = index_folded(l->index);
   if (l->has_old) overlay_release(&l->old);
   l->has_old = false;
   restart(l, &a);

@@ -37,10 +37,15 @@ static void leave(struct log *l) {
   offers_wake_heir(l->control);
 }
 
+/* An offer of ours that is NONE. The last one may be none where WRITER could not be had to settle
+** it: then who took it may still read it. */
 static bool claim(struct log *l) {
-  if (l->control->offer >= 0 || offer_claim(l->control, false)) return true;
+  struct control *c = l->control;
+  bool ours = c->offer >= 0;
+  if (ours ? offer_state(c) == OFFER_NONE : offer_claim(c, false)) return true;
   if (!enter(l, NULL)) return false;
-  bool claimed = offer_claim(l->control, true);
+  if (ours) (void)offer_settle(c);
+  bool claimed = ours || offer_claim(c, true);
   leave(l);
   return claimed;
 }

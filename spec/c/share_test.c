@@ -275,6 +275,85 @@ static void the_offers_of_the_dead_are_used_again(void) {
   check_reopened(store, path, stats_of(store).head); /* on a slow machine some were written */
 }
 
+/* ---- Turns that can't be had ---- */
+
+static bool refuses_turns;
+
+/* Nobody can wait for WRITER. */
+static int lock(int fd, int command, void *argument) {
+  const struct flock *f = argument;
+  if (command == F_OFD_SETLKW && refuses_turns && f->l_start == CONTROL_WRITER) {
+    errno = ENOLCK;
+    return -1;
+  }
+  return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+#pragma GCC visibility push(default)
+
+int fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  return lock(fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  return lock(fd, command, argument);
+}
+
+#pragma GCC visibility pop
+
+/* Where its offer was withdrawn in time, its own turn is refused. */
+static int own_unsure(void *context) {
+  int result, tries = 0;
+  (void)context;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  refuses_turns = true;
+  do result = put(store, "unsure", RILLE_EXPECT_ANY, "12345678", 8, NULL);
+  while (result == RILLE_IO && ++tries < TRIES);
+  CHECK(result == RILLE_UNKNOWN);
+  CHECK(put(store, "unsure", RILLE_EXPECT_ANY, "12345678", 8, NULL) == RILLE_IO);
+  refuses_turns = false;
+  atomic_store(&shared->owner_writes, 1);
+  CHECK(put_one(store, "owner") == 0);
+  CHECK(put_one(store, "owner") == 0);
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
+static void take_all(pid_t owner) {
+  int64_t end = now_us() + PATIENCE_US;
+  while (!atomic_load(&shared->owner_writes) && now_us() < end) {
+    uint32_t made = OFFER_MADE;
+    (void)atomic_compare_exchange_strong(&words->states[0], &made, OFFER_TAKEN);
+    usleep(20);
+  }
+  if (!CHECK(now_us() < end)) kill(owner, SIGKILL);
+}
+
+/* What was taken stays so until somebody has WRITER: the offer is not used meanwhile. */
+static void an_offer_that_was_not_settled_waits(void) {
+  begin("unsure");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  look_at_words();
+  pid_t server = start(serve_late, NULL);
+  wait_until(&shared->begun, 1);
+  pid_t owner = start(own_unsure, NULL);
+  take_all(owner);
+  atomic_store(&shared->go, 1);
+  CHECK(wait_for(server) == 0);
+  CHECK(wait_for(owner) == 0);
+  CHECK(atomic_load(&words->states[0]) == OFFER_NONE);
+  munmap(words, CONTROL_WORDS_BYTES);
+  check_reopened(store, path, 3);
+}
+
 static const struct test tests[] = {
     {"who is served need not write", who_is_served_need_not_write},
     {"who was not served writes", who_was_not_served_writes},
@@ -284,6 +363,7 @@ static const struct test tests[] = {
     {"a conflict is the owner's", a_conflict_is_the_owners},
     {"what the dead offered is not written", what_the_dead_offered_is_not_written},
     {"the offers of the dead are used again", the_offers_of_the_dead_are_used_again},
+    {"an offer that was not settled waits", an_offer_that_was_not_settled_waits},
 };
 TEST_MAIN(tests)
 
