@@ -313,11 +313,11 @@ static void read_watched(lua_State *L, struct whole *w) {
   get(L, index, "unreached");
   if (lua_toboolean(L, -1) || w->end_count + n > WATCHED_ENDS) return;
   lua_pop(L, 1);
-  for (size_t i = 0; i < n; i++) {
-    lua_rawgeti(L, index + 1, (lua_Integer)(2 * i + 1));
+  for (lua_Integer i = 0; i < (lua_Integer)n; i++) {
+    lua_rawgeti(L, index + 1, 2 * i + 1);
     if (!lua_istable(L, -1)) return;
     get(L, lua_gettop(L), "store");
-    lua_rawgeti(L, index + 1, (lua_Integer)(2 * i + 2));
+    lua_rawgeti(L, index + 1, 2 * i + 2);
     struct store_handle *s = luaL_testudata(L, -2, STORE_HANDLE);
     if (!s || !s->store) return;
     w->ends[w->end_count + i] = (struct watched_end){s->store, (uint64_t)lua_tointeger(L, -1)};
