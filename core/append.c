@@ -101,8 +101,9 @@ struct turn {
 };
 
 static struct turn begin_turn(int64_t deadline_us) {
-  int64_t now = system_monotonic_us(), left = deadline_us - system_clock_us();
-  return (struct turn){left > 0 ? now + left : now, TURN_NAP_US_LEAST};
+  int64_t now = system_monotonic_us(), wall = system_clock_us();
+  int64_t left = deadline_us > wall ? deadline_us - wall : 0;
+  return (struct turn){left < INT64_MAX - now ? now + left : INT64_MAX, TURN_NAP_US_LEAST};
 }
 
 /* Not late: has slept a little, each time a little longer. */
