@@ -139,7 +139,7 @@ struct plan {
 };
 
 static rille_store *open_planned(const struct plan *p) {
-  rille_options o = options_of(RILLE_SYNC_ALWAYS, true);
+  rille_options o = options_of(RILLE_SYNC_ALWAYS, FORKS_WITH_THREADS); /* else without its thread */
   o.segment_bytes = p->segment_bytes;
   return open_with(store_path, &o);
 }

@@ -38,7 +38,8 @@ local PROLOGUE = [[
     local f = assert(io.open(name, "wb"))
     assert(f:write(bytes(seconds)))
     f:close()
-    os.execute(("(sleep %g; dd if='%s' of='%s' conv=notrunc status=none; rm '%s') &"):format(after, name, file, name))
+    os.execute(("(unset LD_PRELOAD; sleep %g; dd if='%s' of='%s' conv=notrunc status=none; rm '%s') &")
+      :format(after, name, file, name))
   end
 ]]
 
