@@ -4,13 +4,14 @@
 -- transactions stay whole. Delays are on the store's clock, and wait for it.
 local clock = require "spec.crash.clock"
 local rille = require "rille"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
 
 values.seed "clock_spec"
 
-local SOAK = os.getenv "RILLE_SOAK"
+local SOAK = rounds.all
 local TRIALS = SOAK and 60 or 4
 local STORM_S = SOAK and 20 or 1
 local PATIENCE_S = SOAK and 300 or 60

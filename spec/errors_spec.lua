@@ -4,6 +4,7 @@
 local rille = require "rille"
 local failing = require "spec.crash.failing"
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local values = require "spec.support.values"
 
@@ -11,7 +12,7 @@ values.seed "errors_spec"
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local LUA = os.getenv "RILLE_LUA" or "lua5.4"
-local SOAK = os.getenv "RILLE_SOAK"
+local SOAK = rounds.all
 local EVENTS, BATCH = 25, 5
 local EIO, ENOSPC, EMFILE = 5, 28, 24
 

@@ -3,12 +3,13 @@
 --
 -- RILLE_SOAK=n tries n times as many mutations.
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local values = require "spec.support.values"
 
 values.seed("fuzz_spec")
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
-local SOAK = math.max(1, tonumber(os.getenv "RILLE_SOAK") or 1)
+local SOAK = rounds.all and tonumber(os.getenv "RILLE_SOAK") or 1
 local FOLDER = "[ -w /dev/shm ] && export TMPDIR=/dev/shm; " -- nothing need reach a disk
 local ROUNDS = { -- in about 0.2 s each; those with a store on the disk cost milliseconds a round
   control = 60, entry = 8000, fact = 8000, index = 60, json = 8000, log = 4000, messagepack = 8000,
@@ -20,9 +21,9 @@ describe("inputs:", function()
   for target in targets:gmatch "([%w_]+)%.c" do
     if target ~= "replay" then
       it(target, function()
-        local rounds = assert(ROUNDS[target], "how many rounds?") * SOAK
+        local times = assert(ROUNDS[target], "how many times?") * SOAK
         local output, status = process.run((FOLDER .. "'%s/fuzz/%s' spec/fuzz/corpus/%s %d %d"):format(
-          BUILD, target, target, math.floor(rounds), math.random(1 << 30)))
+          BUILD, target, target, math.floor(times), math.random(1 << 30)))
         assert(status == 0 and output:find "\n%d+ inputs\n$", output)
       end)
     end

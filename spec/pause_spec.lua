@@ -12,7 +12,7 @@ local values = require "spec.support.values"
 
 values.seed "pause_spec"
 
-local SOAK = os.getenv "RILLE_SOAK"
+local SOAK = rounds.all
 local TRIALS = SOAK and 150 or 8        -- of a kind
 local PLANS = { "2h", "1", "1hc", "2" } -- see crash/bank.lua
 local CALLS = { transfer = 70, recover = 40, settle = 40 } -- that change a file, about

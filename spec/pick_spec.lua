@@ -5,11 +5,12 @@
 -- rille give it all of the data. What comes of it must be the same.
 -- SEED=n repeats a run; RILLE_SOAK=n makes it n times as long.
 local rille = require "rille"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
 
-local ROUNDS = 60 * (tonumber(os.getenv "RILLE_SOAK") or 1)
+local ROUNDS = rounds(60)
 local EVENTS = 30
 
 local files, store, path

@@ -2,13 +2,14 @@
 -- and whatever fails on the way (crash/days.lua): descriptors, mappings, threads, memory, pages of
 -- the index, files beside the log. For the core alone: c/resources_test.c.
 local process = require "spec.support.process"
+local rounds = require "spec.support.rounds"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
 
 values.seed "resources_spec"
 
-local DAYS = os.getenv "RILLE_SOAK" and 1500 or 48
+local DAYS = rounds.all and 1500 or 48
 local FAULT_DAYS = 20
 local LUA_KB = 40         -- in all days: less than a table a day
 local RSS_KB = 4096       -- the allocator's own, and what is not collected yet

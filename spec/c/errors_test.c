@@ -253,7 +253,7 @@ static void fail_each(const struct act *act, enum failing_class class, bool all)
 static int play(void *context) {
   const struct act *act = context;
   const char *only = getenv("CLASS");
-  bool all = getenv("RILLE_SOAK") || getenv("ALL"); /* the latter for mutants: no chance */
+  bool all = test_tries_all() || getenv("ALL"); /* the latter for mutants: no chance */
   snprintf(here_path, sizeof here_path, "%s/here", world);
   snprintf(there_path, sizeof there_path, "%s/there", world);
   snprintf(copy_path, sizeof copy_path, "%s/copy", world);

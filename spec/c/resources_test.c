@@ -300,7 +300,7 @@ static bool has_no_trend(const struct taken *early, const struct taken *late) {
 
 /* The first half of the days, and the second. */
 static void live(bool background) {
-  unsigned days = (unsigned)test_setting("DAYS", getenv("RILLE_SOAK") ? SOAK_DAYS : DAYS);
+  unsigned days = (unsigned)test_setting("DAYS", test_tries_all() ? SOAK_DAYS : DAYS);
   struct taken most[2] = {{0}, {0}};
   uint64_t index_bytes[2] = {0, 0};
   begin_days(background);

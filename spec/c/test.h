@@ -58,6 +58,13 @@ static inline uint64_t test_setting(const char *name, uint64_t otherwise) {
   return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/* Whether all is to be tried, whatever it takes: RILLE_SOAK, a number, is 1 or more. Under the
+** sanitizers it is less: see spec/support/rounds.lua. */
+static inline bool test_tries_all(void) {
+  const char *text = getenv("RILLE_SOAK");
+  return text && strtod(text, NULL) >= 1;
+}
+
 /* What has been tried, and how often: added up by spec/run.lua. */
 static inline void test_tally(const char *what, uint64_t n) {
   printf("tally: %llu %s\n", (unsigned long long)n, what);
