@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "entry.h"
 #include "system.h"
 
 #define MAGIC 0xBEEFC0DEu
@@ -212,6 +213,9 @@ static bool check_value(struct pages *p, struct tree *t, const struct node *n) {
     return n->flags == NODE_TREE && n->bytes == TREE_BYTES && check_tree(p, n->value, TREE_TABLE);
   if (n->flags & ~NODE_BIG) return false;
   if (n->flags & NODE_BIG && !check_overflow(p, t, get64(n->value), n->bytes)) return false;
+  if (t->kind == TREE_TABLE && !(n->flags & NODE_BIG) &&
+      !entry_is_sealed(n->key, (rille_text){(const char *)n->value, n->bytes}))
+    return false; /* another key, in its order, would hide the one that was */
   return t->kind != TREE_FREE || check_free(p, n);
 }
 

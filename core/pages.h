@@ -11,7 +11,8 @@
 **                                             pages         parent's bounds; counts are right
 **
 ** What passes ends no process and hides no key: the order and the counts say that every key
-** is found, and values have seals of their own (entry.h).
+** is found, and the seals of the values (entry.h), which are of the key, too, that it is the one
+** that was. (Values with pages of their own, large kept ones, are not read for that.)
 **
 ** It knows LMDB's data format 1 on machines of 64 bits and little-endian order; what is
 ** another one's is UNKNOWN, and so is a file larger than those that have sums. */

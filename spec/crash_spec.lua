@@ -21,6 +21,7 @@ local TELLING = 8                                              -- trials, of whi
 local CALLS = 70                                               -- of a transfer that change a file, about
 local EPOCH_CALL = 17                                          -- the one that flushes the epoch
 local RECOVERY_CALLS = 40                                      -- of a recovery, about
+local STORMS_MOST = 10
 local STORM_S = rounds.all and 10 or 1
 local FAULT_TRIALS = 8
 local LATE_S = 0.05
@@ -203,7 +204,11 @@ describe("many coordinators", function()
 
   local function storm(plan, dark)
     local r = raid.new(plan, { forget = 1 })
-    local all, told = r:storm(STORM_S, dark)
+    local all, told
+    for _ = 1, STORMS_MOST do -- a machine may be busy
+      all, told = r:storm(STORM_S, dark)
+      if told > 0 and next(all) then break end
+    end
     assert(told > 0 and next(all), "nothing happened")
     r:remove()
   end

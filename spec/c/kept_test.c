@@ -444,11 +444,13 @@ static int count_problems(void *context, const rille_problem *p) {
   return 0;
 }
 
-/* A wrong bit in the file, with the sum gone that would tell of it at once. */
+/* A wrong bit in the file, with the sum gone that would tell of it at once. The value is so large
+** that it has pages of its own: others are looked at when the index is opened. */
 static void damage_is_found(void) {
   rille_store *store = begin_test("damage");
-  char command[700];
-  CHECK(keep(store, "needle", "haystackhaystack") == 0 && rille_store_close(store) == 0);
+  char command[700], haystack[4000] = "haystackhaystack";
+  memset(haystack + 16, 'x', sizeof haystack - 17);
+  CHECK(keep(store, "needle", haystack) == 0 && rille_store_close(store) == 0);
   snprintf(command, sizeof command,
            "rm '%s/index/sum' && sed -i 's/haystackhaystack/haystackhaystuck/' '%s/index/data.mdb'",
            path, path);
@@ -458,7 +460,7 @@ static void damage_is_found(void) {
   rille_kept kept = {.room = room, .room_bytes = sizeof room};
   CHECK(rille_store_kept_get(store, text("needle"), &kept, &e) == RILLE_CORRUPT);
   CHECK(strstr(e.message, "deleting the folder index/ is safe") != NULL);
-  CHECK(swap(store, "needle", "haystackhaystack", "x") == RILLE_CORRUPT);
+  CHECK(swap(store, "needle", haystack, "x") == RILLE_CORRUPT);
   unsigned problems = 0;
   rille_verify options = {.size = sizeof options, .problem = count_problems, .context = &problems};
   CHECK(rille_store_verify(store, &options, NULL, NULL) == RILLE_REMARK && problems == 1);
