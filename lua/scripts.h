@@ -6998,6 +6998,9 @@ static const struct {
      "  if not has_changed(self.seen, self.load) then return false end\n"
      "  local attempt = try(self, ms and ms / MILLISECONDS or PATIENCE_SECONDS)\n"
      "  if attempt.unsettled then return false end\n"
+     "  if attempt.fault and attempt.fault:find(\"not enough memory\", 1, true) then\n"
+     "    return false, attempt.fault -- that is not the script's: it is tried again\n"
+     "  end\n"
      "  local before = self.identity\n"
      "  take(self, attempt)\n"
      "  return self.identity ~= before, attempt.fault\n"
@@ -7044,7 +7047,7 @@ static const struct {
      "end\n"
      "\n"
      "return script\n"
-     , 7725},
+     , 7887},
     {"rille.settling",
      "-- settling.lua: what is prepared in a store and not decided as far as it knows: seen, settled by\n"
      "-- asking home, and resolved by hand where home will never answer.\n"
@@ -7956,15 +7959,13 @@ static const struct {
      "\n"
      "---Works for this form of the script.\n"
      "function State:use(definition, identity)\n"
-     "  self.unsure = true\n"
-     "  self.definition, self.identity = definition, identity\n"
-     "  self.live_key = pack_name(\"V\", self.name) .. identity\n"
-     "  self.build_key = pack_name(\"B\", self.name) .. identity\n"
-     "  self.fault, self.rebuilding, self.is_published, self.record_key = nil, false, false, nil\n"
-     "  self.live = false\n"
-     "  self.fresh = states.first_state(definition)\n"
+     "  local live_key, build_key = pack_name(\"V\", self.name) .. identity, pack_name(\"B\", self.name) .. identity\n"
+     "  local fresh = states.first_state(definition)\n"
      "  restart(self, new_slot(), 0)\n"
-     "  self.unsure = false\n"
+     "  -- from here on nothing needs memory: it is another form as a whole, or not at all\n"
+     "  self.definition, self.identity, self.live_key, self.build_key = definition, identity, live_key, build_key\n"
+     "  self.fault, self.rebuilding, self.is_published, self.record_key = nil, false, false, nil\n"
+     "  self.live, self.fresh, self.unsure = false, fresh, false\n"
      "end\n"
      "\n"
      "states.first_state = reducer.fresh\n"
@@ -7987,7 +7988,7 @@ static const struct {
      "end\n"
      "\n"
      "return states\n"
-     , 26970},
+     , 27098},
     {"rille.tail",
      "-- tail.lua: `rille tail`: the last events, and with -f every one that comes.\n"
      "--\n"

@@ -146,6 +146,9 @@ function Watcher:refresh(ms)
   if not has_changed(self.seen, self.load) then return false end
   local attempt = try(self, ms and ms / MILLISECONDS or PATIENCE_SECONDS)
   if attempt.unsettled then return false end
+  if attempt.fault and attempt.fault:find("not enough memory", 1, true) then
+    return false, attempt.fault -- that is not the script's: it is tried again
+  end
   local before = self.identity
   take(self, attempt)
   return self.identity ~= before, attempt.fault

@@ -654,15 +654,13 @@ end
 
 ---Works for this form of the script.
 function State:use(definition, identity)
-  self.unsure = true
-  self.definition, self.identity = definition, identity
-  self.live_key = pack_name("V", self.name) .. identity
-  self.build_key = pack_name("B", self.name) .. identity
-  self.fault, self.rebuilding, self.is_published, self.record_key = nil, false, false, nil
-  self.live = false
-  self.fresh = states.first_state(definition)
+  local live_key, build_key = pack_name("V", self.name) .. identity, pack_name("B", self.name) .. identity
+  local fresh = states.first_state(definition)
   restart(self, new_slot(), 0)
-  self.unsure = false
+  -- from here on nothing needs memory: it is another form as a whole, or not at all
+  self.definition, self.identity, self.live_key, self.build_key = definition, identity, live_key, build_key
+  self.fault, self.rebuilding, self.is_published, self.record_key = nil, false, false, nil
+  self.live, self.fresh, self.unsure = false, fresh, false
 end
 
 states.first_state = reducer.fresh
