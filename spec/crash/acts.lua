@@ -104,7 +104,7 @@ return function(rille)
 
   acts.reload = {
     make = make_sums, open = function(world)
-      world.text, world.edited = nil, SUM:format(2)
+      world.text, world.edited = false, SUM:format(2) -- a field that is there needs no memory to be set
       open_sums(world)
       assert(world.p:get "s-1")
     end,
