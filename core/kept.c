@@ -150,6 +150,7 @@ static int keep(struct log *l, const rille_kept_write *w, rille_error *e) {
   char name[ERROR_NAME_BYTES];
   struct system_held held;
   int failed = flush_to(l, w->position, e);
+  index_clean(l->index); /* pages of who died reading are used again */
   system_hold_signal(&held);
   if (!failed) failed = index_keep(l->index, w, e);
   system_free_signal(&held);
