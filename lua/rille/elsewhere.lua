@@ -11,6 +11,8 @@
 --
 -- E1  Nothing is written there whose cause a power cut could still take from here.
 -- E2  The mark moves only when all that is written there is durable.
+-- E3  By ids nothing is written there after a transaction of another instance has decided the
+--     same: that has written several reactions as one, of which not every id is found.
 
 local core = ...
 local options = require "rille.options"
@@ -178,6 +180,31 @@ local function refusal(self, message, votes)
   return message, "aborted", {}
 end
 
+---Whether nobody else has been here first, with all of it: then what is written here can't be
+---any more. (Marks and versions only go up.) true; false; nil, message, code.
+local function is_ours(store, here)
+  if here.mark then
+    local position, message, code = store:mark(here.mark[1])
+    if position ~= here.mark[2] then return position and false, message, code end
+  end
+  for _, part in ipairs(here) do
+    if math.type(part.expect) == "integer" then
+      local version, message, code = store:version(part.stream)
+      if version ~= part.expect then return version and false, message, code end
+    end
+  end
+  return true
+end
+
+---The other store has an id: it was begun by ids, before, and goes on so (E3); or another has
+---done it all, whose decision came here before its events came there.
+local function after_duplicate(self, here, others)
+  local ours, message, code = is_ours(self.store, here)
+  if ours == nil then return nil, message, code end
+  if ours then return by_ids(self, here, others) end
+  return core.append_internal(self.store, here) -- which says so
+end
+
 local PASSES = { locked = true, busy = true }
 
 ---Whether nothing but what passes by itself was in the way. A version that is not the expected
@@ -203,7 +230,7 @@ local function try_together(self, here, others)
   if code ~= "aborted" then return nil, message, code, detail end
   local again = passes(detail.votes)
   message, code, detail = refusal(self, message, detail.votes)
-  if code == "duplicate" and detail.store then return by_ids(self, here, others) end -- begun that way, before
+  if code == "duplicate" and detail.store then return after_duplicate(self, here, others) end
   return nil, message, code, detail, again
 end
 
