@@ -4,3 +4,4 @@ cache = false
 
 files["spec"] = { std = "+busted" }
 files["spec/run.lua"] = { std = "lua54" }
+files["examples/savefile"] = { globals = { "love" } }
