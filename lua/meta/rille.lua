@@ -1,8 +1,8 @@
----@meta rille
 -- rille.lua: what an editor knows about rille (LuaCATS, for lua-language-server and its kin).
 --
 -- It is read, never run. spec/meta_spec.lua compares it with the module: each function and each
 -- option is here, and nothing that is not there; docs/api-lua.md is made of it.
+---@meta rille
 
 ---An embedded event store: State is the event stream run through handlers.
 ---
@@ -33,7 +33,7 @@ local rille = {}
 ---| "io" the system failed
 ---| "unsupported"
 
----@alias rille.Value any nil, boolean, number, string, rille.null, or a table of such: a list, or a map whose keys are strings or integers
+---@alias rille.Value any nil, boolean, number, string, rille.null, or a table of such: a list or a map
 ---@alias rille.Sync "always"|"interval"|"never"
 ---@alias rille.Script string the path of a script, or what the store's option `load` understands
 
@@ -627,13 +627,18 @@ function Transaction:close() end
 ---@field on_error? "retry"|"skip"|"park"|"stop"
 ---@field attempts? integer 5
 
+---@class rille.EmitOptions
+---@field expect? integer|"none"|"exists"|"any" fails: the handler runs again
+---@field delay? number seconds on the store's clock
+---@field to? string the name of another store
+
 ---@class rille.Context
 ---@field state any a copy, this event folded in
 ---@field key string?
 ---@field time number the event's
 ---@field random fun(m?: integer, n?: integer): number
 ---@field host table<string, function> what `provide` gave; at least once
----@field emit fun(self: rille.Context, stream: string, event: rille.NewEvent, options?: { expect?: any, delay?: number, to?: string })
+---@field emit fun(self: rille.Context, stream: string, event: rille.NewEvent, options?: rille.EmitOptions)
 
 ---What a policy's script returns.
 ---@class rille.Policy
