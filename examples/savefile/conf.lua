@@ -1,3 +1,5 @@
+-- conf.lua: the window of the game, for LÖVE.
+
 function love.conf(t)
   t.identity = "rille-savefile"
   t.window.title = "a save file that is always saved"
