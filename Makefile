@@ -328,3 +328,16 @@ amalgamation-test: setup-test
 	  grep -q '^core/[^r]\|^core/r[^i]' || \
 	  { $(CC) $(ALL_CFLAGS) -o $A/spec/$$name $$test $A/rille.o $(LIBS) $(LUA_LIBS) -lm || exit 1; }; done
 	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS))
+
+# Hosts in C.
+.PHONY: examples
+examples: $B/examples/host $B/examples/transfer
+
+$B/examples/host: examples/host.c core/rille.h lua/rille_lua.h $B/librille_lua.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -Ilua $(LUA_CFLAGS) -o $@ $< \
+	  $B/librille_lua.a $(LUA_LIBS) -lm $(LIBS)
+
+$B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -o $@ $< $B/librille.a $(LIBS)
