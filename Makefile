@@ -10,6 +10,7 @@
 # make tsan     what has threads under ThreadSanitizer
 # make valgrind the Lua binding under valgrind's memcheck
 # make analyze  gcc -fanalyzer, clang-tidy
+# make docs     the pages of the API, from the source
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -48,7 +49,7 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed clean
+.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
@@ -213,11 +214,15 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 LINT_BUILD ?= build/lint
 lint: setup-lint
 	@$(MAKE) --no-print-directory -s B=$(LINT_BUILD) WERROR=1 all c-tests fuzzers
-	@luacheck --quiet lua spec examples bench
+	@luacheck --quiet lua spec examples bench docs
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
 	  --enable=warning,portability -Icore -DINTERNAL= core; fi
+
+docs:
+	$(LUA) docs/pages.lua lua > docs/api-lua.md
+	$(LUA) docs/pages.lua c > docs/api-c.md
 
 clean:
 	rm -rf build bench-scratch

@@ -248,10 +248,10 @@ int rille_store_version(rille_store *h, rille_text stream, uint64_t *version, ri
 static int count_new(struct log *l, const struct overlay *o, const struct overlay *before,
                      unsigned kind, uint64_t *count, rille_error *e) {
   int failed = 0;
-  for (size_t i = 0; i < o->capacity && !failed; i++) {
-    const struct overlay_entry *entry = o->slots[i];
+  const struct overlay_entry *entry = NULL;
+  while (!failed && (entry = overlay_next(o, entry)) != NULL) {
     struct chain_head head = {.count = 0};
-    if (!entry || entry->kind != (uint8_t)kind || entry->count == 0) continue;
+    if (entry->kind != (uint8_t)kind || entry->count == 0) continue;
     rille_text name = {entry->name, entry->name_length};
     const struct overlay_entry *known = before ? overlay_find(before, kind, name) : NULL;
     if (!known || known->count == 0) failed = index_head(l->index, kind, name, &head, e);
