@@ -7,6 +7,7 @@
 local core = ...
 local rille = require "rille"
 local commands = require "rille.commands"
+local near = require "rille.near"
 local screen = require "rille.screen"
 local words = require "rille.words"
 
@@ -93,11 +94,33 @@ local function joined(arguments)
   return list
 end
 
+---What somebody needs who has typed `rille` and nothing else.
+local function welcome()
+  local lines, width = {}, 0
+  for _, word in ipairs(words.list) do width = word.first and math.max(width, #word.summary) or width end
+  for _, word in ipairs(words.list) do
+    if word.first then
+      lines[#lines + 1] = ("  %s%s  %s"):format(word.summary, (" "):rep(width - #word.summary), word.first)
+    end
+  end
+  return ("Usage: rille COMMAND STORE ...\n\nA store is a folder; the first append makes it. To begin with:\n%s\n\n"
+    .. "rille --help lists all commands, rille COMMAND --help tells what each takes."):format(table.concat(lines, "\n"))
+end
+
+---Raises where the words stand in the wrong order, as who is new to it puts them.
+local function check_order(arguments)
+  local first, second = arguments[1], arguments[2]
+  if not first or words.find(first) or not near.is_store(first) then return end
+  error({ message = ("the command comes first, then the store: rille %s %s ..."):format(
+    words.find(second) and second or "COMMAND", first), status = USAGE }, 0)
+end
+
 local function parse(arguments)
   local parser = make_parser()
+  check_order(arguments)
   local options = parser:parse(joined(arguments))
   if not options.command then
-    error({ message = "a command is needed", usage = parser:get_help(), status = USAGE }, 0)
+    error({ message = "a command is needed", usage = welcome(), status = USAGE }, 0)
   end
   if options.command == "help" then
     parser:parse { options.topic or "--help", "--help" }
@@ -116,7 +139,7 @@ local function run(arguments)
   core.terminal.end_on_interrupt()
   local status = commands[options.command](options)
   screen.flush()
-  return status or DONE
+  return screen.found_problem() and FAILED or status or DONE
 end
 
 ---Shows what was raised and gives the exit status for it.
