@@ -7,6 +7,7 @@
 local core = ...
 local rille = require "rille"
 local commands = require "rille.commands"
+local completion = require "rille.completion"
 local near = require "rille.near"
 local screen = require "rille.screen"
 local words = require "rille.words"
@@ -33,14 +34,21 @@ end
 local function add_word(parser, word)
   local command = add_help(parser:command { name = word.name, summary = word.summary,
     description = word.description, epilog = word.epilog })
-  command:argument(words.store)
-  for _, argument in ipairs(word.arguments or {}) do command:argument(argument) end
+  for _, argument in ipairs(words.arguments_of(word)) do command:argument(argument) end
   local options = {}
-  for _, option in ipairs(word.options or {}) do
-    options[option.name] = command:option(option)
+  for _, option in ipairs(words.options_of(word)) do
+    if option.name ~= words.HELP then options[option.name] = command:option(option) end
   end
-  command:option { name = "--json", args = 0, description = "print one JSON object a line" }
   if word.mutex then command:mutex(options[word.mutex[1]], options[word.mutex[2]]) end
+end
+
+---The word that completions ask, and no help mentions.
+local function add_names(parser)
+  local command = parser:command { name = "names", hidden = true }
+  command:argument(words.store)
+  command:argument { name = "KIND", target = "kind",
+    choices = { "stream", "type", "projection", "processor", "key", "transaction" } }
+  command:argument { name = "OF", target = "of", args = "?" }
 end
 
 local function make_parser()
@@ -55,8 +63,9 @@ local function make_parser()
     action = function() ending(rille._VERSION) end }
   parser:option { name = "--completion", choices = { "bash", "zsh", "fish" },
     description = "print a script that completes commands in this shell",
-    action = function(_, _, shell) ending(parser["get_" .. shell .. "_complete"](parser)) end }
+    action = function(_, _, shell) ending((completion.shells[shell]():gsub("\n$", ""))) end }
   for _, word in ipairs(words.list) do add_word(parser, word) end
+  add_names(parser)
   add_help(parser:command { name = "help", summary = "show the help of a command",
     description = "Shows the help of a command, or all commands." })
     :argument(words.topic)

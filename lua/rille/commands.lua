@@ -6,6 +6,7 @@ local rille = require "rille"
 local event = require "rille.event"
 local import = require "rille.import"
 local listing = require "rille.listing"
+local names = require "rille.names"
 local near = require "rille.near"
 local screen = require "rille.screen"
 local tail = require "rille.tail"
@@ -167,6 +168,14 @@ function commands.fold(options)
     return
   end
   screen.write(assert(rille.json.encode(state, { pretty = screen.is_terminal() })), "\n")
+end
+
+-- names ---------------------------------------------------------------------------------
+
+function commands.names(options)
+  local store <close> = rille.open(options.store, { readonly = true })
+  if not store then return 1 end
+  for _, name in ipairs(names(store, options)) do screen.write(name, "\n") end
 end
 
 -- stat ------------------------------------------------------------------------------------

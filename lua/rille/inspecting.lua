@@ -113,7 +113,7 @@ return function(commands, open, params_of)
     if state == nil and code then screen.fail(position) end
     if state == nil then
       local key = options.key or ""
-      screen.fail(("no event has reached the key %q%s"):format(key, near.key(p, key)))
+      screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
     end
     if options.json then
       screen.json { state = state, position = position, key = options.key }

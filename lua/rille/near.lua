@@ -5,6 +5,7 @@
 
 local core = ...
 local options = require "rille.options"
+local registry = require "rille.registry"
 
 ---@class rille.near
 local near = {}
@@ -55,23 +56,25 @@ function near.type(store, name) return hint(options.nearest(name, near.names(sto
 
 ---The keys of a projection, as far as its mark goes.
 ---@return table<string, true>
-function near.keys(projection)
+function near.keys(store, name)
   local known = {}
   pcall(function()
+    local entry = assert(registry.find(store, "projection", name))
+    local projection = assert(store:projection(name, entry.path or entry.script, { params = entry.params }))
     for key in projection:each { limit = KEYS_MOST, consistency = "eventual" } do known[key] = true end
   end)
   return known
 end
 
 ---@return string
-function near.key(projection, key) return hint(options.nearest(key, near.keys(projection))) end
+function near.key(store, name, key) return hint(options.nearest(key, near.keys(store, name))) end
 
 ---The names of projections or processors.
 ---@return table<string, true>
 function near.registered(store, kind)
   local known = {}
   pcall(function()
-    for each_kind, name in require "rille.registry".each(store) do
+    for each_kind, name in registry.each(store) do
       if each_kind == kind then known[name] = true end
     end
   end)

@@ -268,6 +268,37 @@ words.list = {
     arguments = { argument("DIR", "the new folder") } },
 }
 
+local JSON = { name = "--json", args = 0, description = "print one JSON object a line" }
+words.HELP = "-h --help"
+
+local HELP = { name = words.HELP, args = 0, description = "show this help" }
+
+---All arguments of a command, the store first.
+---@return table[]
+function words.arguments_of(word)
+  local list = { words.store }
+  for _, each in ipairs(word.arguments or {}) do list[#list + 1] = each end
+  return list
+end
+
+---All options of a command, with those that each has.
+---@return table[]
+function words.options_of(word)
+  local list = {}
+  for _, option in ipairs(word.options or {}) do list[#list + 1] = option end
+  list[#list + 1] = JSON
+  list[#list + 1] = HELP
+  return list
+end
+
+---The names of an option: { "-f", "--follow" }.
+---@return string[]
+function words.names_of(option)
+  local list = {}
+  for name in option.name:gmatch "%S+" do list[#list + 1] = name end
+  return list
+end
+
 ---@return table? word
 function words.find(name)
   for _, word in ipairs(words.list) do
