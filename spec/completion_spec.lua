@@ -84,8 +84,8 @@ describe("in bash", function()
       for part in word:gmatch "[^\1]+" do words[#words + 1] = quoted(part) end
     end
     if line:find "%s$" then words[#words + 1] = "''" end
-    local text = ("source '%s'; compopt() { :; }; COMP_WORDS=(%s); COMP_CWORD=%d; COMP_LINE=%s; _rille; printf '%%s\\n' "
-      .. "\"${COMPREPLY[@]}\""):format(script "bash", table.concat(words, " "), #words - 1, quoted(line))
+    local text = ("source '%s'; compopt() { :; }; COMP_WORDS=(%s); COMP_CWORD=%d; _rille; printf '%%s\\n' "
+      .. "\"${COMPREPLY[@]}\""):format(script "bash", table.concat(words, " "), #words - 1)
     local list, output = {}, run("bash --norc -c " .. quoted(text))
     for name in output:gmatch "[^\n]+" do list[#list + 1] = name end
     return list

@@ -9,6 +9,7 @@ local rille = require "rille"
 local commands = require "rille.commands"
 local completion = require "rille.completion"
 local near = require "rille.near"
+local scope = require "rille.scope"
 local screen = require "rille.screen"
 local words = require "rille.words"
 
@@ -146,7 +147,7 @@ local function run(arguments)
   screen.prepare()
   local options = parse(arguments)
   core.terminal.end_on_interrupt()
-  local status = commands[options.command](options)
+  local status = scope.run(commands[options.command], options)
   screen.flush()
   return screen.found_problem() and FAILED or status or DONE
 end

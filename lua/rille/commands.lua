@@ -8,6 +8,7 @@ local import = require "rille.import"
 local listing = require "rille.listing"
 local names = require "rille.names"
 local near = require "rille.near"
+local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local tail = require "rille.tail"
 
@@ -53,7 +54,7 @@ local function check_name(field, name)
 end
 
 local function read_all(path)
-  local file <close> = screen.input(path)
+  local file = closing(screen.input(path))
   local text, message = file:read "a"
   if not text then screen.fail(("can't read %s: %s"):format(path, message)) end
   return text
@@ -84,7 +85,7 @@ function commands.append(options)
     screen.fail(("%s is a store, %s is none: the store comes first, then the stream"):format(options.stream,
       options.store), 2)
   end
-  local store <close> = open(options.store)
+  local store = closing(open(options.store))
   local done, message = store:append(options.stream, e, { expect = options.expect })
   if not done then screen.fail(message) end
   close(store)
@@ -113,7 +114,7 @@ end
 function commands.export(options)
   check_name("stream", options.stream)
   for _, name in ipairs(options.type) do check_name("type", name) end
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local progress = screen.progress()
   local head, count = store:head(), 0
   for e in store:all { after = options.after, stream = options.stream, types = options.type } do
@@ -131,7 +132,7 @@ end
 
 function commands.cat(options)
   check_name("stream", options.stream)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local show, count = listing(options), 0
   for e in store:all { stream = options.stream, after = options.after, limit = options.limit,
                        reverse = options.reverse } do
@@ -157,7 +158,7 @@ end
 
 function commands.fold(options)
   check_name("stream", options.stream)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local state, position, version = store:fold(options.reducer, {
     stream = options.stream, key = options.key, at = options.at, version = options.version,
     params = params_of(options.param) })
@@ -173,7 +174,7 @@ end
 -- names ---------------------------------------------------------------------------------
 
 function commands.names(options)
-  local store <close> = rille.open(options.store, { readonly = true })
+  local store = closing(rille.open(options.store, { readonly = true }))
   if not store then return 1 end
   for _, name in ipairs(names(store, options)) do screen.write(name, "\n") end
 end
@@ -190,7 +191,7 @@ local STAT_GROUPS = {
   { "prepares", "prepare_time", "decisions", "decision_time", "commits", "commit_time", "forces", "force_time" },
 }
 
-local function date(time) return os.date("%Y-%m-%d %H:%M:%S", time // 1 | 0) end
+local function date(time) return os.date("%Y-%m-%d %H:%M:%S", math.floor(time)) end
 
 local function duration(time) return ("%.6g s"):format(time) end
 
@@ -211,7 +212,7 @@ local function stat_text(name, value)
 end
 
 function commands.stat(options)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local stats, message = store:stats()
   if not stats then screen.fail(message) end
   if options.json then return screen.json(stats) end
@@ -236,7 +237,7 @@ local function unopened(message, detail)
 end
 
 local function verified(path, deep)
-  local store <close>, message, code, detail = rille.open(path, { readonly = true })
+  local store, message, code, detail = closing(rille.open(path, { readonly = true }))
   if not store and code == "corrupt" then return unopened(message, detail) end
   if not store then screen.fail(message) end
   if code == "remark" then screen.say(message) end
@@ -244,7 +245,7 @@ local function verified(path, deep)
   local result
   result, message = store:verify { deep = deep or nil, progress = function(done, all)
     progress.show(function()
-      return ("%d %% of %s"):format(100 * done // all, screen.bytes(all))
+      return ("%d %% of %s"):format(math.floor(100 * done / all), screen.bytes(all))
     end)
   end }
   progress.clear()
@@ -274,7 +275,7 @@ end
 
 function commands.rebuild(options)
   local begun = core.terminal.seconds()
-  local store <close>, message = rille.open(options.store, { create = false, rebuild = true })
+  local store, message = closing(rille.open(options.store, { create = false, rebuild = true }))
   if not store then screen.fail(message) end
   local events = store:head()
   close(store)
@@ -286,14 +287,14 @@ end
 
 ---What a store holds: what a copy of it is to be checked by.
 local function contents(path)
-  local store <close> = open_to_read(path)
+  local store = closing(open_to_read(path))
   local stats, message = store:stats()
   if not stats then screen.fail(message) end
   return { events = stats.head, log_bytes = stats.log_bytes }
 end
 
 function commands.backup(options)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local done, message = store:backup(options.dir)
   if not done then screen.fail(message) end
   local copied = contents(options.dir)
