@@ -120,11 +120,11 @@ function bars(values) {
 
 function ticksOf(chart, label) {
   const n = chart.rows[0].values.length;
-  const count = Math.min(n, matchMedia("(max-width: 720px)").matches ? 3 : 6);
+  const count = Math.min(n, matchMedia("(max-width: 720px)").matches ? 2 : 5);
   const ticks = [];
   for (let i = 0; i < count; i++) {
-    const bin = count === 1 ? 0 : Math.round(i * (n - 1) / (count - 1));
-    ticks.push(h("span", { style: { left: `${100 * (count === 1 ? 0 : i / (count - 1))}%` } }, label(bin, true)));
+    const share = count === 1 ? 0 : i / (count - 1);
+    ticks.push(h("span", { style: { left: `${100 * share}%` } }, label(Math.round(share * (n - 1)))));
   }
   return h("div", { class: "axis", "aria-hidden": "true" }, h("span"), h("div", { class: "ticks" }, ticks), h("span"));
 }
@@ -177,12 +177,21 @@ function lanes(chart, label, what) {
   return [readout, box];
 }
 
-/* What each way along the events is called, and what a bin of it is. */
+/* A moment as the axis has it: no more of it than tells the ticks apart. */
+function tick(ms, span) {
+  const text = moment(ms, 1);
+  if (text.length < 20 || span >= 4 * DAY_MS) return text.split(" ")[0];
+  return span >= DAY_MS ? text.slice(5, 16) : span >= 600000 ? text.slice(11, 16) : text.slice(11, 19);
+}
+
+/* What each way along the events is called, what a bin of it is, and how bins and ticks are labelled. */
 const AXES = {
   by_time: { title: "By time", what: chart => `${binWidth(chart.width)} (UTC)`,
-    label: (chart, bin, short) => moment(chart.from + bin * chart.width, short ? Math.max(60000, chart.width) : chart.width) },
+    label: (chart, bin) => moment(chart.from + bin * chart.width, chart.width),
+    tick: (chart, bin) => tick(chart.from + bin * chart.width, chart.width * chart.rows[0].values.length) },
   by_position: { title: "By position", what: chart => plural(chart.width, "position"),
-    label: (chart, bin, short) => (short ? "" : "from position ") + number(chart.from + bin * chart.width) },
+    label: (chart, bin) => `from position ${number(chart.from + bin * chart.width)}`,
+    tick: (chart, bin) => number(chart.from + bin * chart.width) },
 };
 
 function binWidth(ms) {
@@ -195,12 +204,12 @@ function drawTimeline(way) {
   const chart = data.timeline[way];
   if (!chart) return show("timeline", nothing("No events."));
   const axis = AXES[way];
-  const label = (bin, short) => axis.label(chart, bin, short);
+  const label = bin => axis.label(chart, bin);
   show("timeline-choice", Object.keys(AXES).map(key =>
     h("button", { type: "button", "aria-pressed": String(key === way), on: { click: () => drawTimeline(key) } }, AXES[key].title)));
   const details = h("details", {}, h("summary", {}, "As a table"));
   details.addEventListener("toggle", () => details.children.length < 2 && details.append(binTable(chart, label)));
-  show("timeline", lanes(chart, label, axis.what(chart)), ticksOf(chart, label), details);
+  show("timeline", lanes(chart, label, axis.what(chart)), ticksOf(chart, bin => axis.tick(chart, bin)), details);
 }
 
 /* ---- Time travel: the states of a key ------------------------------------------------------- */
@@ -234,24 +243,23 @@ function liveliest(history) {
 const natural = new Intl.Collator("en", { numeric: true }).compare;
 const travel = { history: undefined, states: [], step: 0, place: undefined };
 
-/* A step line of one place's number over all steps. */
+/* A step line of one place's number over all steps, from its least to its largest. */
 function lineChart() {
   const values = travel.states.map(state => isNumber(state.get(travel.place)) ? Number(state.get(travel.place)) : null);
   const known = values.filter(value => value !== null);
   if (known.length < 2) return undefined;
-  const low = Math.min(0, ...known), high = Math.max(0, ...known);
+  const low = Math.min(...known), high = Math.max(...known), last = values.length - 1;
   const y = value => high === low ? 50 : 96 - 92 * (value - low) / (high - low);
-  const last = values.length - 1;
   let d = "";
   values.forEach((value, i) => {
-    if (value === null) return;
-    d += i > 0 && values[i - 1] !== null ? `H${i}V${y(value)}` : `M${i} ${y(value)}`;
+    if (value !== null) d += i > 0 && values[i - 1] !== null ? `H${i}V${y(value)}` : `M${i} ${y(value)}`;
   });
-  return h("div", { class: "track" },
-    svg("svg", { class: "chart", viewBox: `0 0 ${last} 100`, preserveAspectRatio: "none", role: "img",
-      "aria-label": `${travel.place}, from ${Math.min(...known)} to ${Math.max(...known)}` },
-    svg("line", { class: "zero", x1: 0, x2: last, y1: y(0), y2: y(0) }), svg("path", { d }),
-    svg("line", { class: "now", x1: 0, x2: 0, y1: 0, y2: 100 })));
+  const range = `from ${number(low)} to ${number(high)}`;
+  return h("figure", { class: "track" },
+    h("figcaption", { class: "muted small" }, h("code", {}, name(travel.place)), ` ${range}`),
+    svg("svg", { class: "chart", viewBox: `0 0 ${last} 100`, preserveAspectRatio: "none", role: "img", "aria-label": `${travel.place}, ${range}` },
+      low < 0 && high > 0 && svg("line", { class: "zero", x1: 0, x2: last, y1: y(0), y2: y(0) }), svg("path", { d }),
+      svg("line", { class: "now", x1: 0, x2: 0, y1: 0, y2: 100 })));
 }
 
 function eventCard(entry, history) {
@@ -321,8 +329,8 @@ function markPast() {
 function pastList(history) {
   const items = history.entries.map((entry, i) => h("li", {}, h("button", { type: "button", "data-step": i + 1, on: { click: () => go(i + 1) } },
     h("span", { class: "muted number" }, number(entry.position)), h("span", { class: "type" }, name(entry.type)),
-    h("span", { class: "muted" }, entry.changes.length > 0 ? number(entry.changes.length) : "—"))));
-  return h("ol", { class: "past", id: "past", "aria-label": "Events that touched this key: position, type, number of changes" }, items.reverse());
+    h("span", { class: "muted" }, entry.changes.length > 0 ? "" : "no change"))));
+  return h("ol", { class: "past", id: "past", "aria-label": "Events that touched this key: position and type, the last first" }, items.reverse());
 }
 
 /* ---- Time travel: choosing, and the address ------------------------------------------------- */
@@ -368,11 +376,11 @@ function drawChoice() {
       keys.map(history => option(history.key, `${keyLabel(history)} (${plural(history.count, "change")})`, history.key === key)))));
 }
 
-const STEPS = [["First", "⏮", () => 0], ["Back", "◀", () => Math.max(0, travel.step - 1)],
-  ["Forward", "▶", () => Math.min(travel.history.entries.length, travel.step + 1)], ["Last", "⏭", () => travel.history.entries.length]];
+const STEPS = [["First", "«", () => 0], ["Back", "‹", () => Math.max(0, travel.step - 1)],
+  ["Forward", "›", () => Math.min(travel.history.entries.length, travel.step + 1)], ["Last", "»", () => travel.history.entries.length]];
 
 function stepButton([title, sign, to]) {
-  const button = h("button", { type: "button", title, "aria-label": title, on: { click: () => go(to()) } }, sign + "\ufe0e");
+  const button = h("button", { type: "button", title, "aria-label": title, on: { click: () => go(to()) } }, sign);
   button.step_to = to;
   return button;
 }
@@ -415,25 +423,25 @@ function drawTravel() {
 
 /* ---- Tables of what there is ---------------------------------------------------------------- */
 
-const SORTED_ROWS = 50;
+const FIRST_ROWS = 12, ALL_ROWS = 50;
 
-/* Streams, types or tags: with events or bytes in front. */
-function drawNames(id, noun, by = "events") {
+/* Streams, types or tags: those with most events or bytes, a few at first. */
+function drawNames(id, noun, by = "events", limit = FIRST_ROWS) {
   const all = data[id];
   if (all.names === 0) return show(id, nothing(`No ${noun}s.`));
-  const rows = [...all.rows].sort((a, b) => b[by] - a[by] || (a.name < b.name ? -1 : 1)).slice(0, SORTED_ROWS);
-  const most = Math.max(1, ...rows.map(row => row[by]));
-  const sorter = (key, title) => h("button", { type: "button", "aria-pressed": String(by === key), title: `Sort by ${title}`,
-    on: { click: () => drawNames(id, noun, key) } }, title);
-  const columns = [{ title: noun, of: row => name(row.name) }, { title: "", className: "bar", of: row => bar(row[by] / most) },
-    { title: sorter("events", "events"), number: true, of: row => row.events },
-    { title: sorter("bytes", "bytes"), className: "number", of: row => bytes(row.bytes) }];
+  const sorted = [...all.rows].sort((a, b) => b[by] - a[by] || (a.name < b.name ? -1 : 1)).slice(0, ALL_ROWS);
+  const rows = sorted.slice(0, limit), most = Math.max(1, rows[0][by]);
+  const sorter = key => h("button", { type: "button", "aria-pressed": String(by === key), title: `Sort by ${key}`,
+    on: { click: () => drawNames(id, noun, key, limit) } }, key);
+  const columns = [{ title: noun, className: "title", of: row => name(row.name) }, { title: "", className: "bar", of: row => bar(row[by] / most) },
+    { title: sorter("events"), number: true, of: row => row.events },
+    { title: sorter("bytes"), className: "number", of: row => bytes(row.bytes) }];
   if (id === "streams") columns.push({ title: "last event (UTC)", className: "number wide", of: row => moment(row.last_time * 1000) });
-  const left = all.names - rows.length;
-  const rest = rows.reduce((sum, row) => sum - row.events, all.events);
-  const parts = [left > 0 && `${plural(left, `other ${noun}`)} with ${plural(rest, id === "tags" ? "use" : "event")}.`,
-    all.uncounted > 0 && `${plural(all.uncounted, "event")} of names that came after the first ${number(all.names)} were not counted one by one.`];
-  show(id, table(columns, rows, noun), parts.some(Boolean) && nothing(parts.filter(Boolean).join(" ")));
+  const left = all.names - rows.length, rest = rows.reduce((sum, row) => sum - row.events, all.events);
+  show(id, table(columns, rows, noun),
+    left > 0 && nothing(`and ${plural(left, `other ${noun}`)} with ${plural(rest, id === "tags" ? "use" : "event")}`),
+    all.uncounted > 0 && nothing(`${plural(all.uncounted, "event")} of names that came after the first ${number(all.names)} were not counted by name.`),
+    sorted.length > limit && h("button", { type: "button", on: { click: () => drawNames(id, noun, by, ALL_ROWS) } }, `Show ${number(sorted.length)}`));
 }
 
 const STATES = { current: "up to date", behind: "behind", empty: "not computed yet", edited: "script edited since", failing: "failing",
@@ -447,10 +455,10 @@ const progress = row => bar(data.head > 0 ? row.mark / data.head : 1);
 function drawProjections() {
   const list = data.projections;
   if (!list || list.rows.length === 0) return show("projections", nothing("None was opened here."));
-  show("projections", table([{ title: "name", of: row => name(row.name) }, { title: "", className: "bar wide", of: progress },
+  show("projections", table([{ title: "name", className: "title", of: row => name(row.name) }, { title: "", className: "bar slim wide", of: progress },
     { title: "mark", number: true, of: row => row.mark === undefined ? "" : row.mark },
     { title: "behind", number: true, of: row => row.lag === undefined ? "" : row.lag },
-    { title: "state", of: status }, { title: "script", className: "wide", of: row => row.script === undefined ? "" : name(row.script) },
+    { title: "state", className: "text", of: status }, { title: "script", className: "wide text", of: row => row.script === undefined ? "" : name(row.script) },
     { title: "form", className: "wide", of: row => row.identity ? code(row.identity) : "" }], list.rows, "Projections"), more(list, "projection"));
 }
 
@@ -464,13 +472,13 @@ function drawProcessors() {
   const list = data.processors, marks = data.marks;
   const parts = [];
   if (list && list.rows.length > 0) {
-    parts.push(table([{ title: "processor", of: row => name(row.name) }, { title: "", className: "bar wide", of: progress },
+    parts.push(table([{ title: "processor", className: "title", of: row => name(row.name) }, { title: "", className: "bar slim wide", of: progress },
       { title: "mark", number: true, of: row => row.mark }, { title: "behind", number: true, of: row => row.lag },
       { title: "parked", className: "number", of: parkedOf }, { title: "timers", number: true, of: row => row.delayed },
       { title: "script", className: "wide", of: row => name(row.script) }], list.rows, "Processors"), more(list, "processor"));
   }
   if (marks && marks.rows.length > 0) {
-    parts.push(table([{ title: "mark of a loop of your own", of: row => name(row.name) }, { title: "", className: "bar wide", of: progress },
+    parts.push(table([{ title: "mark of a loop of your own", className: "title", of: row => name(row.name) }, { title: "", className: "bar slim wide", of: progress },
       { title: "mark", number: true, of: row => row.mark }, { title: "behind", number: true, of: row => row.lag }], marks.rows, "Marks"), more(marks, "mark"));
   }
   show("processors", parts.length > 0 ? parts : nothing("None was run here."));
@@ -480,7 +488,7 @@ function drawTransactions() {
   const list = data.transactions;
   if (!list) return show("transactions", nothing("They could not be read."));
   if (list.rows.length === 0) return show("transactions", nothing("None: nothing is in doubt, and nothing is pending."));
-  show("transactions", table([{ title: "transaction", of: row => name(row.client || row.id) },
+  show("transactions", table([{ title: "transaction", className: "title", of: row => name(row.client || row.id) },
     { title: "state", of: row => h("span", { class: row.state !== "pending" && "bad" }, row.state) },
     { title: "age", className: "number", of: row => duration(row.age) }, { title: "coordinator", of: row => name(row.coordinator) },
     { title: "with", className: "wide", of: row => name(row.participants.join(", ")) }, { title: "decided at", className: "wide", of: row => name(row.place) }],

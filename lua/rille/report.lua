@@ -115,7 +115,9 @@ local function look_at(store, name, entry, head)
   row.identity = row.identity or hexadecimal(watcher.identity:sub(1, 4))
   local p = check(store:projection(name, entry.path or entry.script, { params = entry.params }))
   local left, why, code = p:update { ms = LOOK_AHEAD_MS }
-  if left == nil then row.state, row.message = code == "script" and "failing" or "broken", shorten(why, MESSAGE_BYTES) end
+  if left == nil then
+    row.state, row.message = code == "script" and "failing" or "broken", shorten(why, MESSAGE_BYTES)
+  end
   p:close()
   return row, watcher
 end
@@ -128,10 +130,12 @@ local function collect_projections(into, store, range, chosen)
       if not ok then row = { name = shorten(name, NAME_BYTES), state = "broken", message = message_of(row) } end
       list[#list + 1] = row
       if ok and watcher and chosen.wants(name) then
-        chosen[#chosen + 1] = { name = name, definition = watcher.definition }
+        chosen[#chosen + 1] = { name = name, definition = watcher.definition, listed = row.message ~= nil }
       end
     end
   end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  table.sort(chosen, function(a, b) return a.name < b.name end)
   into.projections = bounded(list)
 end
 
@@ -169,9 +173,11 @@ local function collect_processors(into, store, range)
       list[#list + 1] = row
     end
   end
+  table.sort(list, function(a, b) return a.name < b.name end)
   into.processors = bounded(list)
-  local marks, name, mark = {}, nil, nil
+  local marks, name = {}, nil
   repeat
+    local mark
     name, mark = core.mark_next(store, name)
     if not name then check(not mark or nil, mark) end
     if name and not known[name] then
@@ -217,7 +223,8 @@ local function collect_histories(into, store, range, options)
   local some = options.chosen
   for _, p in ipairs(some) do
     local list, about = histories.collect(store, p.definition, {
-      head = range.head, since = range.after + 1, keys = p.definition.key and options.keys or {}, most = math.ceil(KEYS / #some),
+      head = range.head, since = range.after + 1, keys = p.definition.key and options.keys or {},
+      most = math.ceil(KEYS / #some),
       bytes = HISTORY_BYTES / #some, data_bytes = DATA_BYTES, shorten = shorten,
       measure = function(value) return #page.json(value) end,
       progress = function(position) options.progress(p.name, position) end })
@@ -226,11 +233,11 @@ local function collect_histories(into, store, range, options)
         entry.stream, entry.type = shorten(entry.stream or "", NAME_BYTES), shorten(entry.type or "", NAME_BYTES)
         entry.changes = shown_changes(entry.changes)
       end
-      into.histories[#into.histories + 1] = { projection = shorten(p.name, NAME_BYTES), key = shorten(h.key, NAME_BYTES),
-        count = h.count, base = shown_base(h.base), entries = rille.array(h.entries), left_out = h.left_out,
-        ends = about.message and about.position or nil }
+      into.histories[#into.histories + 1] = { projection = shorten(p.name, NAME_BYTES),
+        key = shorten(h.key, NAME_BYTES), count = h.count, base = shown_base(h.base), entries = rille.array(h.entries),
+        left_out = h.left_out, ends = about.message and about.position or nil }
     end
-    if about.message then
+    if about.message and not p.listed then
       into.problems[#into.problems + 1] = { part = "projection " .. shorten(p.name, NAME_BYTES),
         message = shorten(about.message, MESSAGE_BYTES) }
     end
@@ -250,7 +257,8 @@ end
 local function choose(store, options)
   local name = options.projection
   if options.reducer then
-    local watcher = check(script.open(store, options.reducer, { params = options.params, define = reducer.define }))
+    local watcher = check(script.open(store, options.reducer,
+      { params = options.params, define = reducer.define }))
     name = name or options.reducer:match "([^/]+)%.lua$" or options.reducer
     return { { name = name, definition = watcher.definition }, wants = function() return false end }
   end
@@ -259,8 +267,8 @@ local function choose(store, options)
 end
 
 ---@param store rille.store
----@param options? { title: string, since: integer, last: integer, projection: string, reducer: string, params: table,
----  keys: string[], remark: string, progress: fun(what: string, position: integer) }
+---@param options? { title: string, since: integer, last: integer, projection: string, reducer: string,
+---  params: table, keys: string[], remark: string, progress: fun(what: string, position: integer) }
 ---@return table report plain data; `problems` has what could not be collected
 function report.collect(store, options)
   options = options or {}

@@ -156,7 +156,8 @@ function Tally:result(most)
   end
   if #types < self.types.names then types[#types + 1] = { name = OTHERS } end
   result.by_time = chart(types, self.times, math.floor(self.earliest / width), math.floor(self.latest / width), width)
-  result.by_position = chart(types, self.positions, 0, math.floor((self.head - self.after - 1) / self.width), self.width)
+  local last = math.floor((self.head - self.after - 1) / self.width)
+  result.by_position = chart(types, self.positions, 0, last, self.width)
   result.by_position.from = self.after + 1
   return result
 end

@@ -241,7 +241,8 @@ words.list = {
       PARAM,
       { name = "--key", argname = "K", count = "*", description = "states of this key (default: of those that "
         .. "changed most); may be repeated" },
-      { name = "--since", argname = "P", convert = whole("--since", 1), description = "only events from position P on" },
+      { name = "--since", argname = "P", convert = whole("--since", 1),
+        description = "only events from position P on" },
       { name = "--last", argname = "N", convert = whole("--last", 1), description = "only the last N events" },
       { name = "--title", argname = "T", description = "what stands above the page (default: the folder's name)" },
     },
