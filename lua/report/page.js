@@ -459,7 +459,7 @@ function drawProjections() {
     { title: "mark", number: true, of: row => row.mark === undefined ? "" : row.mark },
     { title: "behind", number: true, of: row => row.lag === undefined ? "" : row.lag },
     { title: "state", className: "text", of: status }, { title: "script", className: "wide text", of: row => row.script === undefined ? "" : name(row.script) },
-    { title: "form", className: "wide", of: row => row.identity ? code(row.identity) : "" }], list.rows, "Projections"), more(list, "projection"));
+    { title: "form", className: "wide form", of: row => row.identity ? code(row.identity) : "" }], list.rows, "Projections"), more(list, "projection"));
 }
 
 function parkedOf(row) {

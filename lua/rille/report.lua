@@ -268,7 +268,8 @@ end
 
 ---@param store rille.store
 ---@param options? { title: string, since: integer, last: integer, projection: string, reducer: string,
----  params: table, keys: string[], remark: string, progress: fun(what: string, position: integer) }
+---  params: table, keys: string[], remark: string, damaged: boolean,
+---  progress: fun(what: string, position: integer) }  remark: what opening the store gave; damaged: it is about damage
 ---@return table report plain data; `problems` has what could not be collected
 function report.collect(store, options)
   options = options or {}
@@ -276,12 +277,13 @@ function report.collect(store, options)
   local range, chosen = range_of(store, options), choose(store, options)
   local into = { format = FORMAT, version = rille._VERSION, title = shorten(options.title or "a store", NAME_BYTES),
     made = core.wall(), head = range.head, after = range.after, problems = {},
-    remark = options.remark and shorten(options.remark, MESSAGE_BYTES) or nil,
+    remark = options.remark and not options.damaged and shorten(options.remark, MESSAGE_BYTES) or nil,
     limits = { rows = ROWS, listed = LISTED, keys = KEYS, data_bytes = DATA_BYTES } }
   local function part(name, f, ...)
     local ok, problem = pcall(f, into, store, ...)
     if not ok then into.problems[#into.problems + 1] = { part = name, message = message_of(problem) } end
   end
+  if options.damaged then into.problems[1] = { part = "log", message = shorten(options.remark, MESSAGE_BYTES) } end
   part("store", function() into.store = check(store:stats()) end)
   part("events", collect_events, range, progress)
   part("projections", collect_projections, range, chosen)

@@ -20,15 +20,18 @@ local function name_of(path) return path:match "([^/]+)/*$" or path end
 
 ---@param open fun(path: string, options: table?): rille.store
 ---@param params_of fun(list: table): table
-return function(commands, _, params_of)
+return function(commands, open, params_of)
   function commands.report(options)
     if #options.param > 0 and not options.reducer then screen.fail("--param is for --reducer: give it", 2) end
-    local store, message, code = rille.open(options.store, { readonly = true })
-    if not store then screen.fail(message) end
+    local store, message, _, detail = rille.open(options.store, { readonly = true })
+    if not store then
+      open(options.store, { readonly = true }) -- which says why, and what to do
+      screen.fail(message)
+    end
     local progress = screen.progress()
     local data = report.collect(store, { title = options.title or name_of(options.store), since = options.since,
       last = options.last, projection = options.projection, reducer = options.reducer,
-      params = params_of(options.param), keys = options.key, remark = code == "remark" and message or nil,
+      params = params_of(options.param), keys = options.key, remark = message, damaged = detail ~= nil,
       progress = function(what, position)
         progress.show(function() return ("%s: position %d"):format(what, position) end)
       end })
