@@ -10,6 +10,7 @@
 # make tsan     what has threads under ThreadSanitizer
 # make valgrind the Lua binding under valgrind's memcheck
 # make analyze  gcc -fanalyzer, clang-tidy
+# make docs     the pages of the API, from the source
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -48,7 +49,7 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed clean
+.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
@@ -213,11 +214,135 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 LINT_BUILD ?= build/lint
 lint: setup-lint
 	@$(MAKE) --no-print-directory -s B=$(LINT_BUILD) WERROR=1 all c-tests fuzzers
-	@luacheck --quiet lua spec examples bench
+	@luacheck --quiet lua spec examples bench docs
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
 	  --enable=warning,portability -Icore -DINTERNAL= core; fi
 
+docs:
+	$(LUA) docs/pages.lua lua > docs/api-lua.md
+	$(LUA) docs/pages.lua c > docs/api-c.md
+
 clean:
 	rm -rf build bench-scratch
+
+# ---- In other programs: installing, and the whole library as one file ----
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
+VERSION := $(shell sed -n 's/^.define RILLE_VERSION "\(.*\)"/\1/p' core/rille.h)
+# While the first number is 0, a new second one may change the ABI.
+ABI = $(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))
+MAN = $(wildcard docs/rille.1)
+
+ifeq ($(shell uname -s),Darwin)
+SHARED = librille.$(VERSION).dylib
+SONAME = librille.$(ABI).dylib
+SHARED_LINK = librille.dylib
+SHARED_FLAGS = -dynamiclib -install_name $(LIBDIR)/$(SONAME) -Wl,-exported_symbol,_rille_*
+else
+SHARED = librille.so.$(VERSION)
+SONAME = librille.so.$(ABI)
+SHARED_LINK = librille.so
+SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,defs
+endif
+
+.PHONY: install uninstall installable amalgamation amalgamation-module amalgamation-test
+
+installable: all $B/$(SHARED) $B/librille_lua.a
+
+$B/$(SHARED): $(CORE_OBJECTS)
+	$(CC) $(SHARED_FLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# With the Lua half in it: for hosts that have a lua_State of their own.
+$B/librille_lua.a: $(CORE_OBJECTS) $(BINDING_OBJECTS)
+	$(AR) rcs $@ $^
+
+# A file of rockspec/install with the places of this installation in it.
+PLACES = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@SHARED@|$(SHARED_LINK)|g' \
+  -e 's|@LMDB_LIBS@|$(LMDB_LIBS)|g'
+
+# What make install writes, and make uninstall removes.
+INSTALLED = $(INCLUDEDIR)/rille.h $(INCLUDEDIR)/rille_transaction.h $(INCLUDEDIR)/rille_lua.h \
+  $(LIBDIR)/librille.a $(LIBDIR)/librille_lua.a $(LIBDIR)/$(SHARED) $(LIBDIR)/$(SONAME) $(LIBDIR)/$(SHARED_LINK) \
+  $(LIBDIR)/pkgconfig/rille.pc $(LIBDIR)/pkgconfig/rille-lua.pc \
+  $(LIBDIR)/cmake/rille/rille-config.cmake $(LIBDIR)/cmake/rille/rille-config-version.cmake \
+  $(LUA_CMOD)/rille.so $(if $(LIBPQ),$(LUA_CMOD)/rille/postgres.so) $(PREFIX)/bin/rille \
+  $(if $(MAN),$(PREFIX)/share/man/man1/rille.1)
+D = $(DESTDIR)
+
+install: installable
+	install -d $(sort $(dir $(addprefix $D,$(INSTALLED))))
+	install -m 644 core/rille.h core/rille_transaction.h lua/rille_lua.h $D$(INCLUDEDIR)
+	install -m 644 $B/librille.a $B/librille_lua.a $D$(LIBDIR)
+	install -m 755 $B/$(SHARED) $D$(LIBDIR)
+	ln -sf $(SHARED) $D$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $D$(LIBDIR)/$(SHARED_LINK)
+	for name in rille.pc rille-lua.pc; do \
+	  $(PLACES) rockspec/install/$$name.in > $D$(LIBDIR)/pkgconfig/$$name || exit 1; done
+	for name in rille-config.cmake rille-config-version.cmake; do \
+	  $(PLACES) rockspec/install/$$name.in > $D$(LIBDIR)/cmake/rille/$$name || exit 1; done
+	install -m 755 $B/rille.so $D$(LUA_CMOD)/rille.so
+	$(if $(LIBPQ),install -m 755 $B/rille/postgres.so $D$(LUA_CMOD)/rille/postgres.so)
+	install -m 755 $B/bin/rille $D$(PREFIX)/bin/rille
+	$(if $(MAN),install -m 644 $(MAN) $D$(PREFIX)/share/man/man1/rille.1)
+
+uninstall:
+	rm -f $(addprefix $D,$(INSTALLED))
+	-rmdir $D$(LIBDIR)/cmake/rille $D$(LUA_CMOD)/rille 2>/dev/null
+
+# rille.c, rille.h, rille_lua.h, CMakeLists.txt: the folder to copy into another project.
+A = $B/amalgamation
+
+amalgamation: $A/rille.c
+
+$A/rille.c: lua/amalgamate.lua $(CORE) $(BINDING) $(wildcard core/*.h lua/*.h) lua/scripts.h rockspec/install/CMakeLists.txt
+	@mkdir -p $A
+	$(LUA) lua/amalgamate.lua $A $(CORE) $(BINDING)
+	cp rockspec/install/CMakeLists.txt LICENSE $A
+
+# The specs with what is made of this one file: those that load the module, and the C tests that
+# need no more of the library than rille.h. TESTS=spec/x_spec.lua: some of them.
+AMALGAMATION_FLAGS ?= -O2 -g
+
+amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
+
+$A/rille.o: $A/rille.c
+	$(CC) -fPIC $(WARNINGS) $(AMALGAMATION_FLAGS) $(SANITIZE) $(LUA_CFLAGS) $(LMDB_CFLAGS) -c $A/rille.c -o $@
+
+$A/rille.so: $A/rille.o
+	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $< $(LIBS)
+
+$A/bin/rille: $B/bin/rille
+	@mkdir -p $(@D)
+	cp $< $@
+
+$A/rille/postgres.so: $B/rille/postgres.so
+	@mkdir -p $(@D)
+	cp $< $@
+
+# Their names are found by asking the compiler what they include.
+amalgamation-test: setup-test
+	@$(MAKE) --no-print-directory -s all amalgamation-module
+	@mkdir -p $A/spec && for test in $(filter-out spec/c/power_test.c,$(wildcard spec/c/*_test.c)); do \
+	  name=$$(basename $$test .c) && $(CC) -MM -Icore $(LMDB_CFLAGS) $$test | tr ' ' '\n' | \
+	  grep -q '^core/[^r]\|^core/r[^i]' || \
+	  { $(CC) $(ALL_CFLAGS) -o $A/spec/$$name $$test $A/rille.o $(LIBS) $(LUA_LIBS) -lm || exit 1; }; done
+	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS))
+
+# Hosts in C.
+.PHONY: examples
+examples: $B/examples/host $B/examples/transfer
+
+$B/examples/host: examples/host.c core/rille.h lua/rille_lua.h $B/librille_lua.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -Ilua $(LUA_CFLAGS) -o $@ $< \
+	  $B/librille_lua.a $(LUA_LIBS) -lm $(LIBS)
+
+$B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -o $@ $< $B/librille.a $(LIBS)

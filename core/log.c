@@ -205,9 +205,9 @@ static int load_entry(struct log *l, rille_text name, uint64_t address, rille_er
 /* What is split off and not folded yet is newer than the index. */
 static void find_pending_in_old(struct loading *g) {
   struct log *l = g->log;
-  for (size_t i = 0; l->has_old && i < l->old.capacity; i++) {
-    const struct overlay_entry *entry = l->old.slots[i];
-    if (!entry || entry->kind != WORD_PENDING || entry->count == 0) continue;
+  const struct overlay_entry *entry = NULL;
+  while (l->has_old && (entry = overlay_next(&l->old, entry)) != NULL) {
+    if (entry->kind != WORD_PENDING || entry->count == 0) continue;
     pack_text(&g->found, (rille_text){entry->name, entry->name_length});
     pack_u64(&g->found, entry->tower[0]);
   }

@@ -190,6 +190,16 @@ typedef struct rille_options {
 RILLE_API int rille_store_open(const char *path, const rille_options *options,
                                rille_store **store, rille_error *error);
 
+/* Another handle on the same open store, with the same sync, to be closed for itself: whichever
+** of them is closed first, the other goes on. RILLE_CLOSED in a forked child; RILLE_MEMORY. */
+RILLE_API int rille_store_share(rille_store *store, rille_store **again, rille_error *error);
+
+/* The absolute path of its folder, as it was when the store was opened; lives as long as the
+** handle. */
+RILLE_API const char *rille_store_path(const rille_store *store);
+/* 1: opened to be read only, by who opened it first in this process; else 0. */
+RILLE_API int rille_store_is_readonly(const rille_store *store);
+
 /* Flushes, folds and closes. The store is gone whatever the result; < 0 tells
 ** that the last flush or fold failed (what had been acknowledged stays true). */
 RILLE_API int rille_store_close(rille_store *store);

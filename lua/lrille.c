@@ -11,20 +11,12 @@
 #include "lsandbox.h"
 #include "lterminal.h"
 #include "lvalue.h"
+#include "rille_lua.h"
 #include "scripts.h"
 
 #include <lualib.h>
 
 #define BUFFER_HANDLE "rille.buffer"
-
-#if defined(__GNUC__)
-#define EXPORTED __attribute__((visibility("default")))
-#else
-#define EXPORTED
-#endif
-
-EXPORTED int luaopen_rille(lua_State *L);
-EXPORTED int luaopen_rille_testkit(lua_State *L);
 
 /* ---- rille.encode, rille.decode ---- */
 

@@ -1,6 +1,7 @@
 /* lstore.c: rille.open and the methods of a store. */
 #include "../core/system.h"
 #include "lrille.h"
+#include "rille_lua.h"
 
 static const char *const open_options[] = {
     "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild", "load",
@@ -200,6 +201,39 @@ int store_open_handle(lua_State *L) {
   lua_pushliteral(L, "remark");
   return 3;
 }
+
+/* ---- The host's store ---- */
+
+static void read_push_options(lua_State *L, int index, struct store_handle *s) {
+  static const char *const names[] = {"load", "clock", NULL};
+  options_check(L, index, names, 0, "option");
+  s->load = refer(L, index, "load");
+  s->clock = refer(L, index, "clock");
+}
+
+/* The handle has one of its own underneath, so whoever closes first harms nobody. */
+int rille_push_with(lua_State *L, rille_store *store, int index) {
+  rille_error e;
+  luaL_checkstack(L, LUA_MINSTACK, "rille_push");
+  index = index ? lua_absindex(L, index) : lua_gettop(L) + 1; /* none, if it is not there */
+  int top = lua_gettop(L);
+  if (luaL_getmetatable(L, STORE_HANDLE) == LUA_TNIL) luaL_requiref(L, "rille", luaopen_rille, 0);
+  lua_settop(L, top);
+  struct store_handle *s = push_handle(L);
+  if (index <= top) read_push_options(L, index, s);
+  int failed = rille_store_share(store, &s->store, &e);
+  if (failed == RILLE_MEMORY) luaL_error(L, "%s", e.message);
+  if (failed) {
+    lua_settop(L, top);
+    return failed;
+  }
+  s->readonly = rille_store_is_readonly(store);
+  lua_pushstring(L, rille_store_path(store));
+  lua_setiuservalue(L, -2, STORE_PATH);
+  return 0;
+}
+
+int rille_push(lua_State *L, rille_store *store) { return rille_push_with(L, store, 0); }
 
 /* ---- What a store is asked, and told ---- */
 

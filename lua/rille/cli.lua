@@ -7,6 +7,7 @@
 local core = ...
 local rille = require "rille"
 local commands = require "rille.commands"
+local scope = require "rille.scope"
 local screen = require "rille.screen"
 local words = require "rille.words"
 
@@ -114,7 +115,7 @@ local function run(arguments)
   screen.prepare()
   local options = parse(arguments)
   core.terminal.end_on_interrupt()
-  local status = commands[options.command](options)
+  local status = scope.run(commands[options.command], options)
   screen.flush()
   return status or DONE
 end

@@ -6,6 +6,7 @@ local rille = require "rille"
 local event = require "rille.event"
 local import = require "rille.import"
 local listing = require "rille.listing"
+local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local tail = require "rille.tail"
 
@@ -38,7 +39,7 @@ local function check_name(field, name)
 end
 
 local function read_all(path)
-  local file <close> = screen.input(path)
+  local file = closing(screen.input(path))
   local text, message = file:read "a"
   if not text then screen.fail(("can't read %s: %s"):format(path, message)) end
   return text
@@ -65,7 +66,7 @@ function commands.append(options)
   local bytes, fault = event.check(e)
   if not bytes then screen.fail(fault) end
   e.stream = nil
-  local store <close> = open(options.store)
+  local store = closing(open(options.store))
   local done, message = store:append(options.stream, e, { expect = options.expect })
   if not done then screen.fail(message) end
   close(store)
@@ -84,7 +85,7 @@ end
 function commands.export(options)
   check_name("stream", options.stream)
   for _, name in ipairs(options.type) do check_name("type", name) end
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local progress = screen.progress()
   local head, count = store:head(), 0
   for e in store:all { after = options.after, stream = options.stream, types = options.type } do
@@ -101,7 +102,7 @@ end
 
 function commands.cat(options)
   check_name("stream", options.stream)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local show, count = listing(options), 0
   for e in store:all { stream = options.stream, after = options.after, limit = options.limit,
                        reverse = options.reverse } do
@@ -127,7 +128,7 @@ end
 
 function commands.fold(options)
   check_name("stream", options.stream)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local state, position, version = store:fold(options.reducer, {
     stream = options.stream, key = options.key, at = options.at, version = options.version,
     params = params_of(options.param) })
@@ -152,7 +153,7 @@ local STAT_GROUPS = {
   { "prepares", "prepare_time", "decisions", "decision_time", "commits", "commit_time", "forces", "force_time" },
 }
 
-local function date(time) return os.date("%Y-%m-%d %H:%M:%S", time // 1 | 0) end
+local function date(time) return os.date("%Y-%m-%d %H:%M:%S", math.floor(time)) end
 
 local function duration(time) return ("%.6g s"):format(time) end
 
@@ -173,7 +174,7 @@ local function stat_text(name, value)
 end
 
 function commands.stat(options)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local stats, message = store:stats()
   if not stats then screen.fail(message) end
   if options.json then return screen.json(stats) end
@@ -198,7 +199,7 @@ local function unopened(message, detail)
 end
 
 local function verified(path, deep)
-  local store <close>, message, code, detail = rille.open(path, { readonly = true })
+  local store, message, code, detail = closing(rille.open(path, { readonly = true }))
   if not store and code == "corrupt" then return unopened(message, detail) end
   if not store then screen.fail(message) end
   if code == "remark" then screen.say(message) end
@@ -206,7 +207,7 @@ local function verified(path, deep)
   local result
   result, message = store:verify { deep = deep or nil, progress = function(done, all)
     progress.show(function()
-      return ("%d %% of %s"):format(100 * done // all, screen.bytes(all))
+      return ("%d %% of %s"):format(math.floor(100 * done / all), screen.bytes(all))
     end)
   end }
   progress.clear()
@@ -236,7 +237,7 @@ end
 
 function commands.rebuild(options)
   local begun = core.terminal.seconds()
-  local store <close>, message = rille.open(options.store, { create = false, rebuild = true })
+  local store, message = closing(rille.open(options.store, { create = false, rebuild = true }))
   if not store then screen.fail(message) end
   local events = store:head()
   close(store)
@@ -248,14 +249,14 @@ end
 
 ---What a store holds: what a copy of it is to be checked by.
 local function contents(path)
-  local store <close> = open_to_read(path)
+  local store = closing(open_to_read(path))
   local stats, message = store:stats()
   if not stats then screen.fail(message) end
   return { events = stats.head, log_bytes = stats.log_bytes }
 end
 
 function commands.backup(options)
-  local store <close> = open_to_read(options.store)
+  local store = closing(open_to_read(options.store))
   local done, message = store:backup(options.dir)
   if not done then screen.fail(message) end
   local copied = contents(options.dir)

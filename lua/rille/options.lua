@@ -24,7 +24,7 @@ end
 ---@param known table<string, any>
 function options.unknown(what, word, known)
   word = tostring(word)
-  local best, least = nil, 1 + #word // 3
+  local best, least = nil, 1 + math.floor(#word / 3)
   for name in pairs(known) do
     local d = distance(word, name)
     if d < least or d == least and best and name < best or d == least and not best then best, least = name, d end

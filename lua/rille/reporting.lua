@@ -3,6 +3,7 @@
 
 local page = require "rille.page"
 local report = require "rille.report"
+local closing = require "rille.scope".closing
 local rille = require "rille"
 local screen = require "rille.screen"
 
@@ -23,7 +24,7 @@ local function name_of(path) return path:match "([^/]+)/*$" or path end
 return function(commands, open, params_of)
   function commands.report(options)
     if #options.param > 0 and not options.reducer then screen.fail("--param is for --reducer: give it", 2) end
-    local store, message, _, detail = rille.open(options.store, { readonly = true })
+    local store, message, _, detail = closing(rille.open(options.store, { readonly = true }))
     if not store then
       open(options.store, { readonly = true }) -- which says why, and what to do
       screen.fail(message)
@@ -36,7 +37,6 @@ return function(commands, open, params_of)
         progress.show(function() return ("%s: position %d"):format(what, position) end)
       end })
     progress.clear()
-    store:close()
     local text = options.json and assert(rille.json.encode(data)) .. "\n" or page.html(data)
     if options.output then
       write_file(options.output, text)
