@@ -63,7 +63,7 @@ local function bounded(list)
 end
 
 local function check(value, message)
-  if value == nil then error({ message = message }, 0) end
+  if value == nil then screen.fail(message) end
   return value
 end
 
