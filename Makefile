@@ -37,7 +37,7 @@ endif
 
 CORE = $(wildcard core/*.c)
 BINDING = $(wildcard lua/*.c)
-SCRIPTS = $(wildcard lua/rille/*.lua)
+SCRIPTS = $(wildcard lua/rille/*.lua lua/report/*)
 CORE_OBJECTS = $(CORE:%.c=$B/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))

@@ -305,5 +305,6 @@ end
 
 require "rille.inspecting"(commands, open, params_of)
 require "rille.doubting"(commands, open)
+require "rille.reporting"(commands, open, params_of)
 
 return commands
