@@ -81,8 +81,8 @@ local function run_power(mutant, object, name)
   local path, workload = scratch.path "power", mutant.power
   shell("${CC:-cc} -o '%s' '%s' '%s' $(ls %s/spec/power/*.o %s/spec/power/small/*.o | grep -v '/%s') %s/librille.a " ..
     "-llmdb -lpthread", path, object_of "power", object, BUILD, BUILD, name:gsub("c$", "o"), BUILD)
-  local output, status = process.run(("SECONDS=%d timeout %d '%s' %d '%s'"):format(POWER, patience(mutant) + POWER, path,
-    math.random(1 << 30), workload))
+  local output, status = process.run(("SECONDS=%d timeout %d '%s' %d '%s'"):format(POWER, patience(mutant) + POWER,
+    path, math.random(1 << 30), workload))
   assert(not output:find "\n0 passed, 0 failed", "no workload has that name: " .. workload)
   return has_passed(mutant, status, output), output
 end
