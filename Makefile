@@ -160,13 +160,13 @@ asan: setup-test
 
 # Threads: folding, followers, who waits, the watchdog of isolated scripts, shared handles.
 TSAN_TESTS = $(patsubst %,spec/c/%_test.c,store follow kept sharing scarce processes small_index \
-  transaction kill) $(patsubst %,spec/%_spec.lua,wait fold)
+  transaction kill) $(patsubst %,spec/%_spec.lua,wait fold poll processor projection isolate)
 
 # The sanitizer wants addresses where it expects them.
 tsan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/tsan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE=-fsanitize=thread all c-tests build/tsan/spec/lua
-	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} \
+	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} RILLE_SLOW=1 \
 	  TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.txt exitcode=66" \
 	  $$(command -v setarch >/dev/null && echo setarch -R) build/tsan/spec/lua spec/run.lua $(TSAN_TESTS)
 
