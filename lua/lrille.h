@@ -119,6 +119,7 @@ INTERNAL int append_events(lua_State *L);            /* store:append */
 INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
+INTERNAL int store_prune(lua_State *L); /* store:truncate for those */
 
 /* What is to be appended, as read from Lua. */
 struct work {
