@@ -4,8 +4,8 @@
 #include "rille_lua.h"
 
 static const char *const open_options[] = {
-    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild", "load",
-    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", NULL};
+    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild",  "load",
+    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", "progress", NULL};
 
 /* ---- The handle ---- */
 
@@ -201,12 +201,15 @@ int store_open_handle(lua_State *L) {
   if (!read_options(L, &o)) return error_push_message(L, "invalid");
   check_hook(L);
   if (lua_istable(L, 2)) read_peers(L, &o);
+  struct progress p = progress_of(L, 2);
+  if (p.function) o.progress = progress_tell, o.progress_context = &p;
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");
   s->load = refer(L, 2, "load");
   s->readonly = o.readonly;
   rille_error e;
   int result = rille_store_open(path, &o, &s->store, &e);
+  if (p.failed) return lua_error(L);
   if (result < 0) return error_push(L, &e);
   keep_values(L, path);
   if (result == 0) return 1;
