@@ -25,7 +25,14 @@ function fill(node, attributes, children) {
 const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 const at = id => document.getElementById(id);
-const show = (id, ...children) => at(id).replaceChildren(...children.flat().filter(child => child));
+
+/* Fills an element anew. Whoever has the focus in it, by its place, keeps it. */
+function show(id, ...children) {
+  const node = at(id), held = () => [...node.querySelectorAll("button, input, select, summary, [tabindex]")];
+  const focused = held().indexOf(document.activeElement);
+  node.replaceChildren(...children.flat().filter(child => child));
+  if (focused >= 0 && held()[focused]) held()[focused].focus({ preventScroll: true });
+}
 
 /* A name or a value from the store: its direction of writing does not reach beyond it. */
 const name = text => h("bdi", { title: text }, text);
@@ -148,7 +155,7 @@ function lanes(chart, label, what) {
     chart.rows.forEach((row, i) => { counts[i].textContent = number(bin < 0 ? row.total : row.values[bin]); });
     box.classList.toggle("pointed", bin >= 0);
     readout.textContent = bin < 0 ? `Each row has a scale of its own; a bar is ${what}. Point at one, or use the arrow keys, for its numbers.`
-      : label(bin);
+      : `${label(bin)} · ${what}`;
     box.setAttribute("aria-valuenow", bin + 1);
     box.setAttribute("aria-valuetext", bin < 0 ? "all" : `${label(bin)}: ${plural(chart.rows[0].values[bin], "event")}`);
   }
@@ -292,10 +299,17 @@ function stateTable() {
     const change = changes.get(place);
     return h("tr", { class: change && (change.after === undefined ? "changed gone" : "changed") },
       h("td", { class: "place" }, h("button", { type: "button", title: "Draw this place above", "aria-pressed": String(place === travel.place),
-        on: { click: () => { travel.place = place; drawHistory(); } } }, name(place))), valueCell(change, state.get(place)));
+        on: { click: () => follow(place) } }, name(place))), valueCell(change, state.get(place)));
   });
   return h("div", { class: "tall" }, h("table", { class: "state" }, h("caption", { class: "hidden" }, "The state, with what this event changed"),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "place"), h("th", { scope: "col" }, "value"))), h("tbody", {}, rows)));
+}
+
+/* Draws another place's number above the slider. */
+function follow(place) {
+  travel.place = place;
+  show("line", lineChart());
+  go(travel.step, true);
 }
 
 /* Goes to a step: everything that depends on it is made anew, but for the slider. */
@@ -307,7 +321,7 @@ function go(step, quietly) {
   range.value = travel.step;
   range.setAttribute("aria-valuetext", entry ? `${travel.step} of ${last}: ${entry.type} at position ${entry.position}` : "before the first event");
   at("where").textContent = `${number(travel.step)} of ${number(last)}`;
-  for (const button of document.querySelectorAll(".steps button")) button.disabled = button.step_to() === travel.step;
+  for (const button of document.querySelectorAll(".steps button")) button.setAttribute("aria-disabled", button.step_to() === travel.step);
   const line = document.querySelector(".chart .now");
   if (line) { line.setAttribute("x1", travel.step); line.setAttribute("x2", travel.step); }
   show("event", eventCard(entry, history));
@@ -398,7 +412,7 @@ function drawHistory(step = travel.step) {
   const history = travel.history, last = history.entries.length;
   drawChoice();
   show("travel",
-    notes(history), lineChart(),
+    notes(history), h("div", { id: "line" }, lineChart()),
     h("label", { class: "hidden", for: "step" }, "Which event"),
     h("input", { type: "range", id: "step", min: 0, max: last, step: 1, value: step, on: { input: event => go(Number(event.target.value)) } }),
     h("div", { class: "steps" }, STEPS.map(stepButton), h("span", { id: "where", class: "where muted" })),
@@ -447,8 +461,7 @@ function drawNames(id, noun, by = "events", limit = FIRST_ROWS) {
 const STATES = { current: "up to date", behind: "behind", empty: "not computed yet", edited: "script edited since", failing: "failing",
   broken: "can't be loaded" };
 
-const status = row => h("span", { class: row.message && "bad" }, STATES[row.state], row.message && h("br"),
-  row.message && h("span", { class: "small" }, name(row.message)));
+const status = row => h("span", { class: row.message && "bad" }, STATES[row.state]);
 
 const progress = row => bar(data.head > 0 ? row.mark / data.head : 1);
 
@@ -458,8 +471,9 @@ function drawProjections() {
   show("projections", table([{ title: "name", className: "title", of: row => name(row.name) }, { title: "", className: "bar slim wide", of: progress },
     { title: "mark", number: true, of: row => row.mark === undefined ? "" : row.mark },
     { title: "behind", number: true, of: row => row.lag === undefined ? "" : row.lag },
-    { title: "state", className: "text", of: status }, { title: "script", className: "wide text", of: row => row.script === undefined ? "" : name(row.script) },
-    { title: "form", className: "wide form", of: row => row.identity ? code(row.identity) : "" }], list.rows, "Projections"), more(list, "projection"));
+    { title: "state", of: status }, { title: "script", className: "wide text", of: row => row.script === undefined ? "" : name(row.script) },
+    { title: "form", className: "wide form", of: row => row.identity ? code(row.identity) : "" }], list.rows, "Projections"), more(list, "projection"),
+    list.rows.filter(row => row.message).map(row => h("p", { class: "problem small" }, h("strong", {}, name(row.name)), ": ", name(row.message))));
 }
 
 function parkedOf(row) {
