@@ -11,6 +11,7 @@
 # make valgrind the Lua binding under valgrind's memcheck
 # make analyze  gcc -fanalyzer, clang-tidy
 # make docs     the pages of the API, from the source
+# make man      the manual page of the command, from the tables of its help
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -49,7 +50,7 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs clean
+.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
@@ -223,6 +224,10 @@ lint: setup-lint
 docs:
 	$(LUA) docs/pages.lua lua > docs/api-lua.md
 	$(LUA) docs/pages.lua c > docs/api-c.md
+
+# The manual page of the command, of the tables that its help is made of.
+man: all
+	LUA_CPATH="$B/?.so" $(LUA) -e 'require "rille" io.write(require "rille.manual"())' > docs/rille.1
 
 clean:
 	rm -rf build bench-scratch

@@ -100,8 +100,8 @@ static int tell(const struct opening *o, rille_error *e) {
   if (o->found.verdict == REPAIR_TORN) return tell_torn(o, e);
   if (o->found.verdict == REPAIR_CORRUPT) {
     tell_corrupt(&o->found, e);
-    if (e) e->code = RILLE_REMARK;
-    return RILLE_REMARK;
+    if (e) e->code = RILLE_REMARK_CORRUPT;
+    return RILLE_REMARK_CORRUPT;
   }
   if (o->index == INDEX_UNUSABLE || o->index == INDEX_FOREIGN || !o->fits)
     return error_set(e, RILLE_REMARK, "the index was damaged or not this log's and was made anew");

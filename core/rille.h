@@ -111,6 +111,7 @@ extern "C" {
 enum rille_code {
   RILLE_OK = 0,
   RILLE_REMARK = 1,
+  RILLE_REMARK_CORRUPT = 2, /* of opening with `readonly`: not all of the log can be read */
 #define RILLE_CODE_ENUM(constant, number, name, text) constant = number,
   RILLE_CODES(RILLE_CODE_ENUM)
 #undef RILLE_CODE_ENUM
@@ -177,8 +178,9 @@ typedef struct rille_options {
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
 ** A remark (> 0) tells that a torn tail was cut after a crash, or that the
-** index was built anew. Errors: RILLE_BUSY (another copy of this library has it
-** open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
+** index was built anew; RILLE_REMARK_CORRUPT, with address and position as of RILLE_CORRUPT,
+** that what can be read is not all there was. Errors: RILLE_BUSY (another copy of this
+** library has it open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
 ** (a folder that is no store; an option), RILLE_CORRUPT (address, and the
 ** position up to which `readonly` can still read), RILLE_UNSUPPORTED (newer
 ** format; a network file system), RILLE_FULL, RILLE_IO (also where a flush failed

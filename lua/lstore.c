@@ -176,6 +176,19 @@ static void check_hook(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Behind the store. What can be read is not all there was: a detail says so and how far. */
+static int push_remark(lua_State *L, const rille_error *e) {
+  lua_pushstring(L, e->message);
+  lua_pushstring(L, rille_code_name(e->code));
+  if (e->code != RILLE_REMARK_CORRUPT) return 3;
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, rille_code_name(RILLE_CORRUPT));
+  lua_setfield(L, -2, "code");
+  set_integer(L, "address", e->address);
+  set_integer(L, "position", e->position);
+  return 4;
+}
+
 int store_open_handle(lua_State *L) {
   size_t length;
   luaL_checktype(L, 1, LUA_TSTRING);
@@ -197,9 +210,7 @@ int store_open_handle(lua_State *L) {
   if (result < 0) return error_push(L, &e);
   keep_values(L, path);
   if (result == 0) return 1;
-  lua_pushstring(L, e.message);
-  lua_pushliteral(L, "remark");
-  return 3;
+  return push_remark(L, &e);
 }
 
 /* ---- The host's store ---- */

@@ -6,6 +6,8 @@ local rille = require "rille"
 local event = require "rille.event"
 local import = require "rille.import"
 local listing = require "rille.listing"
+local names = require "rille.names"
+local near = require "rille.near"
 local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local tail = require "rille.tail"
@@ -17,12 +19,25 @@ local PROGRESS_EVENTS = 4096  -- so often does a loop look at the clock
 
 -- What they share ---------------------------------------------------------------------
 
+---Says what opening a store had to remark. Where bytes of the log are damaged, whoever reads it
+---gets less than there was, and must not take that for all.
+local function tell(path, message, code, detail)
+  if code ~= "remark" then return end
+  if not detail then return screen.say(message) end
+  screen.problem((message:gsub("%. Readable up to .*", "")))
+  screen.say(("this is NOT all there was: nothing behind position %d can be read. Keep %s as it is; a backup may have "
+    .. "the rest, and `rille verify` tells what is damaged"):format(detail.position, path))
+end
+
 ---@return rille.store
 local function open(path, options)
-  local store, message, code = rille.open(path, options)
-  if not store then screen.fail(message) end
-  if code == "remark" then screen.say(message) end
-  return store
+  local store, message, code, detail = rille.open(path, options)
+  if store then
+    tell(path, message, code, detail)
+    return store
+  end
+  if code == "notfound" then message = message .. near.store(path) end
+  screen.fail(message)
 end
 
 local function open_to_read(path) return open(path, { readonly = true }) end
@@ -66,6 +81,10 @@ function commands.append(options)
   local bytes, fault = event.check(e)
   if not bytes then screen.fail(fault) end
   e.stream = nil
+  if near.is_store(options.stream) and not near.is_store(options.store) then
+    screen.fail(("%s is a store, %s is none: the store comes first, then the stream"):format(options.stream,
+      options.store), 2)
+  end
   local store = closing(open(options.store))
   local done, message = store:append(options.stream, e, { expect = options.expect })
   if not done then screen.fail(message) end
@@ -73,6 +92,16 @@ function commands.append(options)
   if options.json then screen.json(done)
   else screen.write(("version %d, position %d\n"):format(done.version, done.last))
   end
+end
+
+---Tells somebody who has asked for events and gets none why that may be.
+local function advise_nothing(store, options)
+  local stream = options.stream
+  if stream and store:version(stream) == 0 then
+    return screen.advise(("no stream is called %q%s"):format(stream, near.stream(store, stream)))
+  end
+  local kind = options.type and #options.type == 1 and options.type[1]
+  screen.advise("no events" .. (kind and (" of the type %q%s"):format(kind, near.type(store, kind)) or ""))
 end
 
 -- import, export --------------------------------------------------------------------------
@@ -96,6 +125,7 @@ function commands.export(options)
     screen.json(event.exported(e))
   end
   progress.clear()
+  if count == 0 and head > 0 then advise_nothing(store, options) end
 end
 
 -- cat, tail -------------------------------------------------------------------------------
@@ -110,7 +140,7 @@ function commands.cat(options)
     show(e)
   end
   show(nil)
-  if count == 0 and screen.is_terminal() then screen.say "no events" end
+  if count == 0 then advise_nothing(store, options) end
 end
 
 function commands.tail(options)
@@ -139,6 +169,14 @@ function commands.fold(options)
     return
   end
   screen.write(assert(rille.json.encode(state, { pretty = screen.is_terminal() })), "\n")
+end
+
+-- names ---------------------------------------------------------------------------------
+
+function commands.names(options)
+  local store = closing(rille.open(options.store, { readonly = true }))
+  if not store then return 1 end
+  for _, name in ipairs(names(store, options)) do screen.write(name, "\n") end
 end
 
 -- stat ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 local core = ...
 local rille = require "rille"
 local changes = require "rille.changes"
+local near = require "rille.near"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
@@ -81,7 +82,10 @@ return function(commands, open, params_of)
 
   ---The script and the parameters of a projection.
   local function entry_of(store, name)
-    local entry = succeed(registry.find(store, "projection", name))
+    local entry, message, code = registry.find(store, "projection", name)
+    if not entry then
+      screen.fail(message .. (code == "notfound" and near.of(store, "projection", name) or ""))
+    end
     return entry.path or entry.script, entry.params
   end
 
@@ -106,7 +110,10 @@ return function(commands, open, params_of)
     end
     local state, position, code = p:get(options.key, { at = options.at, consistency = options.consistency })
     if state == nil and code then screen.fail(position) end
-    if state == nil then screen.fail(("no event has reached the key %q"):format(options.key or "")) end
+    if state == nil then
+      local key = options.key or ""
+      screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
+    end
     if options.json then
       screen.json { state = state, position = position, key = options.key }
     else

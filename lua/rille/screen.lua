@@ -34,6 +34,22 @@ function screen.say(message)
   io.stderr:write("rille: ", message, "\n")
 end
 
+---... where somebody reads it at once: what is no failure, and a script need not know.
+function screen.advise(message)
+  if terminal.is(STDERR) then screen.say(message) end
+end
+
+local has_problem = false
+
+---Says what makes the result less than what was asked for: the exit status will be 1.
+function screen.problem(message)
+  has_problem = true
+  screen.say(message)
+end
+
+---Whether `problem` was called.
+function screen.found_problem() return has_problem end
+
 ---Opens a file that was named, "-" for standard input.
 function screen.input(name)
   if name == "-" then return io.stdin end
