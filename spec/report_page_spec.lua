@@ -1,6 +1,7 @@
 -- report_page_spec.lua: the page of a report, in a browser: what stands in it, at the widths of a desk and of a
 -- telephone, and what the slider, the keys and the address do.
 local browser = require "spec.support.browser"
+local rille = require "rille"
 local page = require "rille.page"
 local report = require "rille.report"
 local scratch = require "spec.support.scratch"
@@ -83,7 +84,7 @@ describe("a report's page", function()
       $("[data-step='2']").click(); look("list");
       seen.hash = window.location.hash;
       window.location.hash = "projection=reducer&key=account-2"; await later(); look("other");
-      $("#key").value = "account-1"; $("#key").dispatchEvent(new window.Event("change")); look("key");
+      $("#key").value = 0; $("#key").dispatchEvent(new window.Event("change")); look("key");
       seen.chart = $(".chart").getAttribute("aria-label");
       seen.range = $("#step").getAttribute("aria-valuetext");
       return seen; ]])[1]
@@ -136,17 +137,18 @@ describe("a report's page", function()
   end)
 
   it("says what is missing, and what is not there", function()
-    local empty = made()
-    local answers = browser.visit({ { address = empty, width = 390 } }, [[
-      return [document.documentElement.scrollWidth, text("#travel"), text("#timeline"), text("#transactions")]; ]])
-    assert.equal(390, answers[1][1])
-    stores.contains(answers[1][2], "Give a reducer")
-    stores.contains(answers[1][3], "No events")
-    stores.contains(answers[1][4], "None")
-    local damaged = made { remark = "damage at byte 7 <b>", damaged = true }
-    answers = browser.visit({ { address = damaged, width = 390 } },
-      [[ return [text("[role=alert]"), all("b").length]; ]])
-    stores.contains(answers[1][1], "damage at byte 7 <b>")
-    assert.equal(0, answers[1][2])
+    local empty = page.html(report.collect(store))
+    local damaged = page.html(report.collect(store, { remark = "damage at byte 7 <b>", damaged = true }))
+    local answers = browser.visit({ { address = "file://" .. scratch.file("empty.html", empty), width = 390 },
+      { address = "file://" .. scratch.file("damaged.html", damaged), width = 390 } }, [[
+      return { width: document.documentElement.scrollWidth, travel: text("#travel"), timeline: text("#timeline"),
+        transactions: text("#transactions"), alert: text("[role=alert]"), bold: all("b").length }; ]])
+    assert.equal(390, answers[1].width)
+    stores.contains(answers[1].travel, "Give a reducer")
+    stores.contains(answers[1].timeline, "No events")
+    stores.contains(answers[1].transactions, "None")
+    assert.equal(rille.null, answers[1].alert)
+    stores.contains(answers[2].alert, "damage at byte 7 <b>")
+    assert.equal(0, answers[2].bold)
   end)
 end)
