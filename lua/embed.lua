@@ -8,7 +8,7 @@ local function quoted(line)
   return '"' .. line:gsub('["\\\n\t]', ESCAPES):gsub("%?%?", "?\\?") .. '"'
 end
 
-local names = { table.unpack(arg) }
+local names = { (table.unpack or unpack)(arg) }
 table.sort(names)
 print(("/* scripts.h: made by embed.lua from %s; do not edit. */"):format(names[1]:match "^(.*)/"))
 print "static const struct {\n  const char *name, *text;\n  size_t length;\n} scripts[] = {"
