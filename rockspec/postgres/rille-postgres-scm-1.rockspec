@@ -20,6 +20,7 @@ build = {
   modules = {
     ["rille.postgres"] = {
       sources = {
+        "lua/postgres/lcompat.c",
         "lua/postgres/lpostgres.c",
         "lua/postgres/lpostgresvalue.c",
       },
