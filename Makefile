@@ -312,7 +312,7 @@ AMALGAMATION_FLAGS ?= -O2 -g
 amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
 
 $A/rille.o: $A/rille.c
-	$(CC) -fPIC $(WARNINGS) $(AMALGAMATION_FLAGS) $(SANITIZE) $(LUA_CFLAGS) $(LMDB_CFLAGS) -c $A/rille.c -o $@
+	$(CC) -fPIC -Wall -Wextra $(AMALGAMATION_FLAGS) $(SANITIZE) $(LUA_CFLAGS) $(LMDB_CFLAGS) -c $A/rille.c -o $@
 
 $A/rille.so: $A/rille.o
 	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $< $(LIBS)
