@@ -124,6 +124,6 @@ build = {
     },
   },
   install = { bin = { rille = "lua/bin/rille" } },
-  copy_directories = { "docs", "examples" },
+  copy_directories = { "docs", "examples", "lua/meta" },
 }
 test = { type = "command", command = "make test" }
