@@ -24,6 +24,8 @@ WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR
 LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
 LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
+PQ_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
+PQ_LIBS ?= $(shell $(PKG_CONFIG) --libs libpq 2>/dev/null)
 LMDB_LIBS ?= $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 B ?= build
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore $(LMDB_CFLAGS)
@@ -78,8 +80,8 @@ lua/postgres/scripts.h: $(POSTGRES_SCRIPTS) lua/embed.lua
 
 $B/rille/postgres.so: $(POSTGRES) lua/postgres/lpostgres.h lua/postgres/scripts.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(shell $(PKG_CONFIG) --cflags libpq) $(MODULE_FLAGS) \
-	  $(SANITIZE) -o $@ $(POSTGRES) $(shell $(PKG_CONFIG) --libs libpq)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(PQ_CFLAGS) $(MODULE_FLAGS) \
+	  $(SANITIZE) -o $@ $(POSTGRES) $(PQ_LIBS)
 
 $B/bin/rille: lua/bin/rille
 	@mkdir -p $(@D)
@@ -348,6 +350,19 @@ $B/examples/host: examples/host.c core/rille.h lua/rille_lua.h $B/librille_lua.a
 $B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -o $@ $< $B/librille.a $(LIBS)
+
+# What LuaRocks calls: the module alone, in a folder that is new each time, with the Lua half as it
+# was embedded last (-o): what lies about is in no rock.
+.PHONY: rock-build rock-install rock-postgres-build rock-postgres-install
+rock-build rock-postgres-build: O = build/$@
+rock-build:
+	rm -rf $O && $(MAKE) -o lua/scripts.h B=$O $O/rille.so
+rock-install:
+	install -d $(LUA_CMOD) && install -m 755 build/rock-build/rille.so $(LUA_CMOD)
+rock-postgres-build:
+	rm -rf $O && $(MAKE) -o lua/postgres/scripts.h B=$O $O/rille/postgres.so
+rock-postgres-install:
+	install -d $(LUA_CMOD)/rille && install -m 755 build/rock-postgres-build/rille/postgres.so $(LUA_CMOD)/rille
 
 # The rocks of a release, made of what is committed: build/rock/ gets rille-VERSION.tar.gz, the
 # rockspecs that name it, and source rocks, which install without network. URL: where the archive
