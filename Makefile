@@ -11,6 +11,7 @@
 # make valgrind the Lua binding under valgrind's memcheck
 # make analyze  gcc -fanalyzer, clang-tidy
 # make docs     the pages of the API, from the source
+# make man      the manual page of the command, from the tables of its help
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -38,7 +39,7 @@ endif
 
 CORE = $(wildcard core/*.c)
 BINDING = $(wildcard lua/*.c)
-SCRIPTS = $(wildcard lua/rille/*.lua)
+SCRIPTS = $(wildcard lua/rille/*.lua lua/report/*)
 CORE_OBJECTS = $(CORE:%.c=$B/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
@@ -51,7 +52,7 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs clean
+.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
@@ -162,13 +163,13 @@ asan: setup-test
 
 # Threads: folding, followers, who waits, the watchdog of isolated scripts, shared handles.
 TSAN_TESTS = $(patsubst %,spec/c/%_test.c,store follow kept sharing scarce processes small_index \
-  transaction kill) $(patsubst %,spec/%_spec.lua,wait fold)
+  transaction kill) $(patsubst %,spec/%_spec.lua,wait fold poll processor projection isolate)
 
 # The sanitizer wants addresses where it expects them.
 tsan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/tsan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE=-fsanitize=thread all c-tests build/tsan/spec/lua
-	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} \
+	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} RILLE_SLOW=1 \
 	  TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.txt exitcode=66" \
 	  $$(command -v setarch >/dev/null && echo setarch -R) build/tsan/spec/lua spec/run.lua $(TSAN_TESTS)
 
@@ -226,6 +227,10 @@ lint: setup-lint
 docs:
 	$(LUA) docs/pages.lua lua > docs/api-lua.md
 	$(LUA) docs/pages.lua c > docs/api-c.md
+
+# The manual page of the command, of the tables that its help is made of.
+man: all
+	LUA_CPATH="$B/?.so" $(LUA) -e 'require "rille" io.write(require "rille.manual"())' > docs/rille.1
 
 clean:
 	rm -rf build bench-scratch

@@ -76,6 +76,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "share_of");
   lua_pushcfunction(L, append_internal);
   lua_setfield(L, -2, "append_internal");
+  lua_pushcfunction(L, store_prune);
+  lua_setfield(L, -2, "prune");
   transaction_push(L);
   lua_setfield(L, -2, "transaction");
   kept_open(L);
