@@ -77,6 +77,7 @@ build = {
         "core/system.c",
         "core/transaction.c",
         "core/verify.c",
+        "core/audit.c",
         "lua/lappend.c",
         "lua/lcrossing.c",
         "lua/lerror.c",
