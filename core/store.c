@@ -92,6 +92,22 @@ rille_store *store_of_uuid(rille_text uuid, size_t number) {
   return h;
 }
 
+int rille_store_share(rille_store *h, rille_store **again, rille_error *e) {
+  *again = NULL;
+  int failed = store_usable(h, e);
+  if (failed) return failed;
+  rille_store *copy = memory_get(&h->memory, sizeof *copy);
+  if (!copy) return error_memory(e);
+  *copy = *h;
+  shared_hold(copy->shared);
+  *again = copy;
+  return 0;
+}
+
+const char *rille_store_path(const rille_store *h) { return h->shared->folder; }
+
+int rille_store_is_readonly(const rille_store *h) { return h->shared->log.options.readonly; }
+
 int rille_store_close(rille_store *h) {
   if (!h) return 0;
   struct memory memory = h->memory;

@@ -22,11 +22,13 @@ local delays = { DELAYED = "$delayed", DELIVERED = "$delivered" }
 
 local function is_before(a, b) return a.due < b.due or a.due == b.due and a.first < b.first end
 
+local function half(i) return math.floor(i / 2) end
+
 local function push(heap, timer)
   local i = #heap + 1
-  while i > 1 and is_before(timer, heap[i // 2]) do
-    heap[i] = heap[i // 2]
-    i = i // 2
+  while i > 1 and is_before(timer, heap[half(i)]) do
+    heap[i] = heap[half(i)]
+    i = half(i)
   end
   heap[i] = timer
 end

@@ -24,7 +24,7 @@ local GROUP_EVENTS = 256     -- reactions in one append
 local GROUP_EMITS = 512      -- events in one append, and those of one reaction
 local IDLE_POSITIONS = 4096  -- passed without a reaction before a bounded run moves the mark
 local FRESH_DELAY_S = 1      -- a delay that ends a chain: time has passed
-local TEXT_BYTES = 64 << 10  -- of a message or a traceback in the entry of a parked event
+local TEXT_BYTES = 64 * 1024 -- of a message or a traceback in the entry of a parked event
 local RETRY_FIRST_S, RETRY_MOST_S = 1, 300
 
 local raise, check, fail_at = effects.raise, effects.check, effects.fail_at
@@ -101,8 +101,9 @@ function worker.fetch(self, place)
   local following, _, _, iterator = self.store:all {
     types = { place.type }, after = position - 1, before = position + 1, consistency = "eventual",
   }
-  local _ <close> = iterator
-  local event = following()
+  local ok, event = pcall(following)
+  iterator:close()
+  if not ok then error(event, 0) end
   if event then return worker.view(self, event) end
   return nil, { message = ("the event at position %d is no longer there"):format(position) }
 end
