@@ -69,7 +69,8 @@ local ORDER = {
   { "drive", uses = "buffer error system" },
   { "kept", uses = "error store system" },
   { "marks", uses = "error store" },
-  { "verify", uses = "error note store" },
+  { "verify", uses = "error note scan store" },
+  { "audit", uses = "error verify" },
   { "backup", uses = "error store" },
 }
 
