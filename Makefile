@@ -12,6 +12,11 @@
 # make analyze  gcc -fanalyzer, clang-tidy
 # make docs     the pages of the API, from the source
 # make man      the manual page of the command, from the tables of its help
+# make install, uninstall    PREFIX=/usr/local DESTDIR=: library, headers, module, command
+# make amalgamation          build/amalgamation/: the whole library as one C file
+# make amalgamation-test     the specs with what is made of that
+# make examples              the hosts in C
+# make rock                  archive and source rocks of what is committed
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
