@@ -243,8 +243,8 @@ describe("docs/embedding.md", function()
   it("shows what compiles, and commands that run", function()
     if not has "cmake" then return pending "cmake is not installed" end
     local folder, prefix, ran = scratch.path "page", scratch.path "prefix", 0
-    scratch.shell("mkdir -p '%s/project' '%s/game' && ln -s '%s' '%s/build' && ln -s '%s/examples' '%s/examples'", folder,
-      folder, build, folder, root, folder)
+    scratch.shell("mkdir -p '%s/project' '%s/game' && ln -s '%s' '%s/build' && ln -s '%s/examples' '%s/examples'",
+      folder, folder, build, folder, root, folder)
     for _, block in ipairs(blocks()) do
       local name = block.text:match "^/%* ([%w_.]+):" or block.text:match "^# ([%w_./]+)\n"
       if name then
@@ -260,7 +260,9 @@ describe("docs/embedding.md", function()
             local said = run(([[cd '%s' && export PKG_CONFIG_PATH='%s/lib/pkgconfig' LD_LIBRARY_PATH='%s/lib' &&
               export CFLAGS=%s && %s]]):format(folder, prefix, prefix, FLAGS, line:gsub("%%", "%%%%")))
             if line:find "/bank$" then assert.truthy(said:find "^1 Opened\n", said) end
-            if line:find "host %-%-" then assert.truthy(said:find("closed; 0 bytes are left", 1, true), said) end
+            if line:find "host %-%-" then
+              assert.truthy(said:find("closed; 0 bytes are left", 1, true), said)
+            end
           end
         end
       end
