@@ -2,6 +2,7 @@
 # make demo     installs what is missing, builds, and runs the main job on real input
 # make test     the same set-up, then every test; the last line counts them
 # make bench    the tables of the README, side by side with peers
+# make luajit   the same for LuaJIT, in build/luajit/; LUA=luajit does so for every other word
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
 # make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long;
 #               then fuzz, tsan, valgrind
@@ -27,8 +28,14 @@ PKG_CONFIG ?= pkg-config
 CC ?= cc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR),-Werror)
+ifneq (,$(findstring luajit,$(LUA)))
+LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags luajit)
+LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs luajit)
+B ?= build/luajit
+else
 LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
 LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
+endif
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
 PQ_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
 PQ_LIBS ?= $(shell $(PKG_CONFIG) --libs libpq 2>/dev/null)
@@ -57,10 +64,13 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
+.PHONY: all luajit demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
+
+luajit:
+	@$(MAKE) --no-print-directory LUA=luajit all
 
 $B/core/%.o: core/%.c $(wildcard core/*.h)
 	@mkdir -p $(@D)

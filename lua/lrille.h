@@ -9,9 +9,8 @@
 
 #include "../core/buffer.h"
 #include "../core/error.h"
+#include "lcompat.h"
 
-#include <lauxlib.h>
-#include <lua.h>
 
 /* A Lua number says where code this binding belongs to. */
 #define STORE_HANDLE "rille.store"

@@ -20,7 +20,7 @@ local histories = {}
 
 local CHUNK = 16384        -- positions in one run, after which states that nobody wants are dropped
 local KEYS_COUNTED = 200000
-local ENTRIES = 400        -- of a history
+local ENTRIES = 250        -- of a history
 local PLACES = 300         -- of a state that are followed
 local VALUE_BYTES = 160    -- of a leaf that are shown
 
@@ -102,30 +102,32 @@ end
 local History = {}
 History.__index = History
 
----Puts the leaves of a value into a list of places. What has no place is counted.
-local function gather(self, leaves, place, value)
+---Puts the leaves of a value into a table by their places; those that are new go into a list, too.
+local function gather(self, leaves, new, place, value)
   if type(value) == "table" and next(value) ~= nil then
-    for _, key in ipairs(changes.keys(value)) do
-      gather(self, leaves, changes.place(place, key), rawget(value, key))
-    end
+    for key, inner in next, value do gather(self, leaves, new, changes.place(place, key), inner) end
     return
   end
   if place == "" then place = "state" end
-  if not self.places[place] then
-    if self.place_count >= PLACES then
-      leaves.left_out = leaves.left_out + 1
-      return
-    end
-    self.places[place], self.place_count = true, self.place_count + 1
-  end
-  leaves.at[place] = self.shorten(rille.json.encode(value) or "a " .. type(value), VALUE_BYTES)
+  if not self.places[place] then new[#new + 1] = place end
+  leaves[place] = self.shorten(rille.json.encode(value) or "a " .. type(value), VALUE_BYTES)
+end
+
+---Those of the new places that there is room for are followed from here on.
+local function admit(self, leaves, new)
+  table.sort(new)
+  local room = math.min(#new, PLACES - self.place_count)
+  for i = 1, room do self.places[new[i]] = true end
+  for i = room + 1, #new do leaves[new[i]] = nil end
+  self.place_count = self.place_count + room
+  self.left_out = math.max(self.left_out, #new - room)
 end
 
 local function leaves_of(self, state)
-  local leaves = { at = {}, left_out = 0 }
-  if state ~= nil and state ~= rille.null then gather(self, leaves, "", state) end
-  self.left_out = math.max(self.left_out, leaves.left_out)
-  return leaves.at
+  local leaves, new = {}, {}
+  if state ~= nil and state ~= rille.null then gather(self, leaves, new, "", state) end
+  if #new > 0 then admit(self, leaves, new) end
+  return leaves
 end
 
 local function between(a, b)

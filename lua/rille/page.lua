@@ -12,6 +12,7 @@ local page = {}
 
 local UNSAFE = { ["<"] = "\\u003c", [">"] = "\\u003e", ["&"] = "\\u0026",
                  ["\226\128\168"] = "\\u2028", ["\226\128\169"] = "\\u2029" }
+local SCRIPTS = { "elements_js", "timeline_js", "travel_js", "page_js" }
 local ENTITIES = { ["<"] = "&lt;", [">"] = "&gt;", ["&"] = "&amp;", ['"'] = "&quot;" }
 
 ---A value as JSON that may stand in an HTML page.
@@ -24,12 +25,17 @@ local function hexadecimal(bytes)
   return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
 
+local function script()
+  local parts = {}
+  for i, name in ipairs(SCRIPTS) do parts[i] = require("rille." .. name) end
+  return table.concat(parts, "\n")
+end
+
 ---@param report table as report.lua collects it
 ---@return string html
 function page.html(report)
   local parts = { title = report.title:gsub('[<>&"]', ENTITIES), data = page.json(report),
-                  nonce = hexadecimal(core.entropy()), style = require "rille.page_css",
-                  script = require "rille.page_js" }
+                  nonce = hexadecimal(core.entropy()), style = require "rille.page_css", script = script() }
   return (require "rille.page_html":gsub("{{(%l+)}}", parts))
 end
 

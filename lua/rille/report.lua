@@ -9,10 +9,11 @@
 
 local core = ...
 local rille = require "rille"
+local delays = require "rille.delays"
 local histories = require "rille.histories"
+local near = require "rille.near"
 local page = require "rille.page"
 local parking = require "rille.parking"
-local delays = require "rille.delays"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
 local screen = require "rille.screen"
@@ -29,6 +30,7 @@ local ROWS = 50                 -- streams, types, tags: by events and by bytes 
 local LISTED = 100              -- projections, processors, marks, transactions
 local PARKED = 10               -- parked events of a processor
 local NAME_BYTES, MESSAGE_BYTES, DATA_BYTES = 300, 600, 400
+local KEY_BYTES = 1020          -- of keys and projections, which tell histories apart: all of them, escaped
 local KEYS = 24                 -- histories
 local HISTORY_BYTES = 3 * 1024 * 1024
 local LOOK_AHEAD_MS = 100       -- that a projection is carried on, to see whether it fails
@@ -233,8 +235,8 @@ local function collect_histories(into, store, range, options)
         entry.stream, entry.type = shorten(entry.stream or "", NAME_BYTES), shorten(entry.type or "", NAME_BYTES)
         entry.changes = shown_changes(entry.changes)
       end
-      into.histories[#into.histories + 1] = { projection = shorten(p.name, NAME_BYTES),
-        key = shorten(h.key, NAME_BYTES), count = h.count, base = shown_base(h.base), entries = rille.array(h.entries),
+      into.histories[#into.histories + 1] = { projection = shorten(p.name, KEY_BYTES),
+        key = shorten(h.key, KEY_BYTES), count = h.count, base = shown_base(h.base), entries = rille.array(h.entries),
         left_out = h.left_out, ends = about.message and about.position or nil }
     end
     if about.message and not p.listed then
@@ -262,7 +264,10 @@ local function choose(store, options)
     name = name or options.reducer:match "([^/]+)%.lua$" or options.reducer
     return { { name = name, definition = watcher.definition }, wants = function() return false end }
   end
-  if name then check(registry.find(store, "projection", name)) end
+  if name then
+    local entry, message, code = registry.find(store, "projection", name)
+    if not entry then screen.fail(message .. (code == "notfound" and near.of(store, "projection", name) or "")) end
+  end
   return { wants = function(other) return name == nil or name == other end }
 end
 

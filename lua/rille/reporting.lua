@@ -19,20 +19,16 @@ end
 ---What a store's folder is called.
 local function name_of(path) return path:match "([^/]+)/*$" or path end
 
----@param open fun(path: string, options: table?): rille.store
+---@param open fun(path: string, options: table?): rille.store, string?, string?, table?
 ---@param params_of fun(list: table): table
 return function(commands, open, params_of)
   function commands.report(options)
     if #options.param > 0 and not options.reducer then screen.fail("--param is for --reducer: give it", 2) end
-    local store, message, _, detail = closing(rille.open(options.store, { readonly = true }))
-    if not store then
-      open(options.store, { readonly = true }) -- which says why, and what to do
-      screen.fail(message)
-    end
+    local store, remark, _, damage = closing(open(options.store, { readonly = true })) -- which says these, too
     local progress = screen.progress()
     local data = report.collect(store, { title = options.title or name_of(options.store), since = options.since,
       last = options.last, projection = options.projection, reducer = options.reducer,
-      params = params_of(options.param), keys = options.key, remark = message, damaged = detail ~= nil,
+      params = params_of(options.param), keys = options.key, remark = remark, damaged = damage ~= nil,
       progress = function(what, position)
         progress.show(function() return ("%s: position %d"):format(what, position) end)
       end })
@@ -44,8 +40,9 @@ return function(commands, open, params_of)
     else
       screen.write(text)
     end
-    if data.remark then screen.say(data.remark) end
-    for _, problem in ipairs(data.problems) do screen.say(problem.part .. ": " .. problem.message) end
+    for i, problem in ipairs(data.problems) do
+      if i > 1 or not damage then screen.say(problem.part .. ": " .. problem.message) end
+    end
     return #data.problems > 0 and 1 or 0
   end
 end

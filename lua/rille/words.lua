@@ -257,9 +257,12 @@ words.list = {
       .. "slider through their states, with the difference that each event made. Changes nothing in the "
       .. "store. With --json it prints the data of the page instead.",
     options = {
-      { name = "-o --output", argname = "FILE", description = "the page's file (default: standard output)" },
-      { name = "--projection", argname = "NAME", description = "states of this projection (default: of all)" },
-      { name = "--reducer", argname = "FILE", description = "states by this reducer, which need not be known here" },
+      { name = "-o --output", argname = "FILE", kind = "file",
+        description = "the page's file (default: standard output)" },
+      { name = "--projection", argname = "NAME", kind = "projection",
+        description = "states of this projection (default: of all)" },
+      { name = "--reducer", argname = "FILE", kind = "file",
+        description = "states by this reducer, which need not be known here" },
       PARAM,
       { name = "--key", argname = "K", count = "*", description = "states of this key (default: of those that "
         .. "changed most); may be repeated" },
