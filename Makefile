@@ -255,7 +255,7 @@ clean:
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
+LUA_CMOD ?= $(PREFIX)/lib/lua/$(if $(findstring luajit,$(LUA)),5.1,5.4)
 VERSION := $(shell sed -n 's/^.define RILLE_VERSION "\(.*\)"/\1/p' core/rille.h)
 # While the first number is 0, a new second one may change the ABI.
 ABI = $(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))
