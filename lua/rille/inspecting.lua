@@ -4,6 +4,8 @@
 local core = ...
 local rille = require "rille"
 local changes = require "rille.changes"
+local meter = require "rille.meter"
+local near = require "rille.near"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
@@ -22,10 +24,11 @@ return function(commands, open, params_of)
   ---Runs to the head, slice by slice, and tells how far it is. The seconds until it has
   ---something to do by itself, or nil.
   local function run(worker)
-    local progress = screen.progress()
+    local progress, most = meter.new "event", nil
     repeat
       local left = succeed(worker:run { ms = SLICE_MS })
-      progress.show(function() return ("%s to go"):format(screen.count(left, "event")) end)
+      most = math.max(most or left, left)
+      progress.tell(most - left, most)
     until left == 0
     progress.clear()
     local left, due = worker:run {}
@@ -81,7 +84,10 @@ return function(commands, open, params_of)
 
   ---The script and the parameters of a projection.
   local function entry_of(store, name)
-    local entry = succeed(registry.find(store, "projection", name))
+    local entry, message, code = registry.find(store, "projection", name)
+    if not entry then
+      screen.fail(message .. (code == "notfound" and near.of(store, "projection", name) or ""))
+    end
     return entry.path or entry.script, entry.params
   end
 
@@ -106,7 +112,10 @@ return function(commands, open, params_of)
     end
     local state, position, code = p:get(options.key, { at = options.at, consistency = options.consistency })
     if state == nil and code then screen.fail(position) end
-    if state == nil then screen.fail(("no event has reached the key %q"):format(options.key or "")) end
+    if state == nil then
+      local key = options.key or ""
+      screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
+    end
     if options.json then
       screen.json { state = state, position = position, key = options.key }
     else
