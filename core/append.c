@@ -94,6 +94,7 @@ int log_enter_append(struct log *l, rille_error *e) {
 
 #define TURN_NAP_US_LEAST 20
 #define TURN_NAP_US_MOST 2000
+#define TURN_YIELDS_MOST 16u
 
 /* Who waits for his turn with a deadline, of the monotonic clock. */
 struct turn {
@@ -113,6 +114,15 @@ static bool nap(struct turn *t) {
   return true;
 }
 
+/* Who has WRITER needs it for some microseconds only: to sleep, and to be woken, takes longer. */
+static bool try_turn(struct log *l, int *failed, rille_error *e) {
+  for (unsigned i = 0; i < TURN_YIELDS_MOST; i++) {
+    if (control_take(l->control, CONTROL_WRITER, false, failed, e) || *failed) return true;
+    system_yield();
+  }
+  return false;
+}
+
 static int refuse_late(rille_error *e) {
   return error_set(e, RILLE_BUSY,
                    "another process or thread has kept the log until the deadline: it may be "
@@ -127,7 +137,8 @@ int log_enter_append_until(struct log *l, int64_t deadline_us, rille_error *e) {
   while (pthread_mutex_trylock(&l->appending) != 0)
     if (!nap(&turn)) return refuse_late(e);
   catch_up_beforehand(l);
-  while (!control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
+  bool taken = try_turn(l, &unlocked, &why);
+  while (!taken && !control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
     if (!nap(&turn)) {
       pthread_mutex_unlock(&l->appending);
       return refuse_late(e);
@@ -150,6 +161,11 @@ void log_leave_append(struct log *l) {
   control_free(l->control, CONTROL_WRITER);
   pthread_mutex_unlock(&l->appending);
   offers_wake_heir(l->control); /* who has seen us append relies on us */
+}
+
+void log_start_flush(struct log *l) {
+  if (l->undisturbed && !atomic_load(&l->control->words->leading))
+    segments_start_writing(&l->segments, log_durable(l).address, l->seen.address);
 }
 
 /* ---- Segments ---- */
