@@ -21,6 +21,7 @@ build = {
   modules = {
     rille = {
       sources = {
+        "core/anew.c",
         "core/append.c",
         "core/backup.c",
         "core/buffer.c",
@@ -36,6 +37,7 @@ build = {
         "core/error.c",
         "core/flush.c",
         "core/fold.c",
+        "core/follow.c",
         "core/frame.c",
         "core/hash.c",
         "core/home.c",
@@ -54,6 +56,7 @@ build = {
         "core/offer.c",
         "core/overlay.c",
         "core/pack.c",
+        "core/packed.c",
         "core/pages.c",
         "core/participant.c",
         "core/pending.c",
@@ -62,8 +65,13 @@ build = {
         "core/query.c",
         "core/reader.c",
         "core/recall.c",
+        "core/redact.c",
+        "core/redaction.c",
         "core/repair.c",
+        "core/retention.c",
+        "core/rewrite.c",
         "core/scan.c",
+        "core/scavenge.c",
         "core/segment.c",
         "core/settle.c",
         "core/sha256.c",
