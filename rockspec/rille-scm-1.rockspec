@@ -106,6 +106,7 @@ build = {
         "lua/lproject.c",
         "lua/lpattern.c",
         "lua/lquery.c",
+        "lua/lretention.c",
         "lua/lrille.c",
         "lua/lglance.c",
         "lua/lpick.c",

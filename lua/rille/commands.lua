@@ -266,5 +266,6 @@ end
 
 require "rille.inspecting"(commands, open, params_of)
 require "rille.doubting"(commands, open)
+require "rille.retaining"(commands, open)
 
 return commands

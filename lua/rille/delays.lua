@@ -42,7 +42,9 @@ end
 function Delays:catch_up()
   for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
     self.version = e.version
-    if e.type == delays.DELAYED then
+    if e.redacted then -- a timer that was redacted is never due
+      self.timers[e.version] = nil
+    elseif e.type == delays.DELAYED then
       local timer = { number = e.version, due = e.data.due, stream = e.data.stream, event = e.data.event,
                       to = e.data.to }
       self.timers[timer.number] = timer

@@ -37,8 +37,8 @@ end
 function Parking:catch_up()
   for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
     self.version = e.version
-    if e.type == parking.PARKED then add(self, e.data)
-    elseif e.type == parking.UNPARKED then remove(self, e.data.position)
+    if e.type == parking.PARKED and not e.redacted then add(self, e.data)
+    elseif e.type == parking.UNPARKED and not e.redacted then remove(self, e.data.position)
     end
   end
 end

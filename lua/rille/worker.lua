@@ -102,6 +102,9 @@ function worker.fetch(self, place)
   }
   local _ <close> = iterator
   local event = following()
+  if event and event.redacted and not self.definition.redacted then
+    return nil, { message = ("the event at position %d was redacted"):format(position) }
+  end
   if event then return worker.view(self, event) end
   return nil, { message = ("the event at position %d is no longer there"):format(position) }
 end
@@ -239,6 +242,10 @@ end
 ---@return boolean|string on  true: go on; false: begin anew from `seen`; "wait": not now
 local function handle(self, event)
   local place = effects.place(event)
+  if event.redacted and not self.definition.redacted then
+    take(self, place)
+    return true
+  end
   if is_waiting(self, place.position) then return "wait" end
   local view, fault = worker.view(self, event)
   if not view then return fail(self, place, nil, fault) end
