@@ -131,11 +131,13 @@ static int join(char *path, const char *store, const char *name, rille_error *e)
              : error_set(e, RILLE_INVALID, "the path %.200s is too long", store);
 }
 
+/* Durably: or the power brings it back, with what is not to be in any file. */
 static int remove_old(const char *store, const char *name, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   int failed = join(path, store, name, e);
   if (failed || system_kind(path) == SYSTEM_ABSENT) return failed;
   int number = system_remove_tree(path);
+  if (!number) number = system_flush_folder(store);
   return number ? error_system(e, number, "can't remove %s", path) : 0;
 }
 
@@ -196,7 +198,7 @@ static int make(struct log *l, const char *store, const struct anew *what, rille
   if (!failed) log_restart(l);
   pthread_mutex_unlock(&l->lock);
   system_free_signal(&held);
-  return failed ? failed : remove_old(store, "index.old", e);
+  return failed ? failed : anew_sweep(store, e);
 }
 
 int anew_make(struct log *l, const char *store, const struct anew *what, rille_error *e) {

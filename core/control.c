@@ -84,6 +84,7 @@ static void make_words_anew(struct control *c) {
   atomic_store(&w->leading, 0);
   atomic_store(&w->back_us, 0);
   for (size_t i = 0; i < OFFERS_MOST; i++) atomic_store(&w->states[i], 0);
+  memset(c->offers, 0, OFFERS_MOST * sizeof *c->offers); /* what the dead have offered */
   struct step_words *const steps[] = {&w->prepares, &w->decisions, &w->commits, &w->forces};
   for (size_t i = 0; i < 4; i++) {
     atomic_store(&steps[i]->count, 0);

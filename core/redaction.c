@@ -291,8 +291,9 @@ static int finish_all(struct log *l, const char *store, const rille_redact *aske
 
 int redaction_resume(struct log *l, const char *store, rille_error *e) {
   rille_redacted ignored = {0};
-  if (l->options.readonly || atomic_load(&l->pending.redactions) == 0) return 0;
-  int failed = scavenge_begin(l, e);
+  int failed = anew_sweep(store, e);
+  if (failed || atomic_load(&l->pending.redactions) == 0) return failed;
+  failed = scavenge_begin(l, e);
   if (failed) return failed;
   failed = finish_all(l, store, NULL, &ignored, e);
   scavenge_end(l);

@@ -17,7 +17,7 @@
 /* What rille_store_redact says. */
 INTERNAL int redaction_make(struct log *log, const char *store, const rille_redact *redact,
                             rille_redacted *done, rille_error *error);
-/* For a first opener: finishes what is noted. */
+/* For a first opener: finishes what is noted, and removes what is left of an older index. */
 INTERNAL int redaction_resume(struct log *log, const char *store, rille_error *error);
 
 #endif

@@ -95,7 +95,8 @@ static int know_copy(struct shared *s, rille_error *e) {
 
 /* A redaction that somebody has noted, and died. */
 static int finish_redactions(struct shared *s, rille_error *e) {
-  int failed = s->control.alone ? redaction_resume(&s->log, s->folder, e) : 0;
+  if (!s->control.alone || s->log.options.readonly) return 0;
+  int failed = redaction_resume(&s->log, s->folder, e);
   if (failed) (void)log_close(&s->log, NULL);
   return failed;
 }

@@ -45,6 +45,18 @@ void scavenging(void) {
   scene_close(0);
 }
 
+/* As a script would that has seen the events: their bytes are in the index, too. */
+static void keep_copies(const uint64_t *positions, uint32_t n) {
+  rille_error e = {0};
+  for (uint32_t i = 0; i < n; i++) {
+    struct made m;
+    (void)work_make((uint32_t)positions[i], 0, &m); /* one event an append: serials are positions */
+    rille_kept_put put = {.key = rille_text_of("copy"), .value = m.events[0].data};
+    rille_kept_write w = {.size = sizeof w, .puts = &put, .put_count = 1};
+    (void)scene_check(rille_store_kept_write(scene.stores[0], &w, &e), &e, "keep");
+  }
+}
+
 static int keeps_all(void *context, rille_text key) {
   (void)context, (void)key;
   return 1;
@@ -56,17 +68,20 @@ void redacting(void) {
   for (uint32_t i = 0; i < 3; i++) {
     rille_error e = {0};
     uint64_t positions[3];
+    uint32_t before = (uint32_t)rille_store_head(scene.stores[0]);
     scene_append(0, 6 + chance_below(16), true);
     uint32_t head = (uint32_t)rille_store_head(scene.stores[0]), n = 1 + chance_below(3);
+    bool copies = chance_in(2); /* of what is not redacted already */
     for (uint32_t k = 0; k < n; k++) {
-      positions[k] = 1 + chance_below(head);
+      positions[k] = copies ? before + 1 + chance_below(head - before) : 1 + chance_below(head);
       work_mark((struct mark){.kind = MARK_REDACT_BEGUN, .first = positions[k]});
     }
+    if (copies) keep_copies(positions, n);
     rille_redact r = {.size = sizeof r,
                       .positions = positions,
                       .position_count = n,
                       .reason = rille_text_of("asked for"),
-                      .keeps = chance_in(2) ? keeps_all : NULL};
+                      .keeps = copies ? NULL : keeps_all};
     if (!scene_check(rille_store_redact(scene.stores[0], &r, NULL, &e), &e, "redact")) continue;
     for (uint32_t k = 0; k < n; k++)
       work_mark((struct mark){.kind = MARK_REDACTED, .first = positions[k]});
