@@ -27,6 +27,8 @@ bool log_is_behind(const struct log *l) {
 int log_follow(struct log *l, rille_error *e) {
   if (!log_is_behind(l)) return 0;
   uint64_t generation = generation_of(l);
+  int failed = segments_refresh(&l->segments, e); /* which is the last one, by now */
+  if (failed) return failed;
   segments_reopen(&l->segments);
   if (!l->scratch && index_follow(l->index)) log_restart(l);
   atomic_store(&l->followed, generation);

@@ -78,7 +78,7 @@ static void take_hidden(void *context, const struct frame *frame, const struct r
                         struct record_taking *what) {
   struct scavenging *s = context;
   (void)frame;
-  if (record_is_gone(r) || record_lost(r, RECORD_STREAM) || record_body_bytes(r) == 0) return;
+  if (r->flags & RECORD_TAKEN || record_lost(r, RECORD_STREAM)) return;
   const struct overlay_entry *cut = overlay_find(&s->cuts, WORD_CUT, r->stream);
   if (cut && r->version < cut->tower[0]) what->flags = RECORD_TAKEN;
 }

@@ -250,7 +250,7 @@ static int sweep_named(void *context, const char *name) {
 int segments_sweep(struct segments *s, bool torn, rille_error *e) {
   struct sweep w = {s->folder, torn};
   int number = system_list(s->folder, sweep_named, &w);
-  if (!number && torn) number = system_flush_folder(s->folder); /* the power does not bring it back */
+  if (!number && torn) number = system_flush_folder(s->folder); /* or the power brings it back */
   return number ? error_system(e, number, "can't remove what is left in %s", s->folder) : 0;
 }
 
