@@ -21,7 +21,7 @@ local FIELDS = { from = true, key = true, state = true, on = true, upcast = true
                  attempts = true, redacted = true }
 local ON_ERROR = { retry = true, skip = true, park = true, stop = true }
 local EVENT = { type = true, data = true, tags = true, meta = true, id = true, time = true,
-                position = true, version = true, stream = true }
+                position = true, version = true, stream = true, redacted = true }
 local EMIT = { expect = true, delay = true, to = true }
 local EXPECT = { none = true, exists = true, any = true }
 
