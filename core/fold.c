@@ -33,11 +33,10 @@ bool log_is_due(const struct log *l) { return is_full(l, 1); }
 
 /* ---- Old and fresh ---- */
 
-static int split(struct log *l, rille_error *e) {
-  if (!overlay_split(&l->fresh, &l->old, l->seen.address)) return error_memory(e);
+static void split(struct log *l) {
+  overlay_split(&l->fresh, &l->old, l->seen.address);
   l->has_old = true;
   l->old_end = l->seen;
-  return 0;
 }
 
 /* With `lock` held. The memory is the caller's to release, without it. */
@@ -131,13 +130,12 @@ static int fold_old(struct log *l, bool gently, rille_error *e) {
 }
 
 /* Splits off what there is; false where that is nothing. */
-static bool has_work(struct log *l, int *failed, rille_error *e) {
-  *failed = 0;
+static bool has_work(struct log *l) {
   pthread_mutex_lock(&l->lock);
-  if (!l->has_old && l->seen.address > l->fresh.start) *failed = split(l, e);
+  if (!l->has_old && l->seen.address > l->fresh.start) split(l);
   bool has = l->has_old;
   pthread_mutex_unlock(&l->lock);
-  return has && !*failed;
+  return has;
 }
 
 int log_fold(struct log *l, rille_error *e) {
@@ -145,7 +143,7 @@ int log_fold(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->folding);
   bool shared = !l->options.readonly;
   bool taken = shared && control_take(l->control, CONTROL_FOLDER, true, &failed, e);
-  while (!failed && has_work(l, &failed, e)) failed = fold_old(l, false, e);
+  while (!failed && has_work(l)) failed = fold_old(l, false, e);
   if (taken) control_free(l->control, CONTROL_FOLDER);
   pthread_mutex_unlock(&l->folding);
   return failed;
@@ -171,7 +169,8 @@ int log_shed(struct log *l, rille_error *e) {
     failed = drop_folded(l, e);
     pthread_mutex_unlock(&l->folding);
   }
-  if (failed || l->has_old || split(l, NULL) != 0) return failed; /* no memory: another time */
+  if (failed || l->has_old) return failed;
+  split(l);
   if (l->work.started) pthread_cond_signal(&l->work.wanted);
   return 0;
 }
@@ -302,7 +301,7 @@ int log_make_room(struct log *l, rille_error *e) {
   bool due = log_is_due(l);
   if (due && l->work.started) {
     failed = wait_for_room(l, e);
-    if (!failed && log_is_due(l) && !l->has_old) failed = split(l, e);
+    if (!failed && log_is_due(l) && !l->has_old) split(l);
     pthread_cond_signal(&l->work.wanted);
   }
   pthread_mutex_unlock(&l->lock);

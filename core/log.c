@@ -212,9 +212,9 @@ static int load_entry(struct log *l, rille_text name, uint64_t address, rille_er
 /* What is split off and not folded yet is newer than the index. */
 static void find_pending_in_old(struct loading *g) {
   struct log *l = g->log;
-  for (size_t i = 0; l->has_old && i < l->old.capacity; i++) {
-    const struct overlay_entry *entry = l->old.slots[i];
-    if (!entry || entry->kind != WORD_PENDING || entry->count == 0) continue;
+  const struct overlay_entry *entry = NULL;
+  while (l->has_old && (entry = overlay_next(&l->old, entry)) != NULL) {
+    if (entry->kind != WORD_PENDING || entry->count == 0) continue;
     pack_text(&g->found, (rille_text){entry->name, entry->name_length});
     pack_u64(&g->found, entry->tower[0]);
   }
@@ -336,6 +336,14 @@ static int take_frame(struct log *l, struct scan *s, rille_error *e) {
   return result;
 }
 
+static int tell_progress(struct log *l, rille_error *e) {
+  const struct log_options *o = &l->options;
+  if (!l->opening || !o->progress || l->seen.address - l->told < LOG_PROGRESS_BYTES) return 0;
+  l->told = l->seen.address;
+  if (o->progress(o->progress_context, l->told, l->opening_end) == 0) return 0;
+  return error_set(e, RILLE_REFUSED, "opening the store was given up");
+}
+
 static int take_frames(struct log *l, struct scan *s, rille_error *e) {
   int result;
   while ((result = scan_frame(s, e)) == 1) {
@@ -344,6 +352,7 @@ static int take_frames(struct log *l, struct scan *s, rille_error *e) {
                                s->frame.header_checksum};
     bool folds = l->opening && (!l->options.readonly || l->scratch);
     if (folds && log_is_due(l) && (result = log_fold(l, e)) < 0) return result;
+    if ((result = tell_progress(l, e)) < 0) return result;
   }
   return result;
 }

@@ -111,6 +111,7 @@ extern "C" {
 enum rille_code {
   RILLE_OK = 0,
   RILLE_REMARK = 1,
+  RILLE_REMARK_CORRUPT = 2, /* of opening with `readonly`: not all of the log can be read */
 #define RILLE_CODE_ENUM(constant, number, name, text) constant = number,
   RILLE_CODES(RILLE_CODE_ENUM)
 #undef RILLE_CODE_ENUM
@@ -158,6 +159,10 @@ typedef struct rille_store rille_store;
 enum rille_sync { RILLE_SYNC_ALWAYS = 0, RILLE_SYNC_NEVER = 1, RILLE_SYNC_INTERVAL = 2 };
 #define RILLE_SYNC_INTERVAL_MS 100 /* between two flushes of the background thread */
 
+/* Called now and then while something long is done, with how many bytes of the log are done;
+** not 0: give it up. Must not use the store. */
+typedef int (*rille_progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+
 typedef struct rille_options {
   size_t size;               /* sizeof(rille_options) */
   int readonly;              /* change nothing on disk, not even a torn tail */
@@ -173,12 +178,15 @@ typedef struct rille_options {
   int rebuild;               /* make the index anew; RILLE_BUSY beside others that may write */
   const char *const *peers;  /* folders of stores where homes of transactions may be */
   size_t peer_count;         /* at most RILLE_PEERS */
+  rille_progress progress;   /* told while the log is read to make the index; RILLE_REFUSED */
+  void *progress_context;    /* where it gives up */
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
 ** A remark (> 0) tells that a torn tail was cut after a crash, or that the
-** index was built anew. Errors: RILLE_BUSY (another copy of this library has it
-** open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
+** index was built anew; RILLE_REMARK_CORRUPT, with address and position as of RILLE_CORRUPT,
+** that what can be read is not all there was. Errors: RILLE_BUSY (another copy of this
+** library has it open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
 ** (a folder that is no store; an option), RILLE_CORRUPT (address, and the
 ** position up to which `readonly` can still read), RILLE_UNSUPPORTED (newer
 ** format; a network file system), RILLE_FULL, RILLE_IO (also where a flush failed
@@ -189,6 +197,16 @@ typedef struct rille_options {
 ** alloc_context and clock_context must outlive every handle and reader of the store. */
 RILLE_API int rille_store_open(const char *path, const rille_options *options,
                                rille_store **store, rille_error *error);
+
+/* Another handle on the same open store, with the same sync, to be closed for itself: whichever
+** of them is closed first, the other goes on. RILLE_CLOSED in a forked child; RILLE_MEMORY. */
+RILLE_API int rille_store_share(rille_store *store, rille_store **again, rille_error *error);
+
+/* The absolute path of its folder, as it was when the store was opened; lives as long as the
+** handle. */
+RILLE_API const char *rille_store_path(const rille_store *store);
+/* 1: opened to be read only, by who opened it first in this process; else 0. */
+RILLE_API int rille_store_is_readonly(const rille_store *store);
 
 /* Flushes, folds and closes. The store is gone whatever the result; < 0 tells
 ** that the last flush or fold failed (what had been acknowledged stays true). */
@@ -276,6 +294,9 @@ RILLE_API int rille_store_wait(rille_store *store, uint64_t position, int64_t ti
 ** RILLE_NOTFOUND where the stream never had one. */
 RILLE_API int rille_store_truncate(rille_store *store, rille_text stream, uint64_t before,
                                    rille_error *error);
+/* The same for rille's own scripts: the name may begin with "$". */
+RILLE_API int rille_store_prune(rille_store *store, rille_text stream, uint64_t before,
+                                rille_error *error);
 RILLE_API int rille_store_delete(rille_store *store, rille_text stream, rille_error *error);
 
 /* Where a mark is; 0: it was never set. */
@@ -582,6 +603,11 @@ RILLE_API uint64_t rille_store_log_generation(rille_store *store);
 ** is whole and flushed when this returns; if the power goes before, `folder` is
 ** not there. RILLE_INVALID where it exists. */
 RILLE_API int rille_store_backup(rille_store *store, const char *folder, rille_error *error);
+
+/* The same, and tells how far it is. RILLE_REFUSED where `progress` gives it up: there is no
+** copy then. */
+RILLE_API int rille_store_backup_told(rille_store *store, const char *folder,
+                                      rille_progress progress, void *context, rille_error *error);
 
 #ifdef __cplusplus
 }

@@ -102,9 +102,9 @@ static int add_cut(void *context, unsigned kind, rille_text name, const struct c
 }
 
 static int add_cuts_of(struct scavenging *s, const struct overlay *o) {
-  for (size_t i = 0; i < o->capacity; i++) {
-    const struct overlay_entry *entry = o->slots[i];
-    if (!entry || entry->kind != WORD_CUT) continue;
+  const struct overlay_entry *entry = NULL;
+  while ((entry = overlay_next(o, entry)) != NULL) {
+    if (entry->kind != WORD_CUT) continue;
     uint64_t value = entry->count ? entry->tower[0] : 0; /* 0: its stream was redacted */
     rille_text name = {entry->name, entry->name_length};
     if (!overlay_set_word(&s->cuts, WORD_CUT, name, value, 0)) return RILLE_MEMORY;

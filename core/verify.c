@@ -254,8 +254,9 @@ static int check_index(struct verifying *v) {
   struct log *l = v->log;
   uint64_t before = v->result->problems;
   int failed = 0;
-  for (size_t i = 0; i < v->heads.capacity && !failed && !v->stopped; i++)
-    if (v->heads.slots[i]) failed = check_head(v, v->heads.slots[i]);
+  const struct overlay_entry *entry = NULL;
+  while (!failed && !v->stopped && (entry = overlay_next(&v->heads, entry)) != NULL)
+    failed = check_head(v, entry);
   /* LMDB walks into damage with an assertion; heads that can't be found tell of it. */
   if (failed || v->stopped || v->beside_writers || v->result->problems > before) return failed;
   failed = index_begin(l->index, &v->error);

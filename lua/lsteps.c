@@ -180,7 +180,7 @@ static int steps_ended(lua_State *L) {
 }
 
 static int steps_outcome(lua_State *L) {
-  lua_pushstring(L, outcome_word(rille_steps_outcome(check_steps(L))));
+  lua_pushstring(L, outcome_name(rille_steps_outcome(check_steps(L))));
   return 1;
 }
 

@@ -3,12 +3,12 @@
 #ifndef RILLE_LSTEPS_H
 #define RILLE_LSTEPS_H
 
-#include <lua.h>
 
 #include "../core/base.h"
+#include "lcompat.h"
 
 /* "none", "undecided", "committed", "aborted", "unknown" */
-INTERNAL const char *outcome_word(int outcome);
+INTERNAL const char *outcome_name(int outcome);
 /* The outcome whose word is at index; raises on another. */
 INTERNAL int outcome_check(lua_State *L, int index);
 

@@ -513,7 +513,7 @@ static int push_outcome(lua_State *L, struct whole *w, int result, const rille_t
   if (result != RILLE_ABORTED && result != RILLE_UNKNOWN) return error_push(L, e);
   set_failure(L, w, done, e);
   bool duplicate = done->home_error.code == RILLE_DUPLICATE && w->t.client.length;
-  lua_pushstring(L, duplicate ? "duplicate" : outcome_word(done->outcome));
+  lua_pushstring(L, duplicate ? "duplicate" : outcome_name(done->outcome));
   return 1;
 }
 

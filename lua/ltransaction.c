@@ -46,7 +46,7 @@ static const char *const outcome_words[] = {
     [RILLE_OUTCOME_COMMITTED] = "committed", [RILLE_OUTCOME_ABORTED] = "aborted",
     [RILLE_OUTCOME_UNKNOWN] = "unknown",     NULL};
 
-const char *outcome_word(int outcome) {
+const char *outcome_name(int outcome) {
   return outcome_words[outcome < 0 || outcome > RILLE_OUTCOME_UNKNOWN ? RILLE_OUTCOME_UNKNOWN
                                                                       : outcome];
 }
@@ -188,7 +188,7 @@ static int decide(lua_State *L) {
   int result = rille_store_decide(s->store, &d, &decided, &e);
   if (result < 0) return work_push_failure(L, append, &e);
   lua_createtable(L, 0, 6);
-  lua_pushstring(L, outcome_word(decided.outcome));
+  lua_pushstring(L, outcome_name(decided.outcome));
   lua_setfield(L, -2, "outcome");
   if (decided.first) {
     set_integer(L, "first", decided.first);
@@ -254,7 +254,7 @@ static int outcome(lua_State *L) {
   rille_text detail = {(const char *)room->bytes, told.length};
   lua_createtable(L, 0, 8);
   set_text(L, "detail", detail);
-  lua_pushstring(L, outcome_word(told.outcome));
+  lua_pushstring(L, outcome_name(told.outcome));
   lua_setfield(L, -2, "outcome");
   lua_pushstring(L, told.id);
   lua_setfield(L, -2, "id");

@@ -23,8 +23,11 @@ local function read_file(path)
   return text
 end
 
-local function command_line(words)
-  local list = { quoted(BUILD .. "/bin/rille") }
+local ROOT = BUILD:find "^/" and "" or assert(os.getenv "PWD") .. "/"
+
+---@param elsewhere? boolean it will run in another folder
+local function command_line(words, elsewhere)
+  local list = { quoted((elsewhere and ROOT or "") .. BUILD .. "/bin/rille") }
   for _, word in ipairs(words) do list[#list + 1] = quoted(word) end
   return table.concat(list, " ")
 end
@@ -176,10 +179,24 @@ describe("help", function()
 end)
 
 describe("a command line that can't be understood", function()
-  it("has no command: the help is shown", function()
+  it("has no command: what a newcomer needs is shown, and where the rest is", function()
     local message = failure(USAGE, {})
     contains(message, "a command is needed")
-    contains(message, "Commands:")
+    for _, name in ipairs { "append", "import", "cat", "tail", "fold", "stat", "--help" } do
+      contains(message, "rille " .. name .. " ")
+    end
+    assert(not message:find("settle", 1, true), message)
+    for line in message:gmatch "[^\n]+" do assert(#line <= 120, line) end
+  end)
+
+  it("has the store before the command, or the stream before the store", function()
+    local path = counted(1)
+    contains(failure(USAGE, { path, "cat" }), "the command comes first, then the store: rille cat " .. path)
+    contains(failure(USAGE, { path }), "rille COMMAND " .. path)
+    local new = scratch.path()
+    contains(failure(USAGE, { "append", new, path, "--type", "T" }), "the store comes first")
+    assert(not exists(new))
+    assert.equal(1, #events_of(path))
   end)
 
   it("has an unknown command or option", function()
@@ -252,6 +269,44 @@ describe("a store", function()
       assert(not exists(path))
     end)
   end
+
+  it("that is absent has a near name in its folder", function()
+    local folder = scratch.path "folder"
+    scratch.shell("mkdir '%s'", folder)
+    output { "append", folder .. "/bank.rille", "a", "--type", "T" }
+    for _, name in ipairs { "/bnak.rille", "/bank", "/bank.rile/" } do
+      contains(failure(FAILED, { "stat", folder .. name }), ("(did you mean '%s/bank.rille'?)"):format(folder))
+    end
+    local inside = ("cd '%s' && exec %s"):format(folder, command_line({ "cat", "bnk.rille" }, true))
+    contains(select(3, shell(inside)), "there is no store at bnk.rille (did you mean 'bank.rille'?)")
+    local message = failure(FAILED, { "stat", folder .. "/something" })
+    assert(not message:find "did you mean", message)
+  end)
+
+  it("that was damaged and is not all there gives what it can, and a status that says so", function()
+    local path, copy = scratch.path(), scratch.path()
+    for _, text in ipairs { '"sound"', '"damaged"', '"needle"' } do
+      output { "append", path, "a", "--type", "T", "--data", text }
+    end
+    scratch.remove(path .. "/index") -- whoever opens it now looks at the whole log
+    scratch.shell("cd '%s/log' && for f in *; do sed -i 's/damaged/damageD/' \"$f\"; done", path)
+    for _, words in ipairs { { "export" }, { "cat" }, { "cat", "a" }, { "tail" } } do
+      local status, out, err = run { words[1], path, words[2] }
+      assert.equal(FAILED, status)
+      contains(out, '"sound"')
+      assert(not out:find("needle", 1, true))
+      contains(err, "NOT all there was: nothing behind position 1 can be read")
+      contains(err, "backup")
+    end
+    local status, _, err = run { "backup", path, copy }
+    assert.equal(FAILED, status)
+    contains(err, "NOT all there was")
+    assert.equal(1, #decode_lines(output { "export", copy }))
+    local store <close>, message, code, detail = rille.open(path, { readonly = true })
+    assert(store, message)
+    assert.same({ "remark", "corrupt", 1 }, { code, detail.code, detail.position })
+    assert(detail.address > 0)
+  end)
 
   it("must be a store", function()
     local folder, file = scratch.path "folder", scratch.file("file", "text")
@@ -1220,7 +1275,7 @@ describe("progress", function()
       command_line { "import", path, "--batch", "10" })
     local status, out = shell(("script -qec %s /dev/null </dev/null"):format(quoted(inner)))
     assert.equal(DONE, status)
-    assert(out:find "\27%[Kline %d+: imported %d+ events", out)
+    assert(out:find "\27%[K[%d,]+ events  [%d,]+ events/s\r?", out)
     contains(out, "\27[Krille: imported 4000 events in ")
   end)
 
@@ -1228,6 +1283,6 @@ describe("progress", function()
     local lines = scratch.file("lines", lines_of(20))
     local out = on_terminal { "import", scratch.path(), lines, "--batch", "1" }
     contains(out, "rille: imported 20 events in ")
-    assert(not out:find("line", 1, true), out)
+    assert(not out:find("events/s\r", 1, true) and not out:find("\27", 1, true), out)
   end)
 end)

@@ -42,7 +42,7 @@ local CHECK_CLIENT = "select pg_catalog.set_config('client_connection_check_inte
 ---nil, message, code: why this server is none to trust a transaction to.
 local function objection(facts, place)
   if facts.version < VERSION_LEAST then
-    return nil, ("%s: this is PostgreSQL %d; 13 or later is needed"):format(place, facts.version // 10000),
+    return nil, ("%s: this is PostgreSQL %d; 13 or later is needed"):format(place, math.floor(facts.version / 10000)),
       "unsupported"
   elseif facts.standby then
     return nil, place .. ": this is a standby, which takes no writes: connect to its primary", "readonly"

@@ -29,7 +29,7 @@ local ATTEMPTS = 10         -- of a decision, where the options do not say
 local PATIENCE_SECONDS = 1  -- for an event that is written, but not yet to be seen
 local PAUSE_SECONDS = 1e-3  -- the longest before the third attempt; before each later one twice as long
 local PAUSE_MOST = 0.05     -- and not longer
-local FAR = 1 << 60         -- a position that does not come
+local FAR = 1000000000000000 -- a position that does not come
 
 local FIELDS = { decide = true }
 local OPTIONS = { attempts = true, params = true, wait = true }
@@ -181,7 +181,7 @@ local function method(run, ctx, name, read)
     if run.over then error("ctx is valid only during the call of decide", 2) end
     run.reads = run.reads + 1
     local result = sandbox.host(read, run, ...)
-    sandbox.seed(run.head ~ run.reads << 32) -- a read may have run a reducer
+    sandbox.seed(run.head + run.reads * 4294967296) -- a read may have run a reducer
     return result
   end
 end

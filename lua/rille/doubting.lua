@@ -6,9 +6,11 @@
 
 local core = ...
 local rille = require "rille"
+local scope = require "rille.scope"
 local screen = require "rille.screen"
 local settling = require "rille.settling"
 local means = core.transaction
+local closing = scope.closing
 
 local NAME = "rille tx"
 
@@ -17,24 +19,8 @@ local function succeed(value, message)
   return value
 end
 
----What is not over in a store: in doubt here, or decided here and not acknowledged.
-local function list_of(store)
-  local list = succeed(settling.indoubt(store))
-  for _, entry in ipairs(list) do entry.state = entry.contradicted and "contradicted" or "in doubt" end
-  for _, doubt in ipairs(succeed(means.pending(store))) do
-    local detail, names = rille.decode(doubt.detail or "") or {}, {}
-    for _, p in ipairs(detail.participants or {}) do
-      if p.member and not p.home then names[#names + 1] = p.name end
-    end
-    list[#list + 1] = { id = doubt.id, state = "pending", client = detail.client, age = doubt.age,
-                        coordinator = detail.coordinator or "", place = core.store_place(store),
-                        participants = names }
-  end
-  return list
-end
-
 local function find(store, id)
-  for _, entry in ipairs(list_of(store)) do
+  for _, entry in ipairs(succeed(settling.unfinished(store))) do
     if entry.id == id or entry.client == id then return entry end
   end
 end
@@ -101,8 +87,9 @@ end
 return function(commands, open)
   ---The transaction, as it is before anything is changed.
   local function look(options)
-    local store <close> = open(options.store, { readonly = true })
-    local entry = find(store, options.id)
+    local entry = scope.run(function()
+      return find(closing(open(options.store, { readonly = true })), options.id)
+    end)
     if not entry then
       screen.fail(("no transaction %q is in doubt or pending in %s"):format(options.id, options.store))
     end
@@ -112,21 +99,21 @@ return function(commands, open)
   local actions = {}
 
   function actions.list(options)
-    local store <close> = open(options.store, { readonly = true })
-    show_list(list_of(store), options.json)
+    local store = closing(open(options.store, { readonly = true }))
+    show_list(succeed(settling.unfinished(store)), options.json)
   end
 
   function actions.show(options)
-    local store <close> = open(options.store, { readonly = true })
+    local store = closing(open(options.store, { readonly = true }))
     local entry = find(store, options.id)
     show_one(entry and shown(entry) or known(store, options.id), options.json)
   end
 
   function actions.retry(options)
     local before, why = look(options), nil
-    local store <close> = open(options.store, { create = false })
+    local store = closing(open(options.store, { create = false }))
     if before.state == "pending" then
-      local c <close> = succeed(rille.coordinator(store, { name = NAME }))
+      local c = closing(succeed(rille.coordinator(store, { name = NAME })))
       succeed(c:recover())
       why = "a participant was not reached"
     elseif find(store, before.id) then
@@ -143,7 +130,7 @@ return function(commands, open)
       error({ message = "resolve needs ID, commit or abort, and --reason", status = 2 }, 0)
     end
     local before = look(options)
-    local store <close> = open(options.store, { create = false })
+    local store = closing(open(options.store, { create = false }))
     if not find(store, before.id) then
       screen.fail(("%s was settled when the store was opened: home has answered, nothing is left to resolve")
         :format(before.id))

@@ -20,7 +20,7 @@ local elsewhere = require "rille.elsewhere"
 local effects = {}
 
 local TRIES = 100     -- appends in vain, while the mark stays where it was
-local NEVER = 1 << 52 -- a version that no stream has
+local NEVER = 4503599627370496 -- 2^52: a version that no stream has
 
 ---What a rejected append says of what was emitted, not of the world.
 effects.CAUSED = { conflict = true, duplicate = true, invalid = true }

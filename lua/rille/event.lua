@@ -9,7 +9,7 @@ local event = {}
 
 local NAME_BYTES = 255
 local TAGS = 64
-local EVENT_BYTES = 16 << 20   -- data and meta
+local EVENT_BYTES = 16 * 1024 * 1024 -- data and meta
 local TIME_END = 9e12          -- seconds
 -- What an event's record takes besides its texts, rounded up.
 local RECORD_BYTES, TAG_BYTES = 256, 24

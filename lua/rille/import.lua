@@ -8,12 +8,14 @@
 local core = ...
 local rille = require "rille"
 local event = require "rille.event"
+local meter = require "rille.meter"
+local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local terminal = core.terminal
 
 local READ_BYTES = 64 * 1024
-local LINE_BYTES = 256 << 20    -- what the JSON of the largest event takes
-local APPEND_BYTES = 32 << 20   -- a batch that counts for more is written early
+local LINE_BYTES = 256 * 1024 * 1024 -- what the JSON of the largest event takes
+local APPEND_BYTES = 32 * 1024 * 1024  -- a batch that counts for more is written early
 
 -- Lines ---------------------------------------------------------------------------------
 
@@ -55,7 +57,7 @@ function Lines:join()
     local piece = self.block:sub(self.at, (stop or 0) - 1)
     pieces[#pieces + 1], bytes = piece, bytes + #piece
     if bytes > LINE_BYTES then
-      screen.fail(("line %d has more than %d MiB"):format(self.number + 1, LINE_BYTES >> 20))
+      screen.fail(("line %d has more than %d MiB"):format(self.number + 1, math.floor(LINE_BYTES / 1024 / 1024)))
     end
     if stop then
       self.at = stop + 1
@@ -88,7 +90,7 @@ Import.__index = Import
 local function begin(store, lines, options)
   return setmetatable({ store = store, lines = lines, most = options.batch, from = options.from,
     parts = {}, count = 0, bytes = 0, done = options.from - 1, events = 0, known = 0,
-    progress = screen.progress() }, Import)
+    progress = meter.new "event" }, Import)
 end
 
 ---Writes the batch. What its ids say is there already is not written again.
@@ -139,11 +141,8 @@ function Import:parse(line)
 end
 
 function Import:tell()
-  self.progress.show(function()
-    local size, taken = self.lines.size, self.lines.taken
-    local part = size and size > 0 and (", %d %%"):format(100 * taken // size) or ""
-    return ("line %d: imported %s%s"):format(self.done, screen.count(self.events, "event"), part)
-  end)
+  local lines = self.lines
+  self.progress.tell(lines.taken - (#lines.block - lines.at + 1), lines.size, self.events)
 end
 
 function Import:run()
@@ -189,7 +188,7 @@ end
 ---@return integer status
 local function import(options, open, close)
   local lines = open_lines(options.file)
-  local store <close> = open(options.store)
+  local store = closing(open(options.store))
   local self = begin(store, lines, options)
   local started = terminal.seconds()
   terminal.hold_interrupt()

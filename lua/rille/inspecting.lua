@@ -4,9 +4,12 @@
 local core = ...
 local rille = require "rille"
 local changes = require "rille.changes"
+local meter = require "rille.meter"
+local near = require "rille.near"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
+local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local script = require "rille.script"
 
@@ -21,10 +24,11 @@ return function(commands, open, params_of)
   ---Runs to the head, slice by slice, and tells how far it is. The seconds until it has
   ---something to do by itself, or nil.
   local function run(worker)
-    local progress = screen.progress()
+    local progress, most = meter.new "event", nil
     repeat
       local left = succeed(worker:run { ms = SLICE_MS })
-      progress.show(function() return ("%s to go"):format(screen.count(left, "event")) end)
+      most = math.max(most or left, left)
+      progress.tell(most - left, most)
     until left == 0
     progress.clear()
     local left, due = worker:run {}
@@ -54,35 +58,36 @@ return function(commands, open, params_of)
   end
 
   function commands.project(options)
-    local store <close> = open(options.store, { create = false })
+    local store = closing(open(options.store, { create = false }))
     work(store, succeed(store:projection(options.name, options.reducer,
       { params = params_of(options.param) })), options)
   end
 
-  ---The other stores that a processor emits to, by name, and what closes them.
+  ---The other stores that a processor emits to, by name.
   local function open_others(list)
     local stores = {}
     for _, to in ipairs(list) do
       if stores[to.name] then screen.fail(("--to %s stands there twice"):format(to.name)) end
-      stores[to.name] = open(to.path, { create = false })
+      stores[to.name] = closing(open(to.path, { create = false }))
     end
-    return setmetatable(stores, { __close = function()
-      for _, other in pairs(stores) do other:close() end
-    end })
+    return stores
   end
 
   function commands.process(options)
     if options.together and #options.to == 0 then screen.fail("--together needs --to NAME=STORE", 2) end
-    local store <close> = open(options.store, { create = false })
-    local others <close> = open_others(options.to)
-    local c <close> = options.together and succeed(rille.coordinator(store)) or nil
+    local store = closing(open(options.store, { create = false }))
+    local others = open_others(options.to)
+    local c = closing(options.together and succeed(rille.coordinator(store)) or nil)
     work(store, succeed(store:processor(options.name, options.processor,
       { params = params_of(options.param), stores = next(others) and others, coordinator = c })), options)
   end
 
   ---The script and the parameters of a projection.
   local function entry_of(store, name)
-    local entry = succeed(registry.find(store, "projection", name))
+    local entry, message, code = registry.find(store, "projection", name)
+    if not entry then
+      screen.fail(message .. (code == "notfound" and near.of(store, "projection", name) or ""))
+    end
     return entry.path or entry.script, entry.params
   end
 
@@ -98,7 +103,7 @@ return function(commands, open, params_of)
   end
 
   function commands.state(options)
-    local store <close> = open(options.store, { readonly = true })
+    local store = closing(open(options.store, { readonly = true }))
     local path, params = entry_of(store, options.name)
     local p = succeed(store:projection(options.name, path, { params = params }))
     if not options.key and definition_of(store, options.name).key then
@@ -107,7 +112,10 @@ return function(commands, open, params_of)
     end
     local state, position, code = p:get(options.key, { at = options.at, consistency = options.consistency })
     if state == nil and code then screen.fail(position) end
-    if state == nil then screen.fail(("no event has reached the key %q"):format(options.key or "")) end
+    if state == nil then
+      local key = options.key or ""
+      screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
+    end
     if options.json then
       screen.json { state = state, position = position, key = options.key }
     else
@@ -126,7 +134,7 @@ return function(commands, open, params_of)
   end
 
   function commands.diff(options)
-    local store <close> = open(options.store, { readonly = true })
+    local store = closing(open(options.store, { readonly = true }))
     local head = store:head()
     for _, at in ipairs { options.from, options.to } do
       if at > head then screen.fail(("position %d is beyond the head, which is %d"):format(at, head)) end
@@ -147,7 +155,7 @@ return function(commands, open, params_of)
   end
 
   function commands.why(options)
-    local store <close> = open(options.store, { readonly = true })
+    local store = closing(open(options.store, { readonly = true }))
     local definition = definition_of(store, options.name)
     for event, before, after in past.why(store, definition, options.key or "") do
       local list = changes.between(before, after)
@@ -155,7 +163,7 @@ return function(commands, open, params_of)
         screen.json { position = event.position, stream = event.stream, version = event.version,
                       type = event.type, changes = json_changes(list) }
       else
-        screen.write(("%d %s %s %s\n"):format(event.position, os.date("%Y-%m-%d %H:%M:%S", event.time // 1 | 0),
+        screen.write(("%d %s %s %s\n"):format(event.position, os.date("%Y-%m-%d %H:%M:%S", math.floor(event.time)),
           screen.visible(event.stream), screen.visible(event.type)))
         show_changes(list, "  ")
       end
@@ -193,7 +201,7 @@ return function(commands, open, params_of)
   end
 
   function commands.marks(options)
-    local store <close> = open(options.store, { readonly = true })
+    local store = closing(open(options.store, { readonly = true }))
     local head, rows = store:head(), all_marks(store)
     for _, row in ipairs(rows) do row.lag = row.mark and math.max(0, head - row.mark) end
     if options.json or not screen.is_terminal() then

@@ -75,7 +75,7 @@ function Climb:leave(position, version, state)
   local bytes = core.encode_state(state)
   if not bytes then return end
   self.puts[#self.puts + 1] = { self.scope .. position_key(position), string.pack("<i8", version or 0) .. bytes }
-  self.spacing = math.max(RUNG_EVENTS, #bytes // RUNG_BYTES)
+  self.spacing = math.max(RUNG_EVENTS, math.floor(#bytes / RUNG_BYTES))
 end
 
 ---Removes what the older forms have left; nothing is lost but time, because each can be made

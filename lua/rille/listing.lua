@@ -10,7 +10,7 @@ local COLUMNS = { { "position", right = true }, { "time" }, { "stream", most = 3
 
 local function row(e)
   local data = e.data == nil and "" or rille.json.encode(e.data)
-  return { tostring(e.position), os.date("%Y-%m-%d %H:%M:%S", e.time // 1 | 0), e.stream,
+  return { tostring(e.position), os.date("%Y-%m-%d %H:%M:%S", math.floor(e.time)), e.stream,
            tostring(e.version), e.type, data }
 end
 

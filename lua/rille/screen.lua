@@ -1,4 +1,4 @@
--- screen.lua: what the command `rille` shows and reads: lines, tables, progress, messages.
+-- screen.lua: what the command `rille` shows and reads: lines, tables, messages.
 --
 -- Results go to standard output, everything else to standard error. Names and data
 -- may hold any bytes, so nothing reaches a terminal before `visible` has replaced
@@ -14,7 +14,6 @@ local screen = {}
 local STDOUT, STDERR = 1, 2
 local DEFAULT_COLUMNS = 80
 local OUTPUT_BUFFER_BYTES = 64 * 1024
-local PROGRESS_AFTER_S, PROGRESS_EVERY_S = 1, 0.2
 
 -- Failing -------------------------------------------------------------------------
 
@@ -33,6 +32,22 @@ function screen.say(message)
   if terminal.is(STDERR) then message = message:gsub("[^\n]+", screen.visible) end
   io.stderr:write("rille: ", message, "\n")
 end
+
+---... where somebody reads it at once: what is no failure, and a script need not know.
+function screen.advise(message)
+  if terminal.is(STDERR) then screen.say(message) end
+end
+
+local has_problem = false
+
+---Says what makes the result less than what was asked for: the exit status will be 1.
+function screen.problem(message)
+  has_problem = true
+  screen.say(message)
+end
+
+---Whether `problem` was called.
+function screen.found_problem() return has_problem end
 
 ---Opens a file that was named, "-" for standard input.
 function screen.input(name)
@@ -244,31 +259,6 @@ function screen.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" 
 function screen.number(n)
   local digits = tostring(n):reverse():gsub("%d%d%d", "%0,"):reverse()
   return (digits:gsub("^,", ""))
-end
-
--- Progress ------------------------------------------------------------------------------
-
----Progress of long work, on standard error if that is a terminal, and after a second.
----`show` may be called often; `clear` before anything else is said.
----@return { show: fun(make: fun(): string), clear: fun() }
-function screen.progress()
-  if not terminal.is(STDERR) then
-    return { show = function() end, clear = function() end }
-  end
-  local due, visible = terminal.seconds() + PROGRESS_AFTER_S, false
-  return {
-    show = function(make)
-      local now = terminal.seconds()
-      if now < due then return end
-      due, visible = now + PROGRESS_EVERY_S, true
-      io.stderr:write("\r\27[K", make())
-      io.stderr:flush()
-    end,
-    clear = function()
-      if visible then io.stderr:write "\r\27[K" end
-      visible = false
-    end,
-  }
 end
 
 return screen

@@ -34,8 +34,8 @@ local State = {}
 State.__index = State
 
 local GENERATION_KEYS = 16384     -- states in one of the two generations
-local GENERATION_BYTES = 24 << 20 -- ... fewer where they are large: so many bytes, encoded
-local WRITE_BYTES = 128 << 20     -- more than that is not written at once, if it can be helped
+local GENERATION_BYTES = 24 * 1024 * 1024 -- ... fewer where they are large: so many bytes, encoded
+local WRITE_BYTES = 128 * 1024 * 1024     -- more than that is not written at once, if it can be helped
 local AHEAD_KEYS = 512            -- touched so many, they are written in the background
 local SLICE_MS = 2                -- between two looks how many it is
 local TRIES = 100                 -- so often may another's save come between two looks
@@ -187,7 +187,7 @@ end
 
 local function generation_keys(self)
   local most = math.max(64, self.cache_keys)
-  return math.max(1, math.min(most, GENERATION_BYTES // math.max(1, math.ceil(self.mean_bytes))))
+  return math.max(1, math.min(most, math.floor(GENERATION_BYTES / math.max(1, math.ceil(self.mean_bytes)))))
 end
 
 ---Takes the result of the write in the background. False: it is not over, and `wait` is false.
@@ -308,7 +308,7 @@ end
 ---Whether room is to be made; who can't save keeps all in memory.
 local function is_full(self) return not self.readonly and self.count >= generation_keys(self) end
 
-local function ahead_keys(self) return math.max(1, math.min(AHEAD_KEYS, generation_keys(self) // 2)) end
+local function ahead_keys(self) return math.max(1, math.min(AHEAD_KEYS, math.floor(generation_keys(self) / 2))) end
 
 ---Makes room without waiting for the disk. False as of `write`; nil: the disk must be done first.
 local function make_room_ahead(self)

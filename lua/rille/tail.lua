@@ -5,6 +5,7 @@
 
 local core = ...
 local listing = require "rille.listing"
+local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 
 ---The last events up to a position, the oldest first.
@@ -14,7 +15,7 @@ local function last_events(store, options, head)
   for e in store:all { types = options.type, before = head + 1, reverse = true, limit = options.n } do
     list[#list + 1] = e
   end
-  for i = 1, #list // 2 do list[i], list[#list + 1 - i] = list[#list + 1 - i], list[i] end
+  for i = 1, math.floor(#list / 2) do list[i], list[#list + 1 - i] = list[#list + 1 - i], list[i] end
   return list
 end
 
@@ -34,7 +35,7 @@ end
 ---@param options { store: string, type: string[], n: integer, follow: boolean?, json: boolean? }
 ---@param open fun(path: string, options: table): rille.store
 local function tail(options, open)
-  local store <close> = open(options.store, { readonly = true, sync = "never" })
+  local store = closing(open(options.store, { readonly = true, sync = "never" }))
   core.terminal.end_quietly()
   local show, head = listing(options), store:head()
   for _, e in ipairs(last_events(store, options, head)) do show(e) end

@@ -14,6 +14,7 @@ local core = ...
 local effects = require "rille.effects"
 local elsewhere = require "rille.elsewhere"
 local reaction = require "rille.reaction"
+local pruning = require "rille.pruning"
 local replay = require "rille.replay"
 
 ---@class rille.worker
@@ -23,7 +24,7 @@ local GROUP_EVENTS = 256     -- reactions in one append
 local GROUP_EMITS = 512      -- events in one append, and those of one reaction
 local IDLE_POSITIONS = 4096  -- passed without a reaction before a bounded run moves the mark
 local FRESH_DELAY_S = 1      -- a delay that ends a chain: time has passed
-local TEXT_BYTES = 64 << 10  -- of a message or a traceback in the entry of a parked event
+local TEXT_BYTES = 64 * 1024 -- of a message or a traceback in the entry of a parked event
 local RETRY_FIRST_S, RETRY_MOST_S = 1, 300
 
 local raise, check, fail_at = effects.raise, effects.check, effects.fail_at
@@ -100,8 +101,9 @@ function worker.fetch(self, place)
   local following, _, _, iterator = self.store:all {
     types = { place.type }, after = position - 1, before = position + 1, consistency = "eventual",
   }
-  local _ <close> = iterator
-  local event = following()
+  local ok, event = pcall(following)
+  iterator:close()
+  if not ok then error(event, 0) end
   if event and event.redacted and not self.definition.redacted then
     return nil, { message = ("the event at position %d was redacted"):format(position) }
   end
@@ -276,7 +278,7 @@ end
 ---Writes an event whose time has come. One that can't be written is given up, and why is kept.
 local function deliver(self, timer)
   local part = { stream = timer.stream, events = timer.event }
-  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.number, 1) end
+  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.first, 1) end
   local parts = { part, self.delays:delivered(timer) }
   local done, message, code, detail = elsewhere.append(self, parts)
   if not done and (code == "invalid" or code == "duplicate") then
@@ -312,7 +314,10 @@ end
 
 ---Looks where the mark is, and what timers and parked events there are.
 local function look(self)
-  if not self.clean or check(self.store:mark(self.name)) ~= self.marked then begin_anew(self) end
+  local generation = core.log_generation(self.store) -- memory may have seen what was redacted since
+  local is_known = self.clean and generation == self.log_generation
+  if not is_known or check(self.store:mark(self.name)) ~= self.marked then begin_anew(self) end
+  self.log_generation = generation
   self.parking:catch_up()
   self.delays:catch_up()
 end
@@ -352,6 +357,12 @@ local function left(self, waiting)
   return waiting and 0 or math.max(0, head - self.seen), due and math.max(0, due - core.now(self.store)), self.fault
 end
 
+---The streams of what waits stay as short as what waits.
+function worker.prune(self, till)
+  pruning.prune(self.parking, till)
+  pruning.prune(self.delays, till)
+end
+
 function worker.run(self, till)
   local waiting, at_rest
   worker.refresh(self, till)
@@ -366,6 +377,7 @@ function worker.run(self, till)
     at_rest = waiting or on == true and not next_timer(self) and self.seen >= check(self.store:head())
   until at_rest or is_up(till)
   finish(self, till)
+  worker.prune(self, till)
   self.clean = true
   return left(self, waiting)
 end
