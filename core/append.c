@@ -78,6 +78,7 @@ static int begin_append(struct log *l, int unlocked, const rille_error *why, ril
     failed = unlocked;
     if (e) *e = *why;
   }
+  if (!failed) failed = log_follow(l, e);
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;
@@ -186,9 +187,12 @@ bool log_is_full(struct log *l, uint64_t beyond) {
   return l->seen.address - segments_last_first(&l->segments) >= l->options.segment_bytes + beyond;
 }
 
-/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
 int log_succeed(struct log *l, rille_error *e) {
-  if (!log_is_full(l, 0)) return 0;
+  return log_is_full(l, 0) ? log_begin_segment(l, e) : 0;
+}
+
+/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
+int log_begin_segment(struct log *l, rille_error *e) {
   uint64_t end = l->seen.address;
   pthread_mutex_unlock(&l->lock);
   int failed = log_flush(l, end, e);

@@ -185,6 +185,7 @@ INTERNAL void event_over(struct event_view *view);
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
 INTERNAL void transaction_push(lua_State *L);       /* ltransaction.c: a table of functions */
+INTERNAL void retention_push(lua_State *L);         /* lretention.c: adds its functions */
 INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */

@@ -313,6 +313,7 @@ end
 
 require "rille.inspecting"(commands, open, params_of)
 require "rille.doubting"(commands, open)
+require "rille.retaining"(commands, open)
 require "rille.reporting"(commands, open, params_of)
 
 return commands
