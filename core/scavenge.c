@@ -120,7 +120,9 @@ static int know_cuts(struct scavenging *s, rille_error *e) {
   int failed = log_catch_up(l, &end, e);
   if (!failed) failed = index_begin(l->index, e);
   if (!failed) {
-    failed = index_walk_words(l->index, WORD_CUT, add_cut, s, e);
+    struct index_slice all = {.most = SIZE_MAX};
+    struct index_each each = {.head = add_cut, .context = s};
+    failed = index_walk(l->index, WORD_CUT, &all, &each, e);
     index_end(l->index);
     if (!failed && l->has_old) failed = add_cuts_of(s, &l->old);
     if (!failed) failed = add_cuts_of(s, &l->fresh);
