@@ -207,7 +207,8 @@ describe("a command line that can't be understood", function()
   end)
 
   it("shows how the command is used", function()
-    contains(failure(USAGE, { "append" }), "Usage: rille append ")
+    contains(failure(USAGE, { "append" }), "Usage: rille append STORE STREAM --type T [--data JSON]")
+    contains(failure(USAGE, { "append", "s", "a", "Paid", "--type", "T" }), "too it takes STORE STREAM;")
   end)
 
   local wrong = {
@@ -1064,7 +1065,7 @@ end } }]])
     contains(message, "position 3")
     contains(failure(FAILED, { "fold", path, "/nowhere/x.lua" }), "/nowhere/x.lua")
     contains(failure(FAILED, { "fold", path, scratch.file("bad.lua", "return {") }), "bad.lua:1:")
-    contains(failure(FAILED, { "fold", path, script }), "give stream")
+    contains(failure(FAILED, { "fold", path, script }), "give --stream S")
     contains(failure(FAILED, { "fold", path, script, "--key", "a", "--at", "10" }),
       "beyond the head")
     contains(failure(FAILED, { "fold", path, script, "--stream", "" }), "stream is empty")
