@@ -294,6 +294,9 @@ RILLE_API int rille_store_wait(rille_store *store, uint64_t position, int64_t ti
 ** RILLE_NOTFOUND where the stream never had one. */
 RILLE_API int rille_store_truncate(rille_store *store, rille_text stream, uint64_t before,
                                    rille_error *error);
+/* The same for rille's own scripts: the name may begin with "$". */
+RILLE_API int rille_store_prune(rille_store *store, rille_text stream, uint64_t before,
+                                rille_error *error);
 RILLE_API int rille_store_delete(rille_store *store, rille_text stream, rille_error *error);
 
 /* Where a mark is; 0: it was never set. */

@@ -9,9 +9,8 @@
 
 #include "../core/buffer.h"
 #include "../core/error.h"
+#include "lcompat.h"
 
-#include <lauxlib.h>
-#include <lua.h>
 
 /* A Lua number says where code this binding belongs to. */
 #define STORE_HANDLE "rille.store"
@@ -130,6 +129,7 @@ INTERNAL int append_events(lua_State *L);            /* store:append */
 INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
+INTERNAL int store_prune(lua_State *L); /* store:truncate for those */
 
 /* What is to be appended, as read from Lua. */
 struct work {

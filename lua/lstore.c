@@ -339,8 +339,9 @@ static int store_poll(lua_State *L) {
   return 1;
 }
 
-/* truncate(stream, { before = version }) */
-static int store_truncate(lua_State *L) {
+typedef int cut_function(rille_store *, rille_text, uint64_t, rille_error *);
+
+static int cut(lua_State *L, cut_function *function) {
   static const char *const names[] = {"before", NULL};
   lua_Integer before;
   rille_error e;
@@ -356,8 +357,13 @@ static int store_truncate(lua_State *L) {
     lua_pushliteral(L, "before must not be negative");
     return error_push_message(L, "invalid");
   }
-  return store_push_done(L, rille_store_truncate(store, stream, (uint64_t)before, &e), &e);
+  return store_push_done(L, function(store, stream, (uint64_t)before, &e), &e);
 }
+
+/* truncate(stream, { before = version }) */
+static int store_truncate(lua_State *L) { return cut(L, rille_store_truncate); }
+
+int store_prune(lua_State *L) { return cut(L, rille_store_prune); }
 
 static int store_delete(lua_State *L) {
   rille_error e;

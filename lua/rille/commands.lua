@@ -30,12 +30,12 @@ local function tell(path, message, code, detail)
     .. "the rest, and `rille verify` tells what is damaged"):format(detail.position, path))
 end
 
----@return rille.store
+---@return rille.store store, string? remark, string? code, table? detail
 local function open(path, options)
   local store, message, code, detail = rille.open(path, options)
   if store then
     tell(path, message, code, detail)
-    return store
+    return store, message, code, detail
   end
   if code == "notfound" then message = message .. near.store(path) end
   screen.fail(message)
@@ -315,5 +315,6 @@ end
 
 require "rille.inspecting"(commands, open, params_of)
 require "rille.doubting"(commands, open)
+require "rille.reporting"(commands, open, params_of)
 
 return commands

@@ -250,6 +250,30 @@ words.list = {
     options = { { name = "--reason", argname = "R", description = "of resolve: who decided this, and why" } },
     epilog = "Example: rille tx bank.rille list",
   },
+  {
+    name = "report", summary = "make a page to look at the store",
+    description = "Makes one HTML page that needs no network: events over time by type, streams by size, "
+      .. "projections, processors and transactions, and for the keys of projections that changed most a "
+      .. "slider through their states, with the difference that each event made. Changes nothing in the "
+      .. "store. With --json it prints the data of the page instead.",
+    options = {
+      { name = "-o --output", argname = "FILE", kind = "file",
+        description = "the page's file (default: standard output)" },
+      { name = "--projection", argname = "NAME", kind = "projection",
+        description = "states of this projection (default: of all)" },
+      { name = "--reducer", argname = "FILE", kind = "file",
+        description = "states by this reducer, which need not be known here" },
+      PARAM,
+      { name = "--key", argname = "K", count = "*", description = "states of this key (default: of those that "
+        .. "changed most); may be repeated" },
+      { name = "--since", argname = "P", convert = whole("--since", 1),
+        description = "only events from position P on" },
+      { name = "--last", argname = "N", convert = whole("--last", 1), description = "only the last N events" },
+      { name = "--title", argname = "T", description = "what stands above the page (default: the folder's name)" },
+    },
+    mutex = { "--since", "--last" },
+    epilog = "Example: rille report bank.rille -o report.html",
+  },
   { name = "stat", first = "rille stat bank.rille", summary = "show how much there is",
     description = "Shows how many events, streams and bytes there are, what is durable, and since "
       .. "when. appends, flushes, folds and the steps of transactions count from when the first process "
