@@ -208,7 +208,7 @@ describe("a command line that can't be understood", function()
 
   it("shows how the command is used", function()
     contains(failure(USAGE, { "append" }), "Usage: rille append STORE STREAM --type T [--data JSON]")
-    contains(failure(USAGE, { "append", "s", "a", "Paid", "--type", "T" }), "too it takes STORE STREAM;")
+    contains(failure(USAGE, { "append", "s", "a", "Paid", "--type", "T" }), "it takes STORE STREAM;")
   end)
 
   local wrong = {
