@@ -125,7 +125,7 @@ return {
     text = "if (w < 0 && errno == EINTR) continue;", with = "", c = { "errors", "appending" } },
   { name = "an allocation is not checked", file = "core/segment.c", text = "if (!list) return ENOMEM;", with = "",
     c = { "errors", "opening a store" } },
-  { name = "verify calls sound what it can't look at", file = "core/verify.c",
+  { name = "verify calls sound what it can't look at", file = "core/audit.c",
     text = "if (failed) return failed;\n  if (f.verdict", with = "if (failed) return 0;\n  if (f.verdict",
     c = { "errors", "verifying" } },
 
@@ -239,7 +239,7 @@ return {
   { name = "LMDB's pages are not looked at", file = "core/sum.c",
     text = "if (!number && pages == PAGES_DAMAGED) *result = SUM_WRONG;", with = "(void)result;",
     c = { "lies", "index after a crash" } },
-  { name = "verify forgets how far the log had reached", file = "core/verify.c",
+  { name = "verify forgets how far the log had reached", file = "core/audit.c",
     text = " && end >= l->reached", with = "", c = { "lies", "files that are cut" } },
   { name = "damage in what is not over keeps readers out", file = "core/log.c",
     text = "if (failed == RILLE_CORRUPT && l->options.readonly) return 0;", with = "",
