@@ -311,7 +311,7 @@ static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_er
 int log_cut(struct log *l, rille_text stream, uint64_t before, uint64_t *end, rille_error *e) {
   struct chain_head now = {.count = 0};
   *end = 0;
-  int failed = input_check_stream(stream, e);
+  int failed = input_check_stream(stream, true, e);
   if (!failed && l->options.readonly)
     failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
   if (!failed) failed = log_make_room(l, e);

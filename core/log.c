@@ -308,6 +308,14 @@ static int take_frame(struct log *l, struct scan *s, rille_error *e) {
   return result;
 }
 
+static int tell_progress(struct log *l, rille_error *e) {
+  const struct log_options *o = &l->options;
+  if (!l->opening || !o->progress || l->seen.address - l->told < LOG_PROGRESS_BYTES) return 0;
+  l->told = l->seen.address;
+  if (o->progress(o->progress_context, l->told, l->opening_end) == 0) return 0;
+  return error_set(e, RILLE_REFUSED, "opening the store was given up");
+}
+
 static int take_frames(struct log *l, struct scan *s, rille_error *e) {
   int result;
   while ((result = scan_frame(s, e)) == 1) {
@@ -316,6 +324,7 @@ static int take_frames(struct log *l, struct scan *s, rille_error *e) {
                                s->frame.header_checksum};
     bool folds = l->opening && (!l->options.readonly || l->scratch);
     if (folds && log_is_due(l) && (result = log_fold(l, e)) < 0) return result;
+    if ((result = tell_progress(l, e)) < 0) return result;
   }
   return result;
 }

@@ -43,6 +43,7 @@
 #endif
 #define LOG_WRITE_BACK_BYTES ((uint64_t)16 << 20)    /* unflushed; then write-back is started */
 #define LOG_FRAME_KEEP_BYTES ((size_t)4 << 20)       /* memory kept from one append to the next */
+#define LOG_PROGRESS_BYTES ((uint64_t)1 << 20) /* read while opening between two words about it */
 #define LOG_SKIP_BYTES ((uint64_t)1 << 20) /* behind by more, it is worth looking for a newer A */
 
 struct log_options {
@@ -52,6 +53,8 @@ struct log_options {
   uint64_t segment_bytes;
   int64_t (*clock)(void *context);
   void *clock_context;
+  rille_progress progress;    /* of opening */
+  void *progress_context;
 };
 
 /* Something that whoever gave it wants the background thread to do. `run` may free it. */
@@ -91,6 +94,7 @@ struct log {
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
   bool opening;                 /* nobody else is there: folds happen at once */
+  uint64_t opening_end, told;   /* what is read then, and how far progress has been told */
   struct overlay fresh, old;
   bool has_old;                 /* it is to be folded, and changed by nobody */
   struct log_end seen, old_end; /* where the overlays end */

@@ -173,6 +173,15 @@ static void start_at(struct log *l, const struct log_end *a) {
   l->seen = *a;
 }
 
+static int catch_up_first(struct log *l, const struct log_end *end, rille_error *e) {
+  l->opening = true;
+  l->opening_end = end->address;
+  l->told = l->seen.address;
+  int failed = log_catch_up(l, end, e);
+  l->opening = false;
+  return failed;
+}
+
 static int agree(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   int failed = mend(o, e);
@@ -181,9 +190,7 @@ static int agree(struct opening *o, rille_error *e) {
   announce(l, &o->found);
   struct log_end a = index_folded(l->index);
   start_at(l, &a);
-  l->opening = true;
-  failed = log_catch_up(l, &o->found.end, e);
-  l->opening = false;
+  failed = catch_up_first(l, &o->found.end, e);
   if (!l->options.readonly) atomic_store(&l->control->words->prepared, l->pending.prepared);
   return failed;
 }
@@ -225,10 +232,7 @@ static int open_beside(struct opening *o, rille_error *e) {
   struct log_end a = index_folded(l->index), end = log_durable(l);
   start_at(l, &a);
   if (!l->scratch) return 0;
-  l->opening = true;
-  failed = log_catch_up(l, &end, e);
-  l->opening = false;
-  return failed;
+  return catch_up_first(l, &end, e);
 }
 
 static int open_all(struct opening *o, rille_error *e) {

@@ -159,6 +159,10 @@ typedef struct rille_store rille_store;
 enum rille_sync { RILLE_SYNC_ALWAYS = 0, RILLE_SYNC_NEVER = 1, RILLE_SYNC_INTERVAL = 2 };
 #define RILLE_SYNC_INTERVAL_MS 100 /* between two flushes of the background thread */
 
+/* Called now and then while something long is done, with how many bytes of the log are done;
+** not 0: give it up. Must not use the store. */
+typedef int (*rille_progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+
 typedef struct rille_options {
   size_t size;               /* sizeof(rille_options) */
   int readonly;              /* change nothing on disk, not even a torn tail */
@@ -174,6 +178,8 @@ typedef struct rille_options {
   int rebuild;               /* make the index anew; RILLE_BUSY beside others that may write */
   const char *const *peers;  /* folders of stores where homes of transactions may be */
   size_t peer_count;         /* at most RILLE_PEERS */
+  rille_progress progress;   /* told while the log is read to make the index; RILLE_REFUSED */
+  void *progress_context;    /* where it gives up */
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
@@ -288,6 +294,9 @@ RILLE_API int rille_store_wait(rille_store *store, uint64_t position, int64_t ti
 ** RILLE_NOTFOUND where the stream never had one. */
 RILLE_API int rille_store_truncate(rille_store *store, rille_text stream, uint64_t before,
                                    rille_error *error);
+/* The same for rille's own scripts: the name may begin with "$". */
+RILLE_API int rille_store_prune(rille_store *store, rille_text stream, uint64_t before,
+                                rille_error *error);
 RILLE_API int rille_store_delete(rille_store *store, rille_text stream, rille_error *error);
 
 /* Where a mark is; 0: it was never set. */
@@ -533,6 +542,11 @@ RILLE_API int rille_store_verify(rille_store *store, const rille_verify *options
 ** is whole and flushed when this returns; if the power goes before, `folder` is
 ** not there. RILLE_INVALID where it exists. */
 RILLE_API int rille_store_backup(rille_store *store, const char *folder, rille_error *error);
+
+/* The same, and tells how far it is. RILLE_REFUSED where `progress` gives it up: there is no
+** copy then. */
+RILLE_API int rille_store_backup_told(rille_store *store, const char *folder,
+                                      rille_progress progress, void *context, rille_error *error);
 
 #ifdef __cplusplus
 }

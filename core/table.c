@@ -99,7 +99,9 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
                                 .rebuild = o->rebuild != 0,
                                 .segment_bytes = o->segment_bytes,
                                 .clock = o->clock,
-                                .clock_context = o->clock_context};
+                                .clock_context = o->clock_context,
+                                .progress = o->progress,
+                                .progress_context = o->progress_context};
   int result = control_open(&s->control, s->folder, options.readonly, &identity, e);
   if (result == 0) {
     result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);

@@ -21,7 +21,7 @@ local function module_of(path, text)
   return ("%s.%s_%s"):format(folder, name, kind), ("return [%s[\n%s]%s]\n"):format(level, text, level)
 end
 
-local names = { table.unpack(arg) }
+local names = { (table.unpack or unpack)(arg) }
 table.sort(names)
 print(("/* scripts.h: made by embed.lua from %s; do not edit. */"):format(names[#names]:match "^(.*)/"))
 print "static const struct {\n  const char *name, *text;\n  size_t length;\n} scripts[] = {"

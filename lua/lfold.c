@@ -51,12 +51,14 @@ struct folding {
 ** strings. */
 static int is_wanted(lua_State *L, int index) {
   size_t n, m;
-  if (lua_type(L, index) == LUA_TNUMBER && !lua_isinteger(L, index))
+  int is_integer = lua_isinteger(L, index);
+  if (lua_type(L, index) == LUA_TNUMBER && !is_integer)
     sandbox_refuse(L, AT_KEY_OF, "key returned a float: a key is a string or an integer");
-  if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
+  if (lua_type(L, index) != LUA_TSTRING && !is_integer)
     sandbox_refuse(L, AT_KEY_OF, "key returned a %s: a key is a string or an integer",
                    luaL_typename(L, index));
   lua_pushvalue(L, index);
+  if (is_integer) compat_integer_to_text(L, lua_gettop(L));
   const char *key = lua_tolstring(L, -1, &n), *wanted = lua_tolstring(L, AT_KEY, &m);
   lua_pop(L, 1);
   if (n > KEY_BYTES_MOST)

@@ -4,8 +4,8 @@
 #include "rille_lua.h"
 
 static const char *const open_options[] = {
-    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild", "load",
-    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", NULL};
+    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild",  "load",
+    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", "progress", NULL};
 
 /* ---- The handle ---- */
 
@@ -201,12 +201,15 @@ int store_open_handle(lua_State *L) {
   if (!read_options(L, &o)) return error_push_message(L, "invalid");
   check_hook(L);
   if (lua_istable(L, 2)) read_peers(L, &o);
+  struct progress p = progress_of(L, 2);
+  if (p.function) o.progress = progress_tell, o.progress_context = &p;
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");
   s->load = refer(L, 2, "load");
   s->readonly = o.readonly;
   rille_error e;
   int result = rille_store_open(path, &o, &s->store, &e);
+  if (p.failed) return lua_error(L);
   if (result < 0) return error_push(L, &e);
   keep_values(L, path);
   if (result == 0) return 1;
@@ -336,8 +339,9 @@ static int store_poll(lua_State *L) {
   return 1;
 }
 
-/* truncate(stream, { before = version }) */
-static int store_truncate(lua_State *L) {
+typedef int cut_function(rille_store *, rille_text, uint64_t, rille_error *);
+
+static int cut(lua_State *L, cut_function *function) {
   static const char *const names[] = {"before", NULL};
   lua_Integer before;
   rille_error e;
@@ -353,8 +357,13 @@ static int store_truncate(lua_State *L) {
     lua_pushliteral(L, "before must not be negative");
     return error_push_message(L, "invalid");
   }
-  return store_push_done(L, rille_store_truncate(store, stream, (uint64_t)before, &e), &e);
+  return store_push_done(L, function(store, stream, (uint64_t)before, &e), &e);
 }
+
+/* truncate(stream, { before = version }) */
+static int store_truncate(lua_State *L) { return cut(L, rille_store_truncate); }
+
+int store_prune(lua_State *L) { return cut(L, rille_store_prune); }
 
 static int store_delete(lua_State *L) {
   rille_error e;

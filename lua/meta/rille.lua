@@ -99,6 +99,7 @@ local json = {}
 ---@field background? boolean false: no thread that flushes and indexes
 ---@field segment_bytes? integer size at which a log file is succeeded: 268435456
 ---@field rebuild? boolean makes the index anew
+---@field progress? fun(done: integer, all: integer) bytes of the log, while an index is made of it; an error gives up
 ---@field load? fun(name: string): string?, string? where scripts come from; default: files
 ---@field clock? fun(): number seconds: event times, timers
 ---@field peers? string[] paths of stores where homes of transactions may be
@@ -111,7 +112,7 @@ local json = {}
 ---@return rille.Store? store
 ---@return string? message where it is no store: why; else a remark, about what repair did
 ---@return rille.Code|"remark"|nil code
----@return table? detail
+---@return table? detail of a remark: { code = "corrupt", address=, position= } where only the beginning can be read
 function rille.open(path, options) end
 
 ---@param list? table
@@ -242,10 +243,11 @@ function Store:verify(options) end
 
 ---Copies the store as it is now, while others append.
 ---@param folder string must not exist
+---@param options? { progress?: fun(done: integer, all: integer) } bytes of the log; an error gives up
 ---@return true? done
 ---@return string? message
 ---@return rille.Code? code
-function Store:backup(folder) end
+function Store:backup(folder, options) end
 
 ---@param name string
 ---@return integer position 0: never set

@@ -6,6 +6,7 @@ local rille = require "rille"
 local event = require "rille.event"
 local import = require "rille.import"
 local listing = require "rille.listing"
+local meter = require "rille.meter"
 local names = require "rille.names"
 local near = require "rille.near"
 local closing = require "rille.scope".closing
@@ -115,12 +116,12 @@ function commands.export(options)
   check_name("stream", options.stream)
   for _, name in ipairs(options.type) do check_name("type", name) end
   local store = closing(open_to_read(options.store))
-  local progress = screen.progress()
-  local head, count = store:head(), 0
+  local progress = meter.new "event"
+  local head, after, count = store:head(), options.after or 0, 0
   for e in store:all { after = options.after, stream = options.stream, types = options.type } do
     count = count + 1
     if count % PROGRESS_EVENTS == 0 and not screen.is_terminal() then
-      progress.show(function() return ("position %d of %d"):format(e.position, head) end)
+      progress.tell(e.position - after, head - after, count)
     end
     screen.json(event.exported(e))
   end
@@ -241,13 +242,9 @@ local function verified(path, deep)
   if not store and code == "corrupt" then return unopened(message, detail) end
   if not store then screen.fail(message) end
   if code == "remark" then screen.say(message) end
-  local progress = screen.progress()
+  local progress = meter.new "byte"
   local result
-  result, message = store:verify { deep = deep or nil, progress = function(done, all)
-    progress.show(function()
-      return ("%d %% of %s"):format(math.floor(100 * done / all), screen.bytes(all))
-    end)
-  end }
+  result, message = store:verify { deep = deep or nil, progress = progress.tell }
   progress.clear()
   if not result then screen.fail(message) end
   return result
@@ -275,7 +272,10 @@ end
 
 function commands.rebuild(options)
   local begun = core.terminal.seconds()
-  local store, message = closing(rille.open(options.store, { create = false, rebuild = true }))
+  local progress = meter.new "byte"
+  local store, message = closing(rille.open(options.store, { create = false, rebuild = true,
+    progress = progress.tell }))
+  progress.clear()
   if not store then screen.fail(message) end
   local events = store:head()
   close(store)
@@ -295,7 +295,15 @@ end
 
 function commands.backup(options)
   local store = closing(open_to_read(options.store))
-  local done, message = store:backup(options.dir)
+  local progress = meter.new "byte"
+  core.terminal.hold_interrupt() -- what was copied is removed before this ends
+  local ok, done, message = pcall(store.backup, store, options.dir, { progress = function(copied, all)
+    if core.terminal.interrupted() then screen.fail "interrupted: there is no copy" end
+    progress.tell(copied, all)
+  end })
+  core.terminal.end_on_interrupt()
+  progress.clear()
+  if not ok then error(done, 0) end
   if not done then screen.fail(message) end
   local copied = contents(options.dir)
   if options.json then return screen.json(copied) end

@@ -4,6 +4,7 @@
 local core = ...
 local rille = require "rille"
 local changes = require "rille.changes"
+local meter = require "rille.meter"
 local near = require "rille.near"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
@@ -23,10 +24,11 @@ return function(commands, open, params_of)
   ---Runs to the head, slice by slice, and tells how far it is. The seconds until it has
   ---something to do by itself, or nil.
   local function run(worker)
-    local progress = screen.progress()
+    local progress, most = meter.new "event", nil
     repeat
       local left = succeed(worker:run { ms = SLICE_MS })
-      progress.show(function() return ("%s to go"):format(screen.count(left, "event")) end)
+      most = math.max(most or left, left)
+      progress.tell(most - left, most)
     until left == 0
     progress.clear()
     local left, due = worker:run {}

@@ -1,4 +1,4 @@
--- screen.lua: what the command `rille` shows and reads: lines, tables, progress, messages.
+-- screen.lua: what the command `rille` shows and reads: lines, tables, messages.
 --
 -- Results go to standard output, everything else to standard error. Names and data
 -- may hold any bytes, so nothing reaches a terminal before `visible` has replaced
@@ -14,7 +14,6 @@ local screen = {}
 local STDOUT, STDERR = 1, 2
 local DEFAULT_COLUMNS = 80
 local OUTPUT_BUFFER_BYTES = 64 * 1024
-local PROGRESS_AFTER_S, PROGRESS_EVERY_S = 1, 0.2
 
 -- Failing -------------------------------------------------------------------------
 
@@ -260,31 +259,6 @@ function screen.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" 
 function screen.number(n)
   local digits = tostring(n):reverse():gsub("%d%d%d", "%0,"):reverse()
   return (digits:gsub("^,", ""))
-end
-
--- Progress ------------------------------------------------------------------------------
-
----Progress of long work, on standard error if that is a terminal, and after a second.
----`show` may be called often; `clear` before anything else is said.
----@return { show: fun(make: fun(): string), clear: fun() }
-function screen.progress()
-  if not terminal.is(STDERR) then
-    return { show = function() end, clear = function() end }
-  end
-  local due, visible = terminal.seconds() + PROGRESS_AFTER_S, false
-  return {
-    show = function(make)
-      local now = terminal.seconds()
-      if now < due then return end
-      due, visible = now + PROGRESS_EVERY_S, true
-      io.stderr:write("\r\27[K", make())
-      io.stderr:flush()
-    end,
-    clear = function()
-      if visible then io.stderr:write "\r\27[K" end
-      visible = false
-    end,
-  }
 end
 
 return screen

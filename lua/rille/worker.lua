@@ -14,6 +14,7 @@ local core = ...
 local effects = require "rille.effects"
 local elsewhere = require "rille.elsewhere"
 local reaction = require "rille.reaction"
+local pruning = require "rille.pruning"
 local replay = require "rille.replay"
 
 ---@class rille.worker
@@ -270,7 +271,7 @@ end
 ---Writes an event whose time has come. One that can't be written is given up, and why is kept.
 local function deliver(self, timer)
   local part = { stream = timer.stream, events = timer.event }
-  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.number, 1) end
+  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.first, 1) end
   local parts = { part, self.delays:delivered(timer) }
   local done, message, code, detail = elsewhere.append(self, parts)
   if not done and (code == "invalid" or code == "duplicate") then
@@ -346,6 +347,12 @@ local function left(self, waiting)
   return waiting and 0 or math.max(0, head - self.seen), due and math.max(0, due - core.now(self.store)), self.fault
 end
 
+---The streams of what waits stay as short as what waits.
+function worker.prune(self, till)
+  pruning.prune(self.parking, till)
+  pruning.prune(self.delays, till)
+end
+
 function worker.run(self, till)
   local waiting, at_rest
   worker.refresh(self, till)
@@ -360,6 +367,7 @@ function worker.run(self, till)
     at_rest = waiting or on == true and not next_timer(self) and self.seen >= check(self.store:head())
   until at_rest or is_up(till)
   finish(self, till)
+  worker.prune(self, till)
   self.clean = true
   return left(self, waiting)
 end

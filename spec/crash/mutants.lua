@@ -6,7 +6,7 @@
 --   raid = { name, plot, style, timeout = }                     a raid on a bank (raid.lua)
 --   spec = { name, part of the names of its tests }             a spec, with another module
 --   fuzz = target of spec/fuzz, rounds =, slow =                its corpus and mutations of it; slow: in soak
--- `text` must be in the file once.
+-- `text` must be in the file once. waits: the fault makes who finds it wait for ever.
 return {
   { name = "nothing", file = "core/flush.c", text = "static bool take_turn", with = "static bool take_turn",
     c = { "processes", "" }, contest = true, kills = true, sound = true },
@@ -61,6 +61,16 @@ return {
     c = { "share", "frames are not" } },
   { name = "who took an append has written it", file = "core/offer.c",
     text = "end != 0 && end <= written", with = "end != 0", c = { "share", "was not served" } },
+  -- Protocol F; with time for a fold in between.
+  { name = "the index is read before what is not in it yet", file = "core/log.c",
+    text = "  if (!failed) failed = log_catch_up(l, &end, e);\n" ..
+      "  if (!failed) failed = log_find_head(l, kind, name, head, e);\n",
+    with = "  if (!failed) failed = index_begin(l->index, e);\n" ..
+      "  if (!failed) failed = index_head(l->index, kind, name, head, e);\n  index_end(l->index);\n" ..
+      "  system_pause(50000);\n  if (!failed) failed = log_catch_up(l, &end, e);\n" ..
+      "  const struct overlay_entry *entry = overlay_find(&l->fresh, kind, name);\n" ..
+      "  if (entry) overlay_get(entry, head);\n",
+    c = { "follow", "no older than" } },
   { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
@@ -104,6 +114,8 @@ return {
     c = { "errors", "appending" } },
   { name = "an error of a folder's is ignored", file = "core/creation.c", text = "number = system_flush_folder(fresh);",
     with = "number = 0 * system_flush_folder(fresh);", c = { "errors", "making a store" } },
+  { name = "a rename's error is ignored", file = "core/creation.c", text = "(number = system_rename(fresh, path)) != 0",
+    with = "(number = 0 * system_rename(fresh, path)) != 0", c = { "errors", "making a store" } },
   { name = "the error word is set late", file = "core/flush.c", text = "    atomic_store(&w->error, why.system",
     with = "    control_free(l->control, CONTROL_FLUSHER);\n    system_pause(50000);\n" ..
       "    atomic_store(&w->error, why.system", c = { "processes", "failed flush" } },
