@@ -8458,6 +8458,7 @@ static const struct {
      "-- reporting.lua: the word `report` of the command `rille`: what report.lua collects, as a page or as\n"
      "-- JSON.\n"
      "\n"
+     "local meter = require \"rille.meter\"\n"
      "local page = require \"rille.page\"\n"
      "local report = require \"rille.report\"\n"
      "local closing = require \"rille.scope\".closing\n"
@@ -8482,13 +8483,11 @@ static const struct {
      "  function commands.report(options)\n"
      "    if #options.param > 0 and not options.reducer then screen.fail(\"--param is for --reducer: give it\", 2) end\n"
      "    local store, remark, _, damage = closing(open(options.store, { readonly = true })) -- which says these, too\n"
-     "    local progress = screen.progress()\n"
+     "    local progress = meter.new \"event\"\n"
      "    local data = report.collect(store, { title = options.title or name_of(options.store), since = options.since,\n"
      "      last = options.last, projection = options.projection, reducer = options.reducer,\n"
      "      params = params_of(options.param), keys = options.key, remark = remark, damaged = damage ~= nil,\n"
-     "      progress = function(what, position)\n"
-     "        progress.show(function() return (\"%s: position %d\"):format(what, position) end)\n"
-     "      end })\n"
+     "      progress = function(_, position) progress.tell(position, store:head()) end })\n"
      "    progress.clear()\n"
      "    local text = options.json and assert(rille.json.encode(data)) .. \"\\n\" or page.html(data)\n"
      "    if options.output then\n"
@@ -8503,7 +8502,7 @@ static const struct {
      "    return #data.problems > 0 and 1 or 0\n"
      "  end\n"
      "end\n"
-     , 2179},
+     , 2156},
     {"rille.retrying",
      "-- retrying.lua: parked events, after the script was mended.\n"
      "--\n"
