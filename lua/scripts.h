@@ -8502,6 +8502,7 @@ static const struct {
      "-- reporting.lua: the word `report` of the command `rille`: what report.lua collects, as a page or as\n"
      "-- JSON.\n"
      "\n"
+     "local meter = require \"rille.meter\"\n"
      "local page = require \"rille.page\"\n"
      "local report = require \"rille.report\"\n"
      "local closing = require \"rille.scope\".closing\n"
@@ -8545,7 +8546,7 @@ static const struct {
      "    return #data.problems > 0 and 1 or 0\n"
      "  end\n"
      "end\n"
-     , 2070},
+     , 2106},
     {"rille.retaining",
      "-- retaining.lua: the words of the command `rille` for what is not kept: scavenge, redact.\n"
      "\n"
