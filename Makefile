@@ -2,6 +2,7 @@
 # make demo     installs what is missing, builds, and runs the main job on real input
 # make test     the same set-up, then every test; the last line counts them
 # make bench    the tables of the README, side by side with peers
+# make luajit   the same for LuaJIT, in build/luajit/; LUA=luajit does so for every other word
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
 # make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long;
 #               then fuzz, tsan, valgrind
@@ -11,6 +12,12 @@
 # make valgrind the Lua binding under valgrind's memcheck
 # make analyze  gcc -fanalyzer, clang-tidy
 # make docs     the pages of the API, from the source
+# make man      the manual page of the command, from the tables of its help
+# make install, uninstall    PREFIX=/usr/local DESTDIR=: library, headers, module, command
+# make amalgamation          build/amalgamation/: the whole library as one C file
+# make amalgamation-test     the specs with what is made of that
+# make examples              the hosts in C
+# make rock                  archive and source rocks of what is committed
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -21,9 +28,17 @@ PKG_CONFIG ?= pkg-config
 CC ?= cc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR),-Werror)
+ifneq (,$(findstring luajit,$(LUA)))
+LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags luajit)
+LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs luajit)
+B ?= build/luajit
+else
 LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
 LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
+endif
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
+PQ_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
+PQ_LIBS ?= $(shell $(PKG_CONFIG) --libs libpq 2>/dev/null)
 LMDB_LIBS ?= $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 B ?= build
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore $(LMDB_CFLAGS)
@@ -36,7 +51,7 @@ endif
 
 CORE = $(wildcard core/*.c)
 BINDING = $(wildcard lua/*.c)
-SCRIPTS = $(wildcard lua/rille/*.lua)
+SCRIPTS = $(wildcard lua/rille/*.lua lua/report/*)
 CORE_OBJECTS = $(CORE:%.c=$B/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
@@ -49,10 +64,13 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
-.PHONY: all demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs clean
+.PHONY: all luajit demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
+
+luajit:
+	@$(MAKE) --no-print-directory LUA=luajit all
 
 $B/core/%.o: core/%.c $(wildcard core/*.h)
 	@mkdir -p $(@D)
@@ -78,8 +96,8 @@ lua/postgres/scripts.h: $(POSTGRES_SCRIPTS) lua/embed.lua
 
 $B/rille/postgres.so: $(POSTGRES) lua/postgres/lpostgres.h lua/postgres/scripts.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(shell $(PKG_CONFIG) --cflags libpq) $(MODULE_FLAGS) \
-	  $(SANITIZE) -o $@ $(POSTGRES) $(shell $(PKG_CONFIG) --libs libpq)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(PQ_CFLAGS) $(MODULE_FLAGS) \
+	  $(SANITIZE) -o $@ $(POSTGRES) $(PQ_LIBS)
 
 $B/bin/rille: lua/bin/rille
 	@mkdir -p $(@D)
@@ -127,9 +145,10 @@ demo: setup-build
 	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/transfer.lua
 	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
 
+# TESTS=spec/x_spec.lua: some of them.
 test: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests fuzzers
-	@RILLE_BUILD=$B $(LUA) spec/run.lua
+	@$(MAKE) --no-print-directory -s all $(if $(filter-out %_spec.lua,$(or $(TESTS),all)),c-tests fuzzers)
+	@RILLE_BUILD=$B $(LUA) spec/run.lua $(TESTS)
 
 SECONDS ?= 600
 soak: setup-test
@@ -224,6 +243,10 @@ docs:
 	$(LUA) docs/pages.lua lua > docs/api-lua.md
 	$(LUA) docs/pages.lua c > docs/api-c.md
 
+# The manual page of the command, of the tables that its help is made of.
+man: all
+	LUA_CPATH="$B/?.so" $(LUA) -e 'require "rille" io.write(require "rille.manual"())' > docs/rille.1
+
 clean:
 	rm -rf build bench-scratch
 
@@ -232,7 +255,7 @@ clean:
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
+LUA_CMOD ?= $(PREFIX)/lib/lua/$(if $(findstring luajit,$(LUA)),5.1,5.4)
 VERSION := $(shell sed -n 's/^.define RILLE_VERSION "\(.*\)"/\1/p' core/rille.h)
 # While the first number is 0, a new second one may change the ABI.
 ABI = $(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))
@@ -272,7 +295,7 @@ INSTALLED = $(INCLUDEDIR)/rille.h $(INCLUDEDIR)/rille_transaction.h $(INCLUDEDIR
   $(LIBDIR)/pkgconfig/rille.pc $(LIBDIR)/pkgconfig/rille-lua.pc \
   $(LIBDIR)/cmake/rille/rille-config.cmake $(LIBDIR)/cmake/rille/rille-config-version.cmake \
   $(LUA_CMOD)/rille.so $(if $(LIBPQ),$(LUA_CMOD)/rille/postgres.so) $(PREFIX)/bin/rille \
-  $(if $(MAN),$(PREFIX)/share/man/man1/rille.1)
+  $(PREFIX)/share/rille/meta/rille.lua $(if $(MAN),$(PREFIX)/share/man/man1/rille.1)
 D = $(DESTDIR)
 
 install: installable
@@ -289,11 +312,12 @@ install: installable
 	install -m 755 $B/rille.so $D$(LUA_CMOD)/rille.so
 	$(if $(LIBPQ),install -m 755 $B/rille/postgres.so $D$(LUA_CMOD)/rille/postgres.so)
 	install -m 755 $B/bin/rille $D$(PREFIX)/bin/rille
+	install -m 644 lua/meta/rille.lua $D$(PREFIX)/share/rille/meta
 	$(if $(MAN),install -m 644 $(MAN) $D$(PREFIX)/share/man/man1/rille.1)
 
 uninstall:
 	rm -f $(addprefix $D,$(INSTALLED))
-	-rmdir $D$(LIBDIR)/cmake/rille $D$(LUA_CMOD)/rille 2>/dev/null
+	-rmdir $D$(LIBDIR)/cmake/rille $D$(LUA_CMOD)/rille $D$(PREFIX)/share/rille/meta $D$(PREFIX)/share/rille 2>/dev/null
 
 # rille.c, rille.h, rille_lua.h, CMakeLists.txt: the folder to copy into another project.
 A = $B/amalgamation
@@ -312,7 +336,7 @@ AMALGAMATION_FLAGS ?= -O2 -g
 amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
 
 $A/rille.o: $A/rille.c
-	$(CC) -fPIC $(WARNINGS) $(AMALGAMATION_FLAGS) $(SANITIZE) $(LUA_CFLAGS) $(LMDB_CFLAGS) -c $A/rille.c -o $@
+	$(CC) -fPIC -Wall -Wextra $(AMALGAMATION_FLAGS) $(SANITIZE) $(LUA_CFLAGS) $(LMDB_CFLAGS) -c $A/rille.c -o $@
 
 $A/rille.so: $A/rille.o
 	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $< $(LIBS)
@@ -346,3 +370,36 @@ $B/examples/host: examples/host.c core/rille.h lua/rille_lua.h $B/librille_lua.a
 $B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -o $@ $< $B/librille.a $(LIBS)
+
+# What LuaRocks calls: the module alone, in a folder that is new each time, with the Lua half as it
+# was embedded last (-o): what lies about is in no rock.
+.PHONY: rock-build rock-install rock-postgres-build rock-postgres-install
+rock-build rock-postgres-build: O = build/$@
+rock-build:
+	rm -rf $O && $(MAKE) -o lua/scripts.h B=$O $O/rille.so
+rock-install:
+	install -d $(LUA_CMOD) && install -m 755 build/rock-build/rille.so $(LUA_CMOD)
+rock-postgres-build:
+	rm -rf $O && $(MAKE) -o lua/postgres/scripts.h B=$O $O/rille/postgres.so
+rock-postgres-install:
+	install -d $(LUA_CMOD)/rille && install -m 755 build/rock-postgres-build/rille/postgres.so $(LUA_CMOD)/rille
+
+# The rocks of a release, made of what is committed: build/rock/ gets rille-VERSION.tar.gz, the
+# rockspecs that name it, and source rocks, which install without network. URL: where the archive
+# will be published; without it the rockspecs name the file.
+.PHONY: rock
+LUAROCKS ?= luarocks --lua-version 5.4
+ARCHIVE = rille-$(VERSION).tar.gz
+URL ?= $(abspath $B/rock)/$(ARCHIVE)
+RELEASE = rockspec/rille-$(VERSION)-1.rockspec rockspec/postgres/rille-postgres-$(VERSION)-1.rockspec
+
+all: $(RELEASE)
+
+rockspec/%-$(VERSION)-1.rockspec: rockspec/%-scm-1.rockspec core/rille.h
+	sed -e 's|"scm-1"|"$(VERSION)-1"|' -e 's|^source = .*|source = { url = "git+file://.", tag = "v$(VERSION)" }|' $< > $@
+
+rock: $(RELEASE)
+	rm -rf $B/rock && mkdir -p $B/rock
+	git archive --prefix=rille-$(VERSION)/ --format=tar.gz -o $B/rock/$(ARCHIVE) HEAD
+	for spec in $(RELEASE); do sed 's|^source = .*|source = { url = "$(URL)" }|' $$spec > $B/rock/$${spec##*/}; done
+	for spec in $(notdir $(RELEASE)); do (cd $B/rock && $(LUAROCKS) pack $$spec) || exit 1; done

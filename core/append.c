@@ -78,6 +78,7 @@ static int begin_append(struct log *l, int unlocked, const rille_error *why, ril
     failed = unlocked;
     if (e) *e = *why;
   }
+  if (!failed) failed = log_follow(l, e);
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;
@@ -94,6 +95,7 @@ int log_enter_append(struct log *l, rille_error *e) {
 
 #define TURN_NAP_US_LEAST 20
 #define TURN_NAP_US_MOST 2000
+#define TURN_YIELDS_MOST 16u
 
 /* Who waits for his turn with a deadline, of the monotonic clock. */
 struct turn {
@@ -113,6 +115,15 @@ static bool nap(struct turn *t) {
   return true;
 }
 
+/* Who has WRITER needs it for some microseconds only: to sleep, and to be woken, takes longer. */
+static bool try_turn(struct log *l, int *failed, rille_error *e) {
+  for (unsigned i = 0; i < TURN_YIELDS_MOST; i++) {
+    if (control_take(l->control, CONTROL_WRITER, false, failed, e) || *failed) return true;
+    system_yield();
+  }
+  return false;
+}
+
 static int refuse_late(rille_error *e) {
   return error_set(e, RILLE_BUSY,
                    "another process or thread has kept the log until the deadline: it may be "
@@ -127,7 +138,8 @@ int log_enter_append_until(struct log *l, int64_t deadline_us, rille_error *e) {
   while (pthread_mutex_trylock(&l->appending) != 0)
     if (!nap(&turn)) return refuse_late(e);
   catch_up_beforehand(l);
-  while (!control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
+  bool taken = try_turn(l, &unlocked, &why);
+  while (!taken && !control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
     if (!nap(&turn)) {
       pthread_mutex_unlock(&l->appending);
       return refuse_late(e);
@@ -152,6 +164,11 @@ void log_leave_append(struct log *l) {
   offers_wake_heir(l->control); /* who has seen us append relies on us */
 }
 
+void log_start_flush(struct log *l) {
+  if (l->undisturbed && !atomic_load(&l->control->words->leading))
+    segments_start_writing(&l->segments, log_durable(l).address, l->seen.address);
+}
+
 /* ---- Segments ---- */
 
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
@@ -170,9 +187,12 @@ bool log_is_full(struct log *l, uint64_t beyond) {
   return l->seen.address - segments_last_first(&l->segments) >= l->options.segment_bytes + beyond;
 }
 
-/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
 int log_succeed(struct log *l, rille_error *e) {
-  if (!log_is_full(l, 0)) return 0;
+  return log_is_full(l, 0) ? log_begin_segment(l, e) : 0;
+}
+
+/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
+int log_begin_segment(struct log *l, rille_error *e) {
   uint64_t end = l->seen.address;
   pthread_mutex_unlock(&l->lock);
   int failed = log_flush(l, end, e);
@@ -315,7 +335,7 @@ static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_er
 int log_cut(struct log *l, rille_text stream, uint64_t before, uint64_t *end, rille_error *e) {
   struct chain_head now = {.count = 0};
   *end = 0;
-  int failed = input_check_stream(stream, e);
+  int failed = input_check_stream(stream, true, e);
   if (!failed && l->options.readonly)
     failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
   if (!failed) failed = log_make_room(l, e);

@@ -26,8 +26,7 @@ static int complain(const rille_error *e) {
 /* Data is bytes to rille, MessagePack by convention, so that scripts can read it: a number up to
 ** 127 is one byte. */
 static rille_event_input event_of(const char *type, const char *amount) {
-  return (rille_event_input){.type = rille_text_of(type),
-                             .data = {.bytes = amount, .length = 1}};
+  return (rille_event_input){.type = rille_text_of(type), .data = {.bytes = amount, .length = 1}};
 }
 
 static int open_account(rille_store *store, const char *name) {

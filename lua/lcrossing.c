@@ -174,14 +174,20 @@ int crossing_read_plain(lua_State *L, const struct buffer *in) {
 
 /* ---- Calling back ---- */
 
-/* In the host's state: stack: isolate, number. */
+struct call {
+  struct isolate *iso;
+  lua_Integer number;
+};
+
+/* In the host's state. */
 static int call_host(lua_State *L) {
-  struct isolate *iso = lua_touserdata(L, 1);
+  const struct call *call = lua_touserdata(L, 1);
+  struct isolate *iso = call->iso;
   lua_rawgetp(L, LUA_REGISTRYINDEX, iso);
-  lua_rawgeti(L, -1, lua_tointeger(L, 2));
+  lua_rawgeti(L, -1, call->number);
   int n = crossing_read_plain(L, &iso->crossing);
   lua_call(L, n, LUA_MULTRET);
-  if (!crossing_write_plain(L, &iso->crossing, 4)) lua_error(L);
+  if (!crossing_write_plain(L, &iso->crossing, 3)) lua_error(L);
   return 0;
 }
 
@@ -203,10 +209,8 @@ static bool call_back(struct isolate *iso, lua_Integer number) {
     buffer_clear(&iso->crossing, ROOM_KEPT);
     return false;
   }
-  lua_pushcfunction(L, call_host);
-  lua_pushlightuserdata(L, iso);
-  lua_pushinteger(L, number);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return true;
+  struct call call = {iso, number};
+  if (compat_call(L, call_host, &call) == LUA_OK) return true;
   keep_error(L, &iso->crossing);
   lua_pop(L, 1);
   return false;

@@ -10,7 +10,6 @@
 ** constant times what it was charged, plus a constant, plus the memory it was given. */
 #include "lguard.h"
 
-#include <lauxlib.h>
 #include <limits.h>
 
 #include "lisolate.h"
@@ -24,10 +23,6 @@
 
 /* ---- Lua's own functions, charged before ---- */
 
-/* The function that stands in upvalue 1, in this frame, so that what it says of its
-** arguments is said of the script's call. */
-static int call_original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
-
 /* Strings are scanned: formats, digits, UTF-8, packed bytes. */
 static int charge_texts(lua_State *L) {
   uint64_t bytes = 0;
@@ -35,14 +30,14 @@ static int charge_texts(lua_State *L) {
   for (int i = 1; i <= top; i++)
     if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
   isolate_charge(L, bytes / BYTES_A_STEP);
-  return call_original(L);
+  return compat_call_upvalue(L);
 }
 
 /* string.rep: of nothing, too. */
 static int charge_rep(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 2);
   if (n > 0) isolate_charge(L, (uint64_t)n / 4 + 1);
-  return call_original(L);
+  return compat_call_upvalue(L);
 }
 
 /* first .. last, of table.concat and unpack; the last is asked for once, here. */
@@ -59,18 +54,18 @@ static void charge_range(lua_State *L, int first, int last) {
 static int charge_concat(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   charge_range(L, 3, 4);
-  return call_original(L);
+  return compat_call_upvalue(L);
 }
 
 static int charge_unpack(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) charge_range(L, 2, 3);
-  return call_original(L);
+  return compat_call_upvalue(L);
 }
 
 static int charge_move(lua_State *L) {
   lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
   if (from <= to) isolate_charge(L, (uint64_t)to - (uint64_t)from + 1);
-  return call_original(L);
+  return compat_call_upvalue(L);
 }
 
 /* ---- table.insert and remove ---- */
@@ -186,10 +181,7 @@ static int guard_load(lua_State *L) {
     lua_insert(L, -2);
     return 2;
   }
-  if (has_environment) {
-    lua_pushvalue(L, 4);
-    if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
-  }
+  if (has_environment) compat_set_environment(L, 4);
   return 1;
 }
 

@@ -3,8 +3,8 @@
 #define RILLE_LGUARD_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 
 /* Replaces functions in the tables base, string, table and utf8 that the table at the
 ** index has. What they return is what Lua's own would. Only in an isolate. */

@@ -3,8 +3,8 @@
 #define RILLE_LIDENTITY_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 
 /* Adds script_identity, file_stamp and pause to the table on top of the stack. */
 INTERNAL void identity_push(lua_State *L);

@@ -18,10 +18,10 @@
 ** runs S holds no store. `used` is the sum of the sizes that Lua believes it has. */
 #include "lisolate.h"
 
-#include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "llibrary.h"
 #include "lsandbox.h"
 
 #define MEMORY_BYTES ((lua_Integer)(64 * MIB))
@@ -223,7 +223,7 @@ static void open_libraries(lua_State *S) {
   lua_getglobal(S, "package");
   lua_pushnil(S);
   lua_setfield(S, -2, "loadlib");
-  lua_getfield(S, -1, "searchers");
+  lua_getfield(S, -1, COMPAT_SEARCHERS);
   for (lua_Integer i = (lua_Integer)lua_rawlen(S, -1); i > 1; i--) {
     lua_pushnil(S);
     lua_rawseti(S, -2, i);
@@ -233,6 +233,7 @@ static void open_libraries(lua_State *S) {
 
 static int prepare_state(lua_State *S) {
   open_libraries(S);
+  compat_prepare_isolate(S);
   luaL_requiref(S, "rille", luaopen_rille, 0);
   return 0;
 }
@@ -240,8 +241,7 @@ static int prepare_state(lua_State *S) {
 static bool make_state(struct isolate *iso) {
   iso->state = lua_newstate(isolate_alloc, iso);
   if (!iso->state) return false;
-  lua_pushcfunction(iso->state, prepare_state);
-  if (lua_pcall(iso->state, 0, 0, 0) != LUA_OK) return false;
+  if (compat_call(iso->state, prepare_state, NULL) != LUA_OK) return false;
   lua_sethook(iso->state, count_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
   return true;
 }
@@ -310,6 +310,7 @@ static int push_exceeded(lua_State *L, const struct isolate *iso) {
 /* In S: require(module)[f](...); what it returns is written into iso->crossing. */
 static int run_function(lua_State *S) {
   struct isolate *iso = isolate_of(S);
+  lua_settop(S, 0);
   int n = crossing_read(S, iso);
   if (n < 2) return luaL_error(S, "no memory for what was passed");
   lua_getglobal(S, "require");
@@ -348,8 +349,7 @@ static int run_state(struct isolate *iso) {
   begin_budget(iso, OWN_INSTRUCTIONS);
   lend(iso);
   watchdog_begin(&iso->watched);
-  lua_pushcfunction(S, run_function);
-  int status = lua_pcall(S, 0, 0, 0);
+  int status = compat_call(S, run_function, NULL);
   watchdog_end(&iso->watched);
   take_back(iso);
   iso->running = false;

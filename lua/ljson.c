@@ -6,7 +6,6 @@
 ** leaks nothing. */
 #include "ljson.h"
 
-#include <lauxlib.h>
 #include <math.h>
 
 #include "ljsonform.h"

@@ -17,9 +17,9 @@
 #ifndef RILLE_LJSON_H
 #define RILLE_LJSON_H
 
-#include <lua.h>
 
 #include "../core/buffer.h"
+#include "lcompat.h"
 
 /* One text that is written. The data of any event fit: nothing takes more than 9
 ** times its bytes in MessagePack, but for indentation. */

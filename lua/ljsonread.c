@@ -3,7 +3,6 @@
 ** Reading descends once. After each value the parser knows its shape (`last`), so
 ** that an object of one key is understood when it closes, and never read twice.
 ** Numbers meet the C library without a decimal point, which locales change. */
-#include <lauxlib.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -394,7 +393,7 @@ static int parse_float(struct json_parser *p, const uint8_t *where, struct json_
 /* The key on top of the stack must suit `map`, whose first key has `type`. */
 static int check_pair_key(struct json_parser *p, const uint8_t *where, int map, int *type) {
   lua_State *L = p->L;
-  int is = lua_type(L, -1);
+  int is = lua_type(L, -1) == LUA_TSTRING ? LUA_TSTRING : LUA_TNUMBER;
   if (is != LUA_TSTRING && !lua_isinteger(L, -1))
     return json_fail(p, where, "$pairs has a key that is neither string nor integer");
   if (*type != LUA_TNONE && *type != is)

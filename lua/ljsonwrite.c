@@ -6,7 +6,6 @@
 ** until the text takes the bytes' place; positions are offsets, because the buffer
 ** moves as it grows. Of numbers from the C library the decimal point is mended,
 ** which locales change. */
-#include <lauxlib.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>

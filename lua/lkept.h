@@ -2,9 +2,9 @@
 #ifndef RILLE_LKEPT_H
 #define RILLE_LKEPT_H
 
-#include <lua.h>
 
 #include "../core/base.h"
+#include "lcompat.h"
 
 /* Adds to the table on top of the stack:
 **   kept_get(store, key) -> bytes | nil

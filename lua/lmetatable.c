@@ -13,7 +13,6 @@
 ** lies under CONTENTS is out of every script's reach. */
 #include "lmetatable.h"
 
-#include <lauxlib.h>
 #include <stddef.h>
 #include <string.h>
 

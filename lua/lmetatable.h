@@ -4,8 +4,8 @@
 #define RILLE_LMETATABLE_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 #include <stdbool.h>
 
 /* getmetatable(value): what the script gave to setmetatable, or its __metatable;

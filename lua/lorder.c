@@ -13,7 +13,6 @@
 ** other in a userdata. */
 #include "lorder.h"
 
-#include <lauxlib.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,7 +63,10 @@ static struct order_item order_item_of(lua_State *L, int index, int at) {
       item.rank = RANK_STRING;
       item.as.text.bytes = lua_tolstring(L, index, &item.as.text.length);
       break;
-    default: break;
+    default:
+      if (!lua_isinteger(L, index)) break; /* LuaJIT's int64_t */
+      item.rank = RANK_NUMBER;
+      item.as.integer = lua_tointeger(L, index);
   }
   return item;
 }

@@ -4,8 +4,8 @@
 #define RILLE_LORDER_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 
 /* table.sort(t [, order]), stable. Whatever `order` answers, the result is a
 ** permutation of t; when it raises, t is as it was. */

@@ -14,7 +14,6 @@
 #include "lpattern.h"
 
 #include <ctype.h>
-#include <lauxlib.h>
 
 #include "lisolate.h"
 

@@ -4,8 +4,8 @@
 #define RILLE_LPATTERN_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 
 INTERNAL int pattern_find(lua_State *L);
 INTERNAL int pattern_match(lua_State *L);

@@ -133,7 +133,7 @@ static bool push_scalar(struct picking *p, const struct value_item *item) {
     case VALUE_NIL: value_push_null(L); return true;
     case VALUE_FALSE: lua_pushboolean(L, 0); return true;
     case VALUE_TRUE: lua_pushboolean(L, 1); return true;
-    case VALUE_INTEGER: lua_pushinteger(L, item->integer); return true;
+    case VALUE_INTEGER: value_push_integer(L, item); return true;
     case VALUE_FLOAT: lua_pushnumber(L, item->number); return true;
     default: break;
   }
@@ -157,6 +157,7 @@ static bool take_value(struct picking *p, int field) {
   }
   if (*p->at < PICK_MAP) { /* a small integer, as many are */
     item.kind = VALUE_INTEGER;
+    item.boxed = false;
     item.integer = *p->at++;
   } else {
     const uint8_t *next = value_item(p->at, p->end, &item);

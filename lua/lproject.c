@@ -95,12 +95,14 @@ static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int 
 /* The key on top of the stack, as states have it; the pass's function gave it. */
 static void check_key(lua_State *L, const struct pass *p) {
   int type = lua_type(L, -1), function = p->base + OF_KEY;
-  if (type == LUA_TNUMBER && !lua_isinteger(L, -1))
+  int is_integer = lua_isinteger(L, -1);
+  if (type == LUA_TNUMBER && !is_integer)
     sandbox_refuse(L, function, "key returned a float: a key is a string or an integer");
-  if (type != LUA_TSTRING && type != LUA_TNUMBER)
+  if (type != LUA_TSTRING && !is_integer)
     sandbox_refuse(L, function, "key returned a %s: a key is a string or an integer",
                    lua_typename(L, type));
   size_t n;
+  if (is_integer) compat_integer_to_text(L, lua_gettop(L));
   lua_tolstring(L, -1, &n);
   if (n > KEY_BYTES_MOST)
     sandbox_refuse(L, function, "key returned %d bytes: a key has at most %d", (int)n,
@@ -217,6 +219,7 @@ static void take_event(lua_State *L, struct run *r) {
     if (p->failed || r->event.position <= p->after) continue;
     int handler = p->handlers[item];
     if (handler && p->by_stream && !is_mine(p, r->event.stream)) handler = 0;
+    if (r->event.redacted && (!p->redacted || handler == IS_OLD)) handler = 0;
     r->at = p;
     if (handler) {
       r->view->decoded = 0; /* what one pass does to the data, the next does not see */

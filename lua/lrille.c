@@ -6,6 +6,7 @@
 #include "lidentity.h"
 #include "ljson.h"
 #include "lkept.h"
+#include "llibrary.h"
 #include "lisolate.h"
 #include "lpick.h"
 #include "lsandbox.h"
@@ -13,8 +14,6 @@
 #include "lvalue.h"
 #include "rille_lua.h"
 #include "scripts.h"
-
-#include <lualib.h>
 
 #define BUFFER_HANDLE "rille.buffer"
 
@@ -76,9 +75,12 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "share_of");
   lua_pushcfunction(L, append_internal);
   lua_setfield(L, -2, "append_internal");
+  lua_pushcfunction(L, store_prune);
+  lua_setfield(L, -2, "prune");
   transaction_push(L);
   lua_setfield(L, -2, "transaction");
   kept_open(L);
+  retention_push(L);
   identity_push(L);
   lua_pushcfunction(L, isolate_open);
   lua_setfield(L, -2, "isolate");
@@ -97,6 +99,10 @@ static int load_script(lua_State *L) {
   snprintf(chunk, sizeof chunk, "=%s", scripts[i].name);
   if (luaL_loadbufferx(L, scripts[i].text, scripts[i].length, chunk, "t") != LUA_OK)
     return lua_error(L);
+#ifdef RILLE_LUAJIT
+  library_push_environment(L);
+  lua_setfenv(L, -2);
+#endif
   push_means(L, scripts[i].name);
   lua_call(L, 1, 1);
   return 1;
@@ -123,6 +129,7 @@ static void require(lua_State *L, const char *name) {
 int luaopen_rille(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open", store_open_handle}, {"decode", decode}, {NULL, NULL}};
+  compat_open(L);
   store_open_library(L);
   iterator_open_library(L);
   event_open_library(L);
@@ -147,6 +154,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.processor");
   require(L, "rille.coordinator");
   require(L, "rille.deep");
+  require(L, "rille.retention");
   require(L, "rille.modules");
   return 1;
 }

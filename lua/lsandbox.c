@@ -26,9 +26,7 @@
 
 #include "lsandbox.h"
 
-#include <lauxlib.h>
 #include <locale.h>
-#include <lualib.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +37,7 @@
 
 #include "lguard.h"
 #include "lisolate.h"
+#include "llibrary.h"
 #include "lmetatable.h"
 #include "lorder.h"
 
@@ -91,6 +90,35 @@ static void make_sandbox(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &SANDBOX_STATE);
 }
 
+#ifdef RILLE_LUAJIT
+
+/* All strings share one metatable. It stays, because setting another throws away whatever was
+** compiled; of what the host may have put into it, scripts see all but __index. */
+static void switch_methods(lua_State *L, int state, bool inside) {
+  lua_getiuservalue(L, state, EMPTY_STRING);
+  if (!lua_getmetatable(L, -1)) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setmetatable(L, -3);
+  }
+  if (inside) {
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_setiuservalue(L, state, HOST_METATABLE);
+  }
+  lua_pushliteral(L, "__index");
+  lua_getiuservalue(L, state, inside ? SCRIPT_METATABLE : HOST_METATABLE);
+  if (inside && lua_istable(L, -1)) {
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_replace(L, -2);
+  }
+  lua_rawset(L, -3);
+  lua_pop(L, 2);
+}
+
+#else
+
 /* All strings share one metatable, which is that of the empty one. */
 static void switch_methods(lua_State *L, int state, bool inside) {
   lua_getiuservalue(L, state, EMPTY_STRING);
@@ -102,6 +130,8 @@ static void switch_methods(lua_State *L, int state, bool inside) {
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
 }
+
+#endif
 
 int sandbox_switch(lua_State *L, int inside) {
   struct sandbox *s = push_sandbox(L);
@@ -240,7 +270,7 @@ static int script_format(lua_State *L) {
     push_harmless_text(L, argument);
     lua_replace(L, argument);
   }
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  return compat_call_upvalue(L);
 }
 
 /* ---- Running ------------------------------------------------------------- */
@@ -265,7 +295,7 @@ static void push_position(lua_State *L) {
       lua_pushfstring(L, "%s:%d: ", call.short_src, call.currentline);
       return;
     }
-    if (call.istailcall) break;
+    if (compat_lost_caller(&call)) break;
   }
   lua_pushliteral(L, "");
 }
@@ -361,9 +391,15 @@ static int means_host(lua_State *L) {
 
 /* ---- Opening ------------------------------------------------------------- */
 
-static const luaL_Reg LIBRARIES[] = {{"base", luaopen_base},   {"string", luaopen_string},
-                                     {"table", luaopen_table}, {"math", luaopen_math},
-                                     {"utf8", luaopen_utf8},   {NULL, NULL}};
+static const luaL_Reg LIBRARIES[] = {{"base", luaopen_base},
+                                     {"string", luaopen_string},
+                                     {"table", luaopen_table},
+                                     {"math", luaopen_math},
+                                     {"utf8", luaopen_utf8},
+#ifdef RILLE_LUAJIT
+                                     {"bit", luaopen_bit},
+#endif
+                                     {NULL, NULL}};
 
 static const luaL_Reg BASE[] = {{"next", script_next},
                                 {"tostring", script_tostring},
@@ -390,6 +426,9 @@ static int open_libraries(lua_State *L) {
     lua_call(L, 1, 1);
     lua_setfield(L, 1, library->name);
   }
+#ifdef RILLE_LUAJIT
+  library_complete(L);
+#endif
   lua_pushliteral(L, "");
   lua_getmetatable(L, -1);
   return 1;
@@ -398,18 +437,17 @@ static int open_libraries(lua_State *L) {
 /* Fills the table on top of the stack and pushes the strings' metatable. */
 static void push_libraries(lua_State *L) {
   int table = lua_gettop(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  compat_push_globals(L);
   lua_pushliteral(L, "");
   if (!lua_getmetatable(L, -1)) lua_pushnil(L);
   lua_pushcfunction(L, open_libraries);
   lua_pushvalue(L, table);
   lua_newtable(L);
-  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  compat_replace_globals(L);
   int status = lua_pcall(L, 1, 1, 0);
-  lua_pushvalue(L, table + 1);
-  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  lua_pushvalue(L, table + 3);
-  lua_setmetatable(L, table + 2);
+  compat_restore_globals(L, table + 1);
+  lua_pushvalue(L, table + COMPAT_GLOBALS_SLOTS + 2);
+  lua_setmetatable(L, table + COMPAT_GLOBALS_SLOTS + 1);
   if (status != LUA_OK) lua_error(L);
   lua_replace(L, table + 1);
   lua_settop(L, table + 1);

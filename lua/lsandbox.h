@@ -3,8 +3,8 @@
 #define RILLE_LSANDBOX_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 #include <stdint.h>
 
 /* Pushes the table that sandbox.lua takes as its first argument: fresh copies of
@@ -25,7 +25,7 @@ INTERNAL void sandbox_seed(struct sandbox *s, uint64_t seed);
 ** Between the two nothing may raise past the caller, nor yield. Host functions
 ** that a script calls run under sandbox_switch(L, 0). Returns what it was, for
 ** switching back. Needs SANDBOX_SWITCH_SLOTS of stack, allocates nothing. */
-#define SANDBOX_SWITCH_SLOTS 4
+#define SANDBOX_SWITCH_SLOTS 8
 INTERNAL int sandbox_switch(lua_State *L, int inside);
 
 /* A message handler for lua_pcall: turns any error value into a string that

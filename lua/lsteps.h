@@ -3,9 +3,9 @@
 #ifndef RILLE_LSTEPS_H
 #define RILLE_LSTEPS_H
 
-#include <lua.h>
 
 #include "../core/base.h"
+#include "lcompat.h"
 
 /* "none", "undecided", "committed", "aborted", "unknown" */
 INTERNAL const char *outcome_name(int outcome);

@@ -4,8 +4,8 @@
 #include "rille_lua.h"
 
 static const char *const open_options[] = {
-    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild", "load",
-    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", NULL};
+    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild",  "load",
+    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", "progress", NULL};
 
 /* ---- The handle ---- */
 
@@ -176,6 +176,19 @@ static void check_hook(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Behind the store. What can be read is not all there was: a detail says so and how far. */
+static int push_remark(lua_State *L, const rille_error *e) {
+  lua_pushstring(L, e->message);
+  lua_pushstring(L, rille_code_name(e->code));
+  if (e->code != RILLE_REMARK_CORRUPT) return 3;
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, rille_code_name(RILLE_CORRUPT));
+  lua_setfield(L, -2, "code");
+  set_integer(L, "address", e->address);
+  set_integer(L, "position", e->position);
+  return 4;
+}
+
 int store_open_handle(lua_State *L) {
   size_t length;
   luaL_checktype(L, 1, LUA_TSTRING);
@@ -188,18 +201,19 @@ int store_open_handle(lua_State *L) {
   if (!read_options(L, &o)) return error_push_message(L, "invalid");
   check_hook(L);
   if (lua_istable(L, 2)) read_peers(L, &o);
+  struct progress p = progress_of(L, 2);
+  if (p.function) o.progress = progress_tell, o.progress_context = &p;
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");
   s->load = refer(L, 2, "load");
   s->readonly = o.readonly;
   rille_error e;
   int result = rille_store_open(path, &o, &s->store, &e);
+  if (p.failed) return lua_error(L);
   if (result < 0) return error_push(L, &e);
   keep_values(L, path);
   if (result == 0) return 1;
-  lua_pushstring(L, e.message);
-  lua_pushliteral(L, "remark");
-  return 3;
+  return push_remark(L, &e);
 }
 
 /* ---- The host's store ---- */
@@ -317,8 +331,9 @@ static int store_poll(lua_State *L) {
   return 1;
 }
 
-/* truncate(stream, { before = version }) */
-static int store_truncate(lua_State *L) {
+typedef int cut_function(rille_store *, rille_text, uint64_t, rille_error *);
+
+static int cut(lua_State *L, cut_function *function) {
   static const char *const names[] = {"before", NULL};
   lua_Integer before;
   rille_error e;
@@ -334,8 +349,13 @@ static int store_truncate(lua_State *L) {
     lua_pushliteral(L, "before must not be negative");
     return error_push_message(L, "invalid");
   }
-  return store_push_done(L, rille_store_truncate(store, stream, (uint64_t)before, &e), &e);
+  return store_push_done(L, function(store, stream, (uint64_t)before, &e), &e);
 }
+
+/* truncate(stream, { before = version }) */
+static int store_truncate(lua_State *L) { return cut(L, rille_store_truncate); }
+
+int store_prune(lua_State *L) { return cut(L, rille_store_prune); }
 
 static int store_delete(lua_State *L) {
   rille_error e;

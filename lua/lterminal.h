@@ -3,8 +3,8 @@
 #define RILLE_LTERMINAL_H
 
 #include "../core/base.h"
+#include "lcompat.h"
 
-#include <lua.h>
 
 /* Pushes { is = , width = , seconds = , prepare = , end_on_interrupt = ,
 ** hold_interrupt = , interrupted = , end_quietly = }. */

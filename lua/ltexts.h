@@ -2,9 +2,9 @@
 #ifndef RILLE_LTEXTS_H
 #define RILLE_LTEXTS_H
 
-#include <lua.h>
 
 #include "../core/buffer.h"
+#include "lcompat.h"
 
 struct texts;
 

@@ -6,8 +6,6 @@
 ** and scripts can neither see nor change what they are made of. */
 #include "lvalue.h"
 
-#include <lauxlib.h>
-
 /* Addresses of these are the keys in the registry. */
 static const char value_names[2] = {'n', 'a'};
 #define NULL_KEY (&value_names[0])

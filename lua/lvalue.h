@@ -17,14 +17,19 @@
 ** refused in both directions: other types, keys of both kinds or of another
 ** kind, extension types, tables more than VALUE_DEPTH deep.
 **
+** LuaJIT's int64_t is an integer, and so is its uint64_t up to 2^63 - 1 (lcompat.h). One that is
+** small enough for a number is written in 8 bytes, as no number of its size is, and is an int64_t
+** again when it is read; but between -2^53 and -2^31 a number's bytes are as many. As a key it
+** must not be small enough: it would be another key than the number.
+**
 ** Metatables are ignored and no metamethod runs. A table that occurs twice is
 ** written twice, unless it is its own ancestor. Every NaN has the same bytes. */
 #ifndef RILLE_LVALUE_H
 #define RILLE_LVALUE_H
 
-#include <lua.h>
 
 #include "../core/buffer.h"
+#include "lcompat.h"
 
 #define VALUE_DEPTH 128                 /* tables within tables; also for JSON */
 #define VALUE_BYTES RILLE_APPEND_BYTES  /* one encoded value */
@@ -86,7 +91,14 @@ struct value_item {
   double number;
   const uint8_t *bytes;
   uint64_t count;
+  bool boxed; /* an integer written as one that is no number: see write_boxed */
 };
+
+/* Pushes the integer of an item. */
+static inline void value_push_integer(lua_State *L, const struct value_item *item) {
+  if (item->boxed) compat_push_boxed(L, item->integer);
+  else lua_pushinteger(L, (lua_Integer)item->integer);
+}
 
 /* Reads the item at `at`; returns where the next one begins, or `at` itself when
 ** there is none (the last three kinds). Reads nothing at or behind `end`. */

@@ -3,7 +3,6 @@
 ** Reading keeps count of the items it is owed by the arrays and maps it is in.
 ** Each takes at least a byte, so a head that claims more than there are bytes
 ** left is refused before anything is allocated for it. */
-#include <lauxlib.h>
 #include <stdio.h>
 
 #include "ltexts.h"
@@ -52,7 +51,10 @@ static void fill_item(struct value_item *item, struct value_form form, uint64_t 
   item->kind = (enum value_kind)form.kind;
   item->count = n;
   if (form.kind == VALUE_FLOAT) item->number = float_of_bits(n, form.width);
-  if (form.kind == VALUE_INTEGER) item->integer = extend_sign(n, form.width);
+  if (form.kind == VALUE_INTEGER) {
+    item->integer = extend_sign(n, form.width);
+    item->boxed = form.width == 8 && item->integer >= INT32_MIN;
+  }
   if (form.kind == FORM_UINT) {
     item->kind = n <= INT64_MAX ? VALUE_INTEGER : VALUE_FLOAT;
     item->integer = (int64_t)n;
@@ -62,6 +64,7 @@ static void fill_item(struct value_item *item, struct value_form form, uint64_t 
 
 /* The head of an item: its form and the number behind it; NULL when short. */
 static const uint8_t *item_head(const uint8_t *at, const uint8_t *end, struct value_item *item) {
+  item->boxed = false;
   if (at == end) return NULL;
   unsigned code = *at++;
   if (code >= 0xc0 && code <= 0xdf) {
@@ -184,7 +187,7 @@ static enum value_kind push_key(struct value_reader *r) {
   if (kind != VALUE_SHORT) return kind;
   if (!next_item(r, &item)) return VALUE_SHORT;
   if (item.kind == VALUE_STRING) push_string(r, item.bytes, item.count);
-  else if (item.kind == VALUE_INTEGER) lua_pushinteger(r->L, item.integer);
+  else if (item.kind == VALUE_INTEGER) value_push_integer(r->L, &item);
   else {
     refuse_bytes(r, where, "a map key that is neither string nor 64-bit integer");
     return VALUE_SHORT;
@@ -225,7 +228,7 @@ static int read_value(struct value_reader *r) {
     case VALUE_NIL: value_push_null(L); return 1;
     case VALUE_FALSE: lua_pushboolean(L, 0); return 1;
     case VALUE_TRUE: lua_pushboolean(L, 1); return 1;
-    case VALUE_INTEGER: lua_pushinteger(L, item.integer); return 1;
+    case VALUE_INTEGER: value_push_integer(L, &item); return 1;
     case VALUE_FLOAT: lua_pushnumber(L, item.number); return 1;
     case VALUE_STRING: push_string(r, item.bytes, item.count); return 1;
     case VALUE_ARRAY: return read_array(r, item.count);

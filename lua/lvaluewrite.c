@@ -5,7 +5,6 @@
 ** ancestor. A finalizer may run whenever Lua allocates, and may change the very
 ** tables that are being walked; therefore every key and value in use is held by
 ** the Lua stack, and no key's bytes are used unless something holds that key. */
-#include <lauxlib.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #define VALUE_PLACE_ENDS 8  /* steps shown at either end of a deep place */
 #define VALUE_FEW_TABLES 16 /* of a tree, that are looked for one by one */
 #define VALUE_NAN_BITS UINT64_C(0x7ff8000000000000)
+#define VALUE_NUMBER_MOST ((lua_Integer)1 << 53)
 
 /* ---- The place and the refusal -------------------------------------------- */
 
@@ -181,6 +181,12 @@ static int write_integer(struct value_writer *w, lua_Integer v) {
   return write_head(w, 0xd3, 8, n);
 }
 
+/* LuaJIT's int64_t. What is too large for a number needs no sign of being one. */
+static int write_boxed(struct value_writer *w, lua_Integer v) {
+  if (v < -VALUE_NUMBER_MOST || v > VALUE_NUMBER_MOST) return write_integer(w, v);
+  return write_head(w, 0xd3, 8, (uint64_t)v);
+}
+
 static int write_float(struct value_writer *w, double v) {
   uint64_t bits = VALUE_NAN_BITS;
   if (!isnan(v)) memcpy(&bits, &v, sizeof bits);
@@ -253,6 +259,9 @@ static int read_key(struct value_writer *w, int index, struct value_key *key,
     key->name = lua_tolstring(L, index, &key->length);
   } else if (lua_isinteger(L, index)) {
     key->number = lua_tointeger(L, index);
+    if (lua_type(L, index) != LUA_TNUMBER && key->number >= -VALUE_NUMBER_MOST &&
+        key->number <= VALUE_NUMBER_MOST)
+      return refuse_value(w, "has an int64_t as key that a number holds: use tonumber");
   } else {
     int is_float = lua_type(L, index) == LUA_TNUMBER;
     return refuse_value(w, "has a %s as key", is_float ? "float" : luaL_typename(L, index));
@@ -279,6 +288,14 @@ static void sort_few(struct value_key *keys, int n) {
   }
 }
 
+/* Two int64_t of one value are two keys of a table. */
+static int check_distinct(struct value_writer *w, const struct value_key *keys, size_t n) {
+  for (size_t i = 1; i < n; i++)
+    if (!keys[i].name && compare_keys(&keys[i - 1], &keys[i]) == 0)
+      return refuse_value(w, "has the key %lld twice", (long long)keys[i].number);
+  return 1;
+}
+
 static int write_key(struct value_writer *w, const struct value_key *key) {
   return key->name ? write_string(w, key->name, key->length) : write_integer(w, key->number);
 }
@@ -286,6 +303,7 @@ static int write_key(struct value_writer *w, const struct value_key *key) {
 /* A map whose keys and values lie in pairs on the Lua stack. */
 static int write_few(struct value_writer *w, struct value_key *keys, int n) {
   sort_few(keys, n);
+  if (!check_distinct(w, keys, (size_t)n)) return 0;
   if (!write_count(w, 0x80, 0xde, (uint64_t)n)) return 0;
   for (int i = 0; i < n; i++)
     if (!write_key(w, &keys[i]) || !write_under(w, &keys[i], keys[i].slot + 1)) return 0;
@@ -324,6 +342,7 @@ static int write_many(struct value_writer *w, int index) {
     lua_rawseti(L, holder, keys[i].slot);
   }
   qsort(keys, i, sizeof *keys, compare_for_qsort);
+  if (!check_distinct(w, keys, i)) return 0;
   return write_sorted(w, index, keys, i);
 }
 
@@ -413,6 +432,7 @@ static int write_value(struct value_writer *w, int index) {
     case LUA_TTABLE: return write_table(w, index);
     case LUA_TNIL: return refuse_value(w, "is nil");
     default:
+      if (lua_isinteger(L, index)) return write_boxed(w, lua_tointeger(L, index));
       if (value_is_null(L, index)) return write_head(w, 0xc0, 0, 0);
       if (luaL_testudata(L, index, EVENT_HANDLE))
         return refuse_value(w, "is an event, which is over with the call: keep its fields");

@@ -54,7 +54,7 @@ local function run_in(folder, command)
     :format(folder, build, build, command))
 end
 
-local function play(list)
+local function play(list, exact)
   local folder, programs = scratch.path "docs", 0
   scratch.shell("mkdir '%s'", folder)
   for _, block in ipairs(list) do
@@ -66,20 +66,31 @@ local function play(list)
     elseif block.kind == "sh" then
       local printed, status = run_in(folder, "set -e\n" .. block.text:gsub("\n$", ""))
       assert.equal(0, status, block.text .. printed)
+      if exact then assert.equal(block.output or printed, printed) end
       assert(#printed > 0, block.text)
     end
   end
   return programs
 end
 
-describe("docs/guide.md", function()
-  it("runs from top to bottom", function() assert.equal(9, play(blocks(read "docs/guide.md"))) end)
+-- Pages that are one story, with the programs in each.
+local STORIES = { ["docs/guide.md"] = 9, ["docs/operations.md"] = 0, ["docs/report.md"] = 1, ["docs/command.md"] = 0 }
+
+-- Where ```text stands behind ```sh, it is what that prints.
+local EXACT = { ["docs/command.md"] = true }
+
+describe("a page that is one story", function()
+  for path, programs in pairs(STORIES) do
+    it("runs from top to bottom: " .. path, function()
+      assert.equal(programs, play(blocks(read(path)), EXACT[path]))
+    end)
+  end
 end)
 
 describe("the other pages", function()
   for path in process.run "ls docs/*.md":gmatch "[^\n]+" do
     local programs = {}
-    for _, block in ipairs(path ~= "docs/guide.md" and blocks(read(path)) or {}) do
+    for _, block in ipairs(STORIES[path] and {} or blocks(read(path))) do
       if block.kind == "lua" and block.output and block.text:find 'require "rille"' then
         programs[#programs + 1] = block
       end

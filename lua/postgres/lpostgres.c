@@ -319,6 +319,10 @@ static int load_script(lua_State *L) {
   snprintf(chunk, sizeof chunk, "=rille.%s", scripts[i].name);
   if (luaL_loadbufferx(L, scripts[i].text, scripts[i].length, chunk, "t") != LUA_OK)
     return lua_error(L);
+#ifdef RILLE_LUAJIT
+  lua_getfield(L, LUA_REGISTRYINDEX, COMPAT_LIBRARY);
+  lua_setfenv(L, -2);
+#endif
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_call(L, 1, 1);
   return 1;
@@ -349,6 +353,7 @@ int luaopen_rille_postgres(lua_State *L) {
                                        {"now", now},
                                        {"process", process},
                                        {NULL, NULL}};
+  compat_open(L);
   require(L, "rille");
   values_open(L); /* rille.null */
   register_connection(L);

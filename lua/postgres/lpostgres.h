@@ -7,9 +7,9 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime; so this header comes first */
 #endif
 
-#include <lauxlib.h>
+#include "../lcompat.h"
+
 #include <libpq-fe.h>
-#include <lua.h>
 #include <unistd.h>
 
 #define CONNECTION_HANDLE "rille.postgres.connection"

@@ -72,9 +72,14 @@ static void push_text(lua_State *L, int number) {
         return;
       }
       lua_pushvalue(L, -1);
-      lua_tostring(L, -1);
+      compat_integer_to_text(L, lua_gettop(L));
       return;
     default: break;
+  }
+  if (lua_isinteger(L, -1)) {
+    lua_pushvalue(L, -1);
+    compat_integer_to_text(L, lua_gettop(L));
+    return;
   }
   if (!is_null(L, lua_absindex(L, -1)))
     luaL_error(L, "parameter $%d is a %s: SQL takes strings, numbers, booleans and rille.null",

@@ -124,7 +124,7 @@ return {
     text = "if (w < 0 && errno == EINTR) continue;", with = "", c = { "errors", "appending" } },
   { name = "an allocation is not checked", file = "core/segment.c", text = "if (!list) return ENOMEM;", with = "",
     c = { "errors", "opening a store" } },
-  { name = "verify calls sound what it can't look at", file = "core/verify.c",
+  { name = "verify calls sound what it can't look at", file = "core/audit.c",
     text = "if (failed) return failed;\n  if (f.verdict", with = "if (failed) return 0;\n  if (f.verdict",
     c = { "errors", "verifying" } },
 
@@ -211,7 +211,7 @@ return {
   { name = "the index of a copy is not flushed", file = "core/backup.c",
     text = "if (!failed) failed = flush_file(b, folder, \"data.mdb\");", with = "", power = "backup" },
   { name = "a decision is told before its flush", file = "core/drive.c",
-    text = "int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);", with = "int failed = 0;",
+    text = "failed = rille_store_flush(t->home, d->done->decided.end, &why);", with = "failed = 0;",
     power = "transactions" },
 
   -- Bytes that are believed
@@ -238,7 +238,7 @@ return {
   { name = "LMDB's pages are not looked at", file = "core/sum.c",
     text = "if (!number && pages == PAGES_DAMAGED) *result = SUM_WRONG;", with = "(void)result;",
     c = { "lies", "index after a crash" } },
-  { name = "verify forgets how far the log had reached", file = "core/verify.c",
+  { name = "verify forgets how far the log had reached", file = "core/audit.c",
     text = " && end >= l->reached", with = "", c = { "lies", "files that are cut" } },
   { name = "damage in what is not over keeps readers out", file = "core/log.c",
     text = "if (failed == RILLE_CORRUPT && l->options.readonly) return 0;", with = "",

@@ -1,6 +1,7 @@
 -- process.lua: other processes. Those that run Lua keep the LD_PRELOAD of this one
 -- (AddressSanitizer must come first where the module was built with it); all others
 -- are started without.
+local luajit = require "spec.support.luajit"
 local scratch = require "spec.support.scratch"
 
 local process = {}
@@ -25,6 +26,7 @@ function process.run(command) return process.run_ours("unset LD_PRELOAD; " .. co
 
 local function script(code)
   count = count + 1
+  if rawget(_G, "jit") then code = 'require "spec.support.luajit" ' .. luajit.translated(code) end
   return scratch.file(("process-%d.lua"):format(count), code)
 end
 

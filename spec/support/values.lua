@@ -16,13 +16,21 @@ local function is_empty_array(t)
   return next(t) == nil and getmetatable(t) == "rille.array"
 end
 
+---Like rawget, also where the key is LuaJIT's int64_t, of which each is another key.
+local function field(t, key)
+  if type(key) ~= "cdata" then return rawget(t, key) end
+  for k, v in next, t do
+    if k == key then return v end
+  end
+end
+
 local function same_table(a, b)
   if is_empty_array(a) ~= is_empty_array(b) then return false end
   for k, v in next, a do
-    if not values.same(v, rawget(b, k)) then return false end
+    if not values.same(v, field(b, k)) then return false end
   end
   for k in next, b do
-    if rawget(a, k) == nil then return false end
+    if field(a, k) == nil then return false end
   end
   return true
 end
@@ -45,7 +53,7 @@ end
 local function some_text(n)
   local t = {}
   for i = 1, n do
-    local c = math.random(0, 0x10ffff) >> math.random(0, 14)
+    local c = math.floor(math.random(0, 0x10ffff) / 2 ^ math.random(0, 14))
     t[i] = utf8.char((c >= 0xd800 and c <= 0xdfff) and 0xe4 or c)
   end
   return table.concat(t)
@@ -54,7 +62,10 @@ end
 local odd_strings = { "", "$bytes", "$float", "$pairs", "$", "a\0b", "\xff", '"\\\n', "null" }
 local odd_floats = { 0.0, -0.0, 1.0, 1 / 0, -1 / 0, 0 / 0, 0.1, 1e300, 5e-324, 2.0 ^ 53, 2.0 ^ 63 }
 
-local function some_integer() return math.random(0) >> math.random(0, 63) end
+local function some_integer()
+  local n = math.random(0, 8)
+  return n == 0 and 0 or (string.unpack("<I" .. n, some_bytes(n)))
+end
 
 local leaves = {
   function() return some_integer() end,
