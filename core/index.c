@@ -295,11 +295,11 @@ int index_make(struct index **index, const struct index_use *use, const struct m
 
 bool index_follow(struct index *x) {
   char path[SYSTEM_PATH_BYTES];
-  struct index_use use = {.uuid = x->uuid, .readonly = true};
+  struct index_use use = {.uuid = x->uuid, .readonly = x->readonly};
   struct system_stamp f;
   enum index_state state;
   struct index *y = NULL, old;
-  if (!x->readonly || mdb_env_get_path(x->env, &use.folder) != 0 ||
+  if (mdb_env_get_path(x->env, &use.folder) != 0 ||
       !system_join(path, sizeof path, use.folder, "data.mdb") || system_stamp(path, &f) != 0 ||
       (f.device == x->file.device && f.inode == x->file.inode) ||
       index_open(&y, &use, &x->memory, &state, NULL) != 0 || !y)
@@ -334,9 +334,7 @@ void index_close(struct index *x, bool alone) {
   memory_free(&memory, x, sizeof *x);
 }
 
-struct log_end index_folded(const struct index *x) {
-  return x->end;
-}
+struct log_end index_folded(const struct index *x) { return x->end; }
 
 /* ---- Reading ---- */
 
@@ -518,7 +516,8 @@ int index_copy(struct index *x, const char *to, rille_error *e) {
 static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) {
   uint8_t b[ENTRY_HEAD_BYTES_MOST + ENTRY_SEAL_BYTES];
   MDB_val key = val_of(h->name);
-  if (h->kind == WORD_PENDING && h->tower[0] == 0) {
+  bool over = h->kind == WORD_PENDING && h->tower[0] == 0;
+  if (over || (h->kind >= CHAIN_KINDS && h->count == 0)) { /* an ended chain is told of */
     int code = mdb_del(txn, x->heads[h->kind], &key, NULL);
     return code == MDB_NOTFOUND ? 0 : code;
   }

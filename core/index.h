@@ -60,7 +60,8 @@ INTERNAL int index_make(struct index **index, const struct index_use *use,
                         const struct memory *memory, rille_error *error);
 /* `alone`: nobody else has it open, so that a checksum of the file can be left. */
 INTERNAL void index_close(struct index *index, bool alone);
-/* A reader's: where a writer has put another index into its place, that is used from now on. */
+/* Where somebody has put another index into its place, that is used from now on. Nobody of this
+** process may be between begin and end. */
 INTERNAL bool index_follow(struct index *index);
 
 /* Looks what it is a fold of by now; index_folded tells it. */

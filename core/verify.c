@@ -104,10 +104,12 @@ static int check_chain(struct verifying *v, const struct record *r, size_t chain
 }
 
 static int check_chains(struct verifying *v, const struct record *r) {
-  int failed = check_chain(v, r, RECORD_STREAM, "L6", CHAIN_STREAM, r->stream);
+  bool nameless = record_lost(r, RECORD_STREAM);
+  int failed = nameless ? 0 : check_chain(v, r, RECORD_STREAM, "L6", CHAIN_STREAM, r->stream);
   if (!failed) failed = check_chain(v, r, RECORD_TYPE, "L5", CHAIN_TYPE, r->type);
   for (size_t i = 0; i < r->tag_count && !failed && !v->damaged; i++)
-    failed = check_chain(v, r, RECORD_FIRST_TAG + i, "L5", CHAIN_TAG, record_tag(r, i));
+    if (!record_lost(r, RECORD_FIRST_TAG + i))
+      failed = check_chain(v, r, RECORD_FIRST_TAG + i, "L5", CHAIN_TAG, record_tag(r, i));
   return failed;
 }
 
@@ -124,7 +126,7 @@ static int verify_record(struct verifying *v, const struct record *r) {
     verify_damaged(v, r->position - 1);
   }
   if (v->damaged) return 0;
-  struct noted_id id = {r->stream, record_given_id(r), r->address, v->scan.frame.address};
+  struct noted_id id = noted_id_of(r, v->scan.frame.address);
   int failed = note_id(&v->heads, &v->log->identity, &v->run, &id, &v->error);
   return failed ? failed : check_chains(v, r);
 }

@@ -39,8 +39,7 @@ return {
     c = { "processes", "since the walk" }, contest = true },
   { name = "what others wrote is not read before an append", file = "core/append.c",
     text = "return failed ? failed : log_catch_up(l, &end, e);", with = "return failed;",
-    c = { "processes", "wrote meanwhile" }, contest = true,
-    kills = true },
+    c = { "processes", "wrote meanwhile" }, waits = true, contest = true, kills = true },
   { name = "a mark is not compared", file = "core/condition.c",
     text = "if (!result) result = check_mark(&c->append->mark, l, e);", with = "", contest = true },
   { name = "ids are not looked for", file = "core/condition.c",
@@ -212,7 +211,7 @@ return {
   { name = "the index of a copy is not flushed", file = "core/backup.c",
     text = "if (!failed) failed = flush_file(b, folder, \"data.mdb\");", with = "", power = "backup" },
   { name = "a decision is told before its flush", file = "core/drive.c",
-    text = "int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);", with = "int failed = 0;",
+    text = "failed = rille_store_flush(t->home, d->done->decided.end, &why);", with = "failed = 0;",
     power = "transactions" },
 
   -- Bytes that are believed
@@ -235,7 +234,7 @@ return {
     with = "get32(value.bytes + n) != 1 || seal_of(key, bytes_of(value), n);", c = { "lies", "index after a crash" } },
   { name = "the index's file is not compared with its sum", file = "core/sum.c",
     text = "*result = memcmp(kept, sum, SUM_BYTES) == 0 ? SUM_RIGHT : SUM_WRONG;", with = "*result = SUM_RIGHT;",
-    c = { "lies", "index of a closed" } },
+    c = { "lies", "index of a closed" }, waits = true },
   { name = "LMDB's pages are not looked at", file = "core/sum.c",
     text = "if (!number && pages == PAGES_DAMAGED) *result = SUM_WRONG;", with = "(void)result;",
     c = { "lies", "index after a crash" } },
