@@ -78,6 +78,7 @@ static int begin_append(struct log *l, int unlocked, const rille_error *why, ril
     failed = unlocked;
     if (e) *e = *why;
   }
+  if (!failed) failed = log_follow(l, e);
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;
@@ -94,6 +95,7 @@ int log_enter_append(struct log *l, rille_error *e) {
 
 #define TURN_NAP_US_LEAST 20
 #define TURN_NAP_US_MOST 2000
+#define TURN_YIELDS_MOST 16u
 
 /* Who waits for his turn with a deadline, of the monotonic clock. */
 struct turn {
@@ -101,9 +103,8 @@ struct turn {
 };
 
 static struct turn begin_turn(int64_t deadline_us) {
-  int64_t now = system_monotonic_us(), wall = system_clock_us();
-  int64_t left = deadline_us > wall ? deadline_us - wall : 0;
-  return (struct turn){left < INT64_MAX - now ? now + left : INT64_MAX, TURN_NAP_US_LEAST};
+  int64_t left = add_i64(deadline_us, -system_clock_us());
+  return (struct turn){add_i64(system_monotonic_us(), left), TURN_NAP_US_LEAST};
 }
 
 /* Not late: has slept a little, each time a little longer. */
@@ -112,6 +113,15 @@ static bool nap(struct turn *t) {
   system_pause(t->nap_us);
   if (t->nap_us < TURN_NAP_US_MOST) t->nap_us *= 2;
   return true;
+}
+
+/* Who has WRITER needs it for some microseconds only: to sleep, and to be woken, takes longer. */
+static bool try_turn(struct log *l, int *failed, rille_error *e) {
+  for (unsigned i = 0; i < TURN_YIELDS_MOST; i++) {
+    if (control_take(l->control, CONTROL_WRITER, false, failed, e) || *failed) return true;
+    system_yield();
+  }
+  return false;
 }
 
 static int refuse_late(rille_error *e) {
@@ -128,7 +138,8 @@ int log_enter_append_until(struct log *l, int64_t deadline_us, rille_error *e) {
   while (pthread_mutex_trylock(&l->appending) != 0)
     if (!nap(&turn)) return refuse_late(e);
   catch_up_beforehand(l);
-  while (!control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
+  bool taken = try_turn(l, &unlocked, &why);
+  while (!taken && !control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
     if (!nap(&turn)) {
       pthread_mutex_unlock(&l->appending);
       return refuse_late(e);
@@ -153,6 +164,11 @@ void log_leave_append(struct log *l) {
   offers_wake_heir(l->control); /* who has seen us append relies on us */
 }
 
+void log_start_flush(struct log *l) {
+  if (l->undisturbed && !atomic_load(&l->control->words->leading))
+    segments_start_writing(&l->segments, log_durable(l).address, l->seen.address);
+}
+
 /* ---- Segments ---- */
 
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
@@ -171,9 +187,12 @@ bool log_is_full(struct log *l, uint64_t beyond) {
   return l->seen.address - segments_last_first(&l->segments) >= l->options.segment_bytes + beyond;
 }
 
-/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
 int log_succeed(struct log *l, rille_error *e) {
-  if (!log_is_full(l, 0)) return 0;
+  return log_is_full(l, 0) ? log_begin_segment(l, e) : 0;
+}
+
+/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
+int log_begin_segment(struct log *l, rille_error *e) {
   uint64_t end = l->seen.address;
   pthread_mutex_unlock(&l->lock);
   int failed = log_flush(l, end, e);
@@ -248,6 +267,11 @@ static int append_locked(struct log *l, struct condition *c, enum rille_sync syn
   return result ? result : report(l, append, before, done, e);
 }
 
+/* Who is refused for another reason goes without a flush: those it served would wait for one. */
+static bool is_flushed(int result) {
+  return result >= 0 || result == RILLE_CONFLICT || result == RILLE_DUPLICATE;
+}
+
 static int append_checked(struct log *l, struct condition *c, enum rille_sync sync,
                           rille_appended *done, uint64_t *end, rille_error *e) {
   for (;;) {
@@ -257,7 +281,7 @@ static int append_checked(struct log *l, struct condition *c, enum rille_sync sy
     if (!result) result = log_enter_append(l, e);
     if (result) return result;
     result = append_locked(l, c, sync, done, &again, e);
-    if (sync == RILLE_SYNC_ALWAYS) log_serve(l);
+    if (sync == RILLE_SYNC_ALWAYS && is_flushed(result)) log_serve(l);
     *end = l->seen.address; /* who was served relies on our flush */
     log_leave_append(l);
     if (result || !again) return result < 0 ? result : 0;

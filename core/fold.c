@@ -56,7 +56,8 @@ static size_t pick_heads(const struct overlay *o, uint64_t a, struct overlay_ent
   uint64_t from = max_u64(a, o->start);
   for (size_t i = 0; i < o->count; i++) {
     struct overlay_entry *entry = sorted[i];
-    if (entry->count == 0 || entry->touched < from) continue;
+    bool only_seen = entry->count == 0 && entry->touched == 0;
+    if (only_seen || entry->touched < from) continue;
     heads[n++] = (struct folded_head){.kind = entry->kind,
                                       .name = {entry->name, entry->name_length},
                                       .count = entry->count,
@@ -112,9 +113,12 @@ static int fold_old(struct log *l, bool gently, rille_error *e) {
   int failed = log_flush(l, l->old_end.address, e);
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);
-  failed = index_look(l->index, e);
+  failed = log_follow(l, e); /* who makes the index anew has FOLDER, as this one */
+  if (!failed) failed = index_look(l->index, e);
   uint64_t a = index_folded(l->index).address;
+  bool has = l->has_old;
   pthread_mutex_unlock(&l->lock);
+  if (!has) return failed;
   if (!failed && a < l->old_end.address) failed = store_old(l, a, gently, e);
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);

@@ -295,6 +295,7 @@ static int decide_locked(struct log *l, struct condition *c, const rille_decide 
   uint64_t next = l->seen.next_position;
   result = tell_unknown(write_decision(l, commits ? d : &aborts, e), e);
   if (result) return result;
+  if (commits) log_start_flush(l);
   fill_versions(l, d->work);
   done->outcome = d->outcome;
   done->end = l->seen.address;

@@ -59,6 +59,14 @@ static void restart(struct log *l, const struct log_end *a) {
   l->pending_loaded = false;
 }
 
+void log_restart(struct log *l) {
+  struct log_end a = index_folded(l->index);
+  if (l->has_old) overlay_release(&l->old);
+  l->has_old = false;
+  pthread_cond_broadcast(&l->work.room);
+  restart(l, &a);
+}
+
 /* For a reader: somebody may have begun to write, or another first opener may have
 ** repaired the log since; then what is known beyond A may not be true any more. */
 static int notice_writers(struct log *l, rille_error *e) {
@@ -66,11 +74,9 @@ static int notice_writers(struct log *l, rille_error *e) {
   if (generation == 0 || generation == l->generation) return 0;
   int failed = segments_refresh(&l->segments, e);
   if (failed) return failed;
+  segments_reopen(&l->segments);
   (void)index_follow(l->index); /* where it can't, the one it has is as true */
-  struct log_end a = index_folded(l->index);
-  if (l->has_old) overlay_release(&l->old);
-  l->has_old = false;
-  restart(l, &a);
+  log_restart(l);
   l->generation = generation;
   return 0;
 }
@@ -78,6 +84,7 @@ static int notice_writers(struct log *l, rille_error *e) {
 int log_look(struct log *l, bool durable_only, struct log_end *end, rille_error *e) {
   pthread_mutex_lock(&l->lock);
   int failed = l->options.readonly ? notice_writers(l, e) : 0;
+  if (!failed) failed = log_follow(l, e);
   *end = durable_only ? log_durable(l) : log_written(l);
   if (!failed) failed = know_files(l, e);
   pthread_mutex_unlock(&l->lock);
@@ -228,10 +235,12 @@ static int load_found(struct loading *g, rille_error *e) {
 
 static int load_pending(struct log *l, rille_error *e) {
   struct loading g = {.log = l};
+  struct index_slice all = {.most = SIZE_MAX};
+  struct index_each each = {.head = find_pending, .context = &g};
   pack_init(&g.found, &l->memory);
   pending_clear(&l->pending);
   int failed = index_begin(l->index, e);
-  if (!failed) failed = index_walk_words(l->index, WORD_PENDING, find_pending, &g, e);
+  if (!failed) failed = index_walk(l->index, WORD_PENDING, &all, &each, e);
   index_end(l->index);
   find_pending_in_old(&g);
   if (!failed) failed = load_found(&g, e);
@@ -269,6 +278,22 @@ static int begin_chain(struct log *l, enum chain_kind kind, rille_text name,
   return *entry ? 0 : error_memory(e);
 }
 
+/* Whether the chain's record before this one has lost its name: then a redaction that takes the
+** name out of all of them is under way, and its frame ends the chain. */
+static bool follows_lost(struct log *l, const struct record *r, size_t chain) {
+  uint64_t links[LINKS_MOST], before = record_number(r, chain) - 1;
+  struct window w;
+  struct record other;
+  bool lost = false;
+  if (record_links(r, chain, links) == 0) return false;
+  window_init(&w, &l->source, &l->memory, SCAN_WINDOW_SMALL);
+  if (window_record(&w, links[0], &other, NULL) == 0)
+    for (size_t c = 0; c < record_chains(&other) && !lost; c++)
+      lost = record_lost(&other, c) && record_number(&other, c) == before;
+  window_release(&w);
+  return lost;
+}
+
 static int take_chain(struct log *l, const struct record *r, size_t chain, uint64_t frame,
                       rille_error *e) {
   struct overlay_entry *entry;
@@ -278,20 +303,25 @@ static int take_chain(struct log *l, const struct record *r, size_t chain, uint6
   int failed =
       number == 1 ? begin_chain(l, kind, name, &entry, e) : log_entry(l, kind, name, &entry, e);
   if (failed) return failed;
-  if (number <= entry->count) return 0; /* folded by others, or before a crash */
+  if (entry->touched > frame) return 0; /* folded by others, or before a crash */
+  if (number <= entry->count) return 0; /* the same */
   if (number != entry->count + 1)
-    return error_corrupt(e, r->address,
-                         "the index does not fit the log at byte %llu: delete the folder index/, "
-                         "it is made again",
-                         (unsigned long long)r->address);
+    return follows_lost(l, r, chain)
+               ? 0
+               : error_corrupt(
+                     e, r->address,
+                     "the index does not fit the log at byte %llu: delete the folder index/, "
+                     "it is made again",
+                     (unsigned long long)r->address);
   return overlay_advance(&l->fresh, entry, number, r->address, frame) ? 0 : error_memory(e);
 }
 
 static int take_record(struct log *l, struct id_run *run, const struct record *r, uint64_t frame,
                        rille_error *e) {
   int failed = log_note_place(l, (struct place){r->position, frame, r->address}, e);
-  for (size_t c = 0; c < record_chains(r) && !failed; c++) failed = take_chain(l, r, c, frame, e);
-  struct noted_id id = {r->stream, record_given_id(r), r->address, frame};
+  for (size_t c = 0; c < record_chains(r) && !failed; c++)
+    if (!record_lost(r, c)) failed = take_chain(l, r, c, frame, e);
+  struct noted_id id = noted_id_of(r, frame);
   return failed ? failed : note_id(&l->fresh, &l->identity, run, &id, e);
 }
 
@@ -398,6 +428,7 @@ void log_release(struct log *l) {
   pthread_mutex_destroy(&l->flushing);
   pthread_mutex_destroy(&l->folding);
   pthread_mutex_destroy(&l->appending);
+  pthread_mutex_destroy(&l->scavenging);
   pthread_cond_destroy(&l->work.wanted);
   pthread_cond_destroy(&l->work.room);
   *l = (struct log){0};

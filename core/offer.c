@@ -100,8 +100,16 @@ void offer_make(struct control *c) {
   atomic_fetch_add(&c->words->offered, 1);
 }
 
+/* What was offered does not stay in the file. */
+static void wipe(struct offer *o) {
+  memset(o->bytes, 0, o->length < sizeof o->bytes ? (size_t)o->length : sizeof o->bytes);
+  o->length = 0;
+}
+
 bool offer_withdraw(struct control *c) {
-  return change(c, (unsigned)c->offer, OFFER_MADE, OFFER_NONE);
+  bool ours = change(c, (unsigned)c->offer, OFFER_MADE, OFFER_NONE);
+  if (ours) wipe(&c->offers[c->offer]);
+  return ours;
 }
 
 enum offer_state offer_state(const struct control *c) {
@@ -114,7 +122,10 @@ bool offer_is_first(const struct control *c) {
   return true;
 }
 
-void offer_clear(struct control *c) { atomic_store(state_of(c, (unsigned)c->offer), OFFER_NONE); }
+void offer_clear(struct control *c) {
+  wipe(&c->offers[c->offer]);
+  atomic_store(state_of(c, (unsigned)c->offer), OFFER_NONE);
+}
 
 struct offer_result offer_result(const struct control *c) {
   const struct offer *o = &c->offers[c->offer];
@@ -179,6 +190,16 @@ void offer_end(struct control *c, unsigned which, bool done) {
 void offers_take_back(struct control *c, uint64_t written) {
   for (unsigned i = 0; i < OFFERS_MOST; i++)
     if (atomic_load(&c->offers[i].end) > written) atomic_store(&c->offers[i].end, 0);
+}
+
+void offers_wipe(struct control *c) {
+  for (unsigned i = 0; i < OFFERS_MOST; i++) {
+    bool ours = (int)i == c->offer;
+    if (ours || system_lock(c->fd, CONTROL_OFFERS + i, SYSTEM_EXCLUSIVE, false) != 0) continue;
+    if (atomic_load(state_of(c, i)) != OFFER_TAKEN)
+      memset(c->offers[i].bytes, 0, sizeof c->offers[i].bytes);
+    system_lock(c->fd, CONTROL_OFFERS + i, SYSTEM_FREE, false);
+  }
 }
 
 /* ---- Who has flushed ---- */

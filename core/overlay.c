@@ -217,6 +217,16 @@ bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_text name, u
   return true;
 }
 
+bool overlay_forget(struct overlay *o, unsigned kind, rille_text name, uint64_t frame) {
+  static const struct chain_head none;
+  struct overlay_entry *e = overlay_find(o, kind, name);
+  if (!e) e = overlay_add(o, kind, name, &none);
+  if (!e) return false;
+  e->count = 0;
+  e->touched = frame;
+  return true;
+}
+
 void overlay_get(const struct overlay_entry *e, struct chain_head *head) {
   head->count = e->count;
   head->touched = e->touched;

@@ -81,6 +81,9 @@ INTERNAL bool overlay_advance(struct overlay *o, struct overlay_entry *entry, ui
 /* The frame at `frame` sets a word. False: no memory. */
 INTERNAL bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_text name,
                                uint64_t value, uint64_t frame);
+/* The frame at `frame` ends a chain, or a word is unset: the next record of that name begins a
+** new one. False: no memory. */
+INTERNAL bool overlay_forget(struct overlay *o, unsigned kind, rille_text name, uint64_t frame);
 INTERNAL void overlay_get(const struct overlay_entry *entry, struct chain_head *head);
 INTERNAL bool overlay_add_place(struct overlay *o, struct place place);
 /* The entry after this one, in the order of the table; NULL: the first one. NULL behind

@@ -329,7 +329,11 @@ typedef struct rille_event {
   rille_text id;             /* empty where the caller gave none: see rille_event_id */
   size_t tag_count;
   const void *record;        /* for rille_event_tag and rille_event_id */
+  int redacted;              /* data and meta were taken out of the log: rille_store_redact */
 } rille_event;
+
+/* What is shown in the place of a redacted name of a stream or a tag. */
+#define RILLE_REDACTED_NAME "$redacted"
 
 /* The id of an event, given or made; `room` is used for a made one. A made id
 ** is a UUID (version 8) of the store's identity and the position. */
@@ -535,6 +539,63 @@ typedef struct rille_verified {
 ** 0: sound; RILLE_REMARK: problems were reported; < 0: could not look. */
 RILLE_API int rille_store_verify(rille_store *store, const rille_verify *options,
                                  rille_verified *result, rille_error *error);
+
+/* ---- Retention ------------------------------------------------------------ */
+
+typedef struct rille_scavenge {
+  size_t size;               /* sizeof(rille_scavenge) */
+  int dry_run;               /* only tell what it would do */
+} rille_scavenge;
+
+typedef struct rille_scavenged {
+  uint64_t segments;         /* log files that were replaced */
+  uint64_t events, bytes;    /* whose content was taken; bytes that the disk has back */
+} rille_scavenged;
+
+/* Gives back the bytes of what nobody can need: data and meta of events that a truncation or a
+** deletion has hidden, and the work of transactions that are over (their events stay). From then
+** on such an event is found by no reading at all; positions, versions and ids stay what they are,
+** so the next one is as it would have been. Log files are replaced while others read and append;
+** the last one is first succeeded by a new one, if there is something in it. If the power goes
+** there is the old file or the new one. RILLE_READONLY, RILLE_FULL, RILLE_IO. */
+RILLE_API int rille_store_scavenge(rille_store *store, const rille_scavenge *options,
+                                   rille_scavenged *done, rille_error *error);
+
+typedef struct rille_redact {
+  size_t size;               /* sizeof(rille_redact) */
+  const uint64_t *positions; /* events whose content is to be taken, in any order */
+  size_t position_count;
+  int keep_data;             /* of these events data and meta stay */
+  int ids;                   /* of these events the ids that a caller gave go, too: an append that
+                             ** is repeated with such an id is not recognised any more */
+  const rille_text *tags;    /* names that are taken out of every event that has them by now */
+  size_t tag_count;
+  const rille_text *streams; /* the same; such a stream is none any more, and may begin again */
+  size_t stream_count;
+  rille_text reason;         /* is kept in the log: it must not tell the content */
+  /* Called for each key under which something is kept: not 0 where that has not seen the
+  ** content, and stays. It must not use the store. NULL: nothing stays. */
+  int (*keeps)(void *context, rille_text key);
+  void *context;
+} rille_redact;
+
+typedef struct rille_redacted {
+  uint64_t segments, events; /* log files that were replaced; events that lost something */
+} rille_redacted;
+
+/* Takes content out of the log for good. First it is noted in the log, durably, that these events
+** are redacted: from then on nobody is shown their content, whatever happens. Then the log files
+** are replaced by such without it, and the index is made anew; when this returns, no file of the
+** store holds the content. If the process dies in between, the next who opens the store, or calls
+** this, goes on. A redacted event keeps position, version, time and type; `redacted` says so.
+** Copies elsewhere are not looked for: backups, other stores, events made from this one.
+** RILLE_INVALID (a position that is not there, no name and no position, too many of them),
+** RILLE_READONLY, RILLE_FULL, RILLE_IO: what was noted will be finished. */
+RILLE_API int rille_store_redact(rille_store *store, const rille_redact *redact,
+                                 rille_redacted *done, rille_error *error);
+
+/* Goes up when log files were replaced or content redacted, by any process. */
+RILLE_API uint64_t rille_store_log_generation(rille_store *store);
 
 /* Copies the store, as it is at the moment of the call and while others append,
 ** to a folder that must not exist. Closed log files are linked where the file

@@ -14,6 +14,7 @@
 #include "creation.h"
 #include "error.h"
 #include "home.h"
+#include "redaction.h"
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t table_changed = PTHREAD_COND_INITIALIZER;
@@ -92,6 +93,14 @@ static int know_copy(struct shared *s, rille_error *e) {
   return failed;
 }
 
+/* A redaction that somebody has noted, and died. */
+static int finish_redactions(struct shared *s, rille_error *e) {
+  if (!s->control.alone || s->log.options.readonly) return 0;
+  int failed = redaction_resume(&s->log, s->folder, e);
+  if (failed) (void)log_close(&s->log, NULL);
+  return failed;
+}
+
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
   struct log_options options = {.readonly = o->readonly != 0,
@@ -107,6 +116,7 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
     result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);
     int failed = result < 0 ? result : make_durable(s, e);
     if (!failed) failed = know_copy(s, e);
+    if (!failed) failed = finish_redactions(s, e);
     if (failed) result = failed;
     if (result < 0) control_close(&s->control);
     else control_ready(&s->control);

@@ -80,6 +80,7 @@ static void push_means(lua_State *L, const char *name) {
   transaction_push(L);
   lua_setfield(L, -2, "transaction");
   kept_open(L);
+  retention_push(L);
   identity_push(L);
   lua_pushcfunction(L, isolate_open);
   lua_setfield(L, -2, "isolate");
@@ -153,6 +154,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.processor");
   require(L, "rille.coordinator");
   require(L, "rille.deep");
+  require(L, "rille.retention");
   require(L, "rille.modules");
   return 1;
 }

@@ -31,6 +31,8 @@ local LONGEST = {
 -- They run nothing of ours in a process that loads the sanitizer.
 local NO_SECOND_RUN = {
   ["spec/completion_spec.lua"] = "asks shells, which run the command as users have it",
+  ["spec/manual_spec.lua"] = "has man show a page",
+  ["spec/terminal_spec.lua"] = "types at a screen, where the command is run as users have it",
   ["spec/house_spec.lua"] = "reads sources",
   ["spec/embed_spec.lua"] = "builds with flags of its own",
   ["spec/install_spec.lua"] = "has the rock built, by its own rules",

@@ -53,6 +53,7 @@ local json = {}
 ---@field position? integer of an event that was read; not looked at
 ---@field version? integer as position
 ---@field stream? string as position
+---@field redacted? boolean true where an event that was read had lost its data and meta; not written
 
 ---An event that was read: a plain table, yours.
 ---@class rille.Event: rille.NewEvent
@@ -248,6 +249,22 @@ function Store:verify(options) end
 ---@return string? message
 ---@return rille.Code? code
 function Store:backup(folder, options) end
+
+---Gives back the bytes of events that were truncated or deleted: no reading finds them from then on.
+---@param options? { dry_run?: boolean } only tell what it would do
+---@return { events: integer, segments: integer, bytes: integer }? done segments: log files that were replaced
+---@return string? message
+---@return rille.Code? code
+function Store:scavenge(options) end
+
+---Takes content out of the log for good. The events keep their places. tags and streams are names that are taken
+---out of every event that has them; with data = false the content of the events at the positions stays.
+---@param positions integer|integer[]|nil events whose data and meta go
+---@param options? { data?: boolean, ids?: boolean, tags?: string[], streams?: string[], reason?: string }
+---@return { events: integer, segments: integer }? done
+---@return string? message
+---@return rille.Code? code
+function Store:redact(positions, options) end
 
 ---@param name string
 ---@return integer position 0: never set
@@ -618,6 +635,7 @@ function Transaction:close() end
 ---@field key? "stream"|fun(event: rille.Event): string|integer|string[]|nil
 ---@field on table<string, fun(state: any, event: rille.Event, key: string?): any>
 ---@field upcast? table<string, fun(event: rille.Event): table?>
+---@field redacted? boolean handlers also get events whose data was taken out of the log
 
 ---What a processor's script returns.
 ---@class rille.ProcessorScript
@@ -625,6 +643,7 @@ function Transaction:close() end
 ---@field key? "stream"|fun(event: rille.Event): string|integer|nil
 ---@field state? rille.Reducer
 ---@field on table<string, fun(event: rille.Event, ctx: rille.Context)>
+---@field redacted? boolean as of a reducer
 ---@field upcast? table<string, fun(event: rille.Event): table?>
 ---@field on_error? "retry"|"skip"|"park"|"stop"
 ---@field attempts? integer 5

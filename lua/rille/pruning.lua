@@ -35,7 +35,7 @@ function pruning.catch_up(fold)
       fold.cut, fold.low = e.version, e.version
     end
     fold.version = e.version
-    fold:take(e)
+    if not e.redacted then fold:take(e) end
   end
 end
 

@@ -93,7 +93,7 @@ local PARAM = { name = "--param", argname = "NAME=JSON", count = "*", convert = 
 
 words.list = {
   {
-    name = "append", summary = "write one event",
+    name = "append", summary = "write one event", too_many = "the type of the event stands behind --type",
     first = "rille append bank.rille account-1 --type Deposited --data '{\"amount\":5}'",
     description = "Writes one event and prints its version and position. Makes the store if there "
       .. "is none.",
@@ -285,6 +285,32 @@ words.list = {
       .. "once more, and compare them" } } },
   { name = "rebuild", summary = "make the index anew",
     description = "Makes the index anew from the log. No other process may have the store open." },
+  {
+    name = "scavenge", summary = "give back the bytes of truncated streams",
+    description = "Takes the data of events that were truncated or deleted out of the log's files, while "
+      .. "others read and append. Those events are then found by nothing any more; all others keep their "
+      .. "positions and versions.",
+    options = { { name = "--dry-run", args = 0, description = "only tell what it would do" } },
+    epilog = "Example: rille scavenge bank.rille --dry-run",
+  },
+  {
+    name = "redact", summary = "take the content of events out of the store, for good",
+    description = "Takes data and meta of the events at these positions out of every file of the store. "
+      .. "They keep their places, and say that they were redacted. It can't be undone. Backups that were made "
+      .. "before, other stores and events that were made from these are not looked for.",
+    arguments = { { name = "POSITION", argname = "POSITION", target = "positions", args = "*",
+      description = "an event's position", convert = whole("POSITION", 1) } },
+    options = {
+      { name = "--tag", argname = "T", count = "*",
+        description = "a tag that is taken out of every event that has it; may be repeated" },
+      { name = "--stream", argname = "S", count = "*",
+        description = "a stream whose name is taken out of all its events; may be repeated" },
+      { name = "--ids", args = 0, description = "the ids that callers gave these events go, too" },
+      { name = "--keep-data", args = 0, description = "data and meta stay" },
+      { name = "--reason", argname = "R", description = "is kept in the log; it must not tell the content" },
+    },
+    epilog = "Example: rille redact shop.rille 17 18 --tag email:ann@example.com --reason 'request 231'",
+  },
   { name = "backup", summary = "copy the store",
     description = "Copies the store, as it is at this moment and while others append to it, into a "
       .. "folder that must not exist. Closed log files are linked where the file system can. Exit status 1 where the "
@@ -321,6 +347,27 @@ function words.names_of(option)
   local list = {}
   for name in option.name:gmatch "%S+" do list[#list + 1] = name end
   return list
+end
+
+---How a command is typed, as pieces that stay on a line: { "STORE" }, { "--type", "T" } in
+---brackets where it may be left out, dots where it may be repeated.
+---@param name? fun(text: string): string makes an option's name
+---@param value? fun(text: string): string makes a value's or an argument's
+---@return string[]
+function words.usage_of(word, name, value)
+  local function same(text) return text end
+  name, value = name or same, value or same
+  local parts = {}
+  for _, each in ipairs(words.arguments_of(word)) do
+    local text = value(each.argname)
+    parts[#parts + 1] = each.args == "?" and "[" .. text .. "]" or text
+  end
+  for _, option in ipairs(word.options or {}) do
+    local text = name(words.names_of(option)[1]) .. (option.args == 0 and "" or " " .. value(option.argname))
+    if option.count ~= 1 then text = "[" .. text .. "]" end
+    parts[#parts + 1] = option.count == "*" and text .. "..." or text
+  end
+  return parts
 end
 
 ---@return table? word

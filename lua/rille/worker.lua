@@ -104,6 +104,9 @@ function worker.fetch(self, place)
   local ok, event = pcall(following)
   iterator:close()
   if not ok then error(event, 0) end
+  if event and event.redacted and not self.definition.redacted then
+    return nil, { message = ("the event at position %d was redacted"):format(position) }
+  end
   if event then return worker.view(self, event) end
   return nil, { message = ("the event at position %d is no longer there"):format(position) }
 end
@@ -241,6 +244,10 @@ end
 ---@return boolean|string on  true: go on; false: begin anew from `seen`; "wait": not now
 local function handle(self, event)
   local place = effects.place(event)
+  if event.redacted and not self.definition.redacted then
+    take(self, place)
+    return true
+  end
   if is_waiting(self, place.position) then return "wait" end
   local view, fault = worker.view(self, event)
   if not view then return fail(self, place, nil, fault) end
@@ -307,7 +314,10 @@ end
 
 ---Looks where the mark is, and what timers and parked events there are.
 local function look(self)
-  if not self.clean or check(self.store:mark(self.name)) ~= self.marked then begin_anew(self) end
+  local generation = core.log_generation(self.store) -- memory may have seen what was redacted since
+  local is_known = self.clean and generation == self.log_generation
+  if not is_known or check(self.store:mark(self.name)) ~= self.marked then begin_anew(self) end
+  self.log_generation = generation
   self.parking:catch_up()
   self.delays:catch_up()
 end
