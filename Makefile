@@ -332,6 +332,10 @@ $A/rille.c: lua/amalgamate.lua $(CORE) $(BINDING) $(wildcard core/*.h lua/*.h) l
 # The specs with what is made of this one file: those that load the module, and the C tests that
 # need no more of the library than rille.h. TESTS=spec/x_spec.lua: some of them.
 AMALGAMATION_FLAGS ?= -O2 -g
+AMALGAMATION_TESTS = $(filter-out $(patsubst %,spec/%_spec.lua,$(OF_SOURCES)),$(wildcard spec/*_spec.lua \
+  spec/regress/*_spec.lua))
+# They read the sources, or build with what is made of them.
+OF_SOURCES = crash embed fuzz house install meta mutants proof steps
 
 amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
 
@@ -356,7 +360,8 @@ amalgamation-test: setup-test
 	  name=$$(basename $$test .c) && $(CC) -MM -Icore $(LMDB_CFLAGS) $$test | tr ' ' '\n' | \
 	  grep -q '^core/[^r]\|^core/r[^i]' || \
 	  { $(CC) $(ALL_CFLAGS) -o $A/spec/$$name $$test $A/rille.o $(LIBS) $(LUA_LIBS) -lm || exit 1; }; done
-	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS))
+	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS) \
+	  $$(ls $A/spec/*_test | sed 's|.*/|spec/c/|; s|$$|.c|'))
 
 # Hosts in C.
 .PHONY: examples
