@@ -8,7 +8,8 @@ local function quoted(line)
   return '"' .. line:gsub('["\\\n\t]', ESCAPES):gsub("%?%?", "?\\?") .. '"'
 end
 
-local names = { (table.unpack or unpack)(arg) }
+local names = {}
+for i, path in ipairs(arg) do names[i] = path end
 table.sort(names)
 print(("/* scripts.h: made by embed.lua from %s; do not edit. */"):format(names[1]:match "^(.*)/"))
 print "static const struct {\n  const char *name, *text;\n  size_t length;\n} scripts[] = {"

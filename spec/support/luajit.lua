@@ -11,6 +11,7 @@
 local luajit = {}
 
 if not rawget(_G, "jit") then return luajit end
+package.loaded["spec.support.luajit"] = luajit -- busted loads its helper by itself
 
 -- Grammar --------------------------------------------------------------------------------------
 
@@ -102,6 +103,16 @@ for _, name in ipairs { "math", "string", "table" } do
 end
 _G.utf8, _G.rawlen, _G.setmetatable = scripts.utf8, scripts.rawlen, scripts.setmetatable
 package.searchers = package.loaders
+math.mininteger = scripts.string.unpack("<i8", ("\0"):rep(7) .. "\128") -- as int64_t, which scripts have not
+math.maxinteger = -(math.mininteger + 1)
+
+local collect = collectgarbage
+
+---The modes are all that LuaJIT's lacks.
+function _G.collectgarbage(option, ...)
+  if option == "incremental" or option == "generational" then return "incremental" end
+  return collect(option, ...)
+end
 
 local execute, popen = os.execute, io.popen
 
