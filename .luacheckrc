@@ -5,3 +5,6 @@ cache = false
 files["spec"] = { std = "+busted" }
 files["spec/run.lua"] = { std = "lua54" }
 files["spec/support/luajit.lua"] = { std = "luajit+busted", ignore = { "122", "142", "143" } } -- it makes up for 5.4
+files["examples/love"] = { std = "luajit+love" }
+files["examples/neovim"] = { std = "luajit", globals = { "vim" } }
+files["spec/luas_spec.lua"] = { std = "+busted" }

@@ -70,6 +70,7 @@ function timeline.setup(options)
   if options.module then package.cpath = options.module .. ";" .. package.cpath end
   local here = debug.getinfo(1, "S").source:match "^@(.*)lua/timeline%.lua$"
   reducer = here .. "lua/text.lua"
+  vim.fn.mkdir(vim.fn.stdpath "data", "p")
   store = assert(require "rille".open(options.path or vim.fn.stdpath "data" .. "/timeline.rille"))
   local group = vim.api.nvim_create_augroup("timeline", {})
   vim.api.nvim_create_autocmd("BufWritePost", { group = group, callback = function(e) timeline.record(e.buf) end })
