@@ -52,7 +52,8 @@ endif
 CORE = $(wildcard core/*.c)
 BINDING = $(wildcard lua/*.c)
 SCRIPTS = $(wildcard lua/rille/*.lua lua/report/*)
-CORE_OBJECTS = $(CORE:%.c=$B/%.o)
+CORE_B ?= $B
+CORE_OBJECTS = $(CORE:%.c=$(CORE_B)/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
 FUZZ = $(patsubst spec/fuzz/%.c,$B/fuzz/%,$(filter-out spec/fuzz/replay.c,$(wildcard spec/fuzz/*.c)))
@@ -64,15 +65,18 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
+# Where both Luas are, the tests run under both.
+LUAJIT = $(shell $(PKG_CONFIG) --exists luajit 2>/dev/null && command -v luajit)
+
 .PHONY: all luajit demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
 luajit:
-	@$(MAKE) --no-print-directory LUA=luajit all
+	@$(MAKE) --no-print-directory LUA=luajit B=$B/luajit CORE_B=$B all
 
-$B/core/%.o: core/%.c $(wildcard core/*.h)
+$(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
@@ -147,7 +151,7 @@ demo: setup-build
 
 # TESTS=spec/x_spec.lua: some of them.
 test: setup-test
-	@$(MAKE) --no-print-directory -s all $(if $(filter-out %_spec.lua,$(or $(TESTS),all)),c-tests fuzzers)
+	@$(MAKE) --no-print-directory -s all $(if $(filter-out %_spec.lua,$(or $(TESTS),all)),c-tests fuzzers) $(if $(LUAJIT),luajit)
 	@RILLE_BUILD=$B $(LUA) spec/run.lua $(TESTS)
 
 SECONDS ?= 600
