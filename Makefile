@@ -13,6 +13,11 @@
 # make analyze  gcc -fanalyzer, clang-tidy
 # make docs     the pages of the API, from the source
 # make man      the manual page of the command, from the tables of its help
+# make install, uninstall    PREFIX=/usr/local DESTDIR=: library, headers, module, command
+# make amalgamation          build/amalgamation/: the whole library as one C file
+# make amalgamation-test     the specs with what is made of that
+# make examples              the hosts in C
+# make rock                  archive and source rocks of what is committed
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -232,7 +237,7 @@ lint: setup-lint
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
-	  --enable=warning,portability -Icore -DINTERNAL= core; fi
+	  --enable=warning,portability -Icore -Ilua -DINTERNAL= core lua; fi
 
 docs:
 	$(LUA) docs/pages.lua lua > docs/api-lua.md
@@ -250,7 +255,7 @@ clean:
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
+LUA_CMOD ?= $(PREFIX)/lib/lua/$(if $(findstring luajit,$(LUA)),5.1,5.4)
 VERSION := $(shell sed -n 's/^.define RILLE_VERSION "\(.*\)"/\1/p' core/rille.h)
 # While the first number is 0, a new second one may change the ABI.
 ABI = $(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))

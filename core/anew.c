@@ -116,9 +116,12 @@ static int move_kept(struct moving *m) {
 
 static int move_all(struct moving *m) {
   struct index *from = m->log->index;
+  struct index_each each = {.head = move_head, .place = move_place, .context = m};
   int failed = index_begin(from, m->error);
-  if (!failed) failed = index_walk_heads(from, move_head, m, m->error);
-  if (!failed) failed = index_walk_places(from, move_place, m, m->error);
+  for (unsigned table = 0; table <= INDEX_PLACES && !failed; table++) {
+    struct index_slice all = {.most = SIZE_MAX};
+    failed = index_walk(from, table, &all, &each, m->error);
+  }
   if (!failed) failed = move_kept(m);
   index_end(from);
   struct log_end a = index_folded(from);

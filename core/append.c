@@ -102,9 +102,8 @@ struct turn {
 };
 
 static struct turn begin_turn(int64_t deadline_us) {
-  int64_t now = system_monotonic_us(), wall = system_clock_us();
-  int64_t left = deadline_us > wall ? deadline_us - wall : 0;
-  return (struct turn){left < INT64_MAX - now ? now + left : INT64_MAX, TURN_NAP_US_LEAST};
+  int64_t left = add_i64(deadline_us, -system_clock_us());
+  return (struct turn){add_i64(system_monotonic_us(), left), TURN_NAP_US_LEAST};
 }
 
 /* Not late: has slept a little, each time a little longer. */
@@ -252,6 +251,11 @@ static int append_locked(struct log *l, struct condition *c, enum rille_sync syn
   return result ? result : report(l, append, before, done, e);
 }
 
+/* Who is refused for another reason goes without a flush: those it served would wait for one. */
+static bool is_flushed(int result) {
+  return result >= 0 || result == RILLE_CONFLICT || result == RILLE_DUPLICATE;
+}
+
 static int append_checked(struct log *l, struct condition *c, enum rille_sync sync,
                           rille_appended *done, uint64_t *end, rille_error *e) {
   for (;;) {
@@ -261,7 +265,7 @@ static int append_checked(struct log *l, struct condition *c, enum rille_sync sy
     if (!result) result = log_enter_append(l, e);
     if (result) return result;
     result = append_locked(l, c, sync, done, &again, e);
-    if (sync == RILLE_SYNC_ALWAYS) log_serve(l);
+    if (sync == RILLE_SYNC_ALWAYS && is_flushed(result)) log_serve(l);
     *end = l->seen.address; /* who was served relies on our flush */
     log_leave_append(l);
     if (result || !again) return result < 0 ? result : 0;

@@ -256,9 +256,9 @@ int rille_store_transact(const rille_transact *t, rille_transacted *done, rille_
   clear(t, done);
   if (e) e->code = 0;
   struct drive d = {.t = t, .done = done, .why = e};
-  int64_t left_us = t->timeout_us - t->elapsed_us;
-  d.late_us = system_monotonic_us() + left_us;
-  d.deadline_us = system_clock_us() + (left_us > 0 ? left_us : 0);
+  int64_t left_us = add_i64(t->timeout_us, -t->elapsed_us);
+  d.late_us = add_i64(system_monotonic_us(), left_us);
+  d.deadline_us = add_i64(system_clock_us(), left_us > 0 ? left_us : 0);
   if (!home_agrees(&d)) {
     if (e) e->code = RILLE_ABORTED;
     return RILLE_ABORTED;

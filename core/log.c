@@ -235,10 +235,12 @@ static int load_found(struct loading *g, rille_error *e) {
 
 static int load_pending(struct log *l, rille_error *e) {
   struct loading g = {.log = l};
+  struct index_slice all = {.most = SIZE_MAX};
+  struct index_each each = {.head = find_pending, .context = &g};
   pack_init(&g.found, &l->memory);
   pending_clear(&l->pending);
   int failed = index_begin(l->index, e);
-  if (!failed) failed = index_walk_words(l->index, WORD_PENDING, find_pending, &g, e);
+  if (!failed) failed = index_walk(l->index, WORD_PENDING, &all, &each, e);
   index_end(l->index);
   find_pending_in_old(&g);
   if (!failed) failed = load_found(&g, e);

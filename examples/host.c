@@ -60,8 +60,9 @@ static void *pool_alloc(void *context, void *block, size_t old_size, size_t new_
 /* ---- Scripts, as an archive of the game would hold them ---- */
 
 static const char GAME[] =
-    "-- The game: what happens in a frame is appended in that frame.\n"
-    "local scores = assert(store:projection('scores', 'reducers/scores.lua'))\n"
+    "-- The game: what happens in a frame is appended in that frame. Few states are in memory at\n"
+    "-- once, because Lua's collector goes through a table in one step, however large it is.\n"
+    "local scores = assert(store:projection('scores', 'reducers/scores.lua', { cache = 1024 }))\n"
     "local frame = { }\n"
     "function play(number, players, count)\n"
     "  for i = 1, count do\n"

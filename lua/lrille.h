@@ -74,6 +74,10 @@ INTERNAL int options_boolean(lua_State *L, int index, const char *name, int *val
 INTERNAL int options_number(lua_State *L, int index, const char *name, lua_Number *value);
 /* Strings only, never numbers. */
 INTERNAL int options_text(lua_State *L, int index, const char *name, rille_text *value);
+/* An argument that is a string, which numbers are not; raises on another type. */
+INTERNAL rille_text argument_text(lua_State *L, int index);
+/* The same, or an empty one where there is none. */
+INTERNAL rille_text argument_text_or_none(lua_State *L, int index);
 
 /* ---- lstore.c, lupkeep.c, lwait.c ---- */
 

@@ -268,14 +268,6 @@ int store_strong(const struct store_handle *s, const rille_query *q, rille_error
   return s->readonly ? 0 : rille_store_strong(s->store, q, e);
 }
 
-/* The string at index; numbers are none. */
-static rille_text check_text(lua_State *L, int index) {
-  rille_text text;
-  luaL_checktype(L, index, LUA_TSTRING);
-  text.bytes = lua_tolstring(L, index, &text.length);
-  return text;
-}
-
 /* A number says what is there: it is no answer that home is out of reach. */
 static void strengthen(lua_State *L) {
   rille_error e;
@@ -303,7 +295,7 @@ static int push_number_of(lua_State *L, int (*ask)(rille_store *store, rille_tex
   uint64_t number;
   rille_error e;
   store_check(L, 1);
-  rille_text name = check_text(L, 2);
+  rille_text name = argument_text(L, 2);
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
   strengthen(L);
@@ -346,7 +338,7 @@ static int cut(lua_State *L, cut_function *function) {
   lua_Integer before;
   rille_error e;
   store_check(L, 1);
-  rille_text stream = check_text(L, 2);
+  rille_text stream = argument_text(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
   options_check(L, 3, names, 0, "option");
   if (!options_integer(L, 3, "before", &before))
@@ -368,7 +360,7 @@ int store_prune(lua_State *L) { return cut(L, rille_store_prune); }
 static int store_delete(lua_State *L) {
   rille_error e;
   store_check(L, 1);
-  rille_text stream = check_text(L, 2);
+  rille_text stream = argument_text(L, 2);
   rille_store *store = store_open_at(L, 1);
   return store ? store_push_done(L, rille_store_delete(store, stream, &e), &e) : RESULTS_CLOSED;
 }

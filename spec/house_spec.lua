@@ -71,13 +71,14 @@ local ORDER = {
   { "store", uses = "creation error home log reader system table" },
   { "instance", uses = "error home store table" },
   { "doubts", uses = "decision error note recall store" },
-  { "settle", uses = "doubts error home instance participant query recall" },
+  { "settle", uses = "doubts error home input instance participant query recall" },
   { "transaction", uses = "error instance participant recall settle" },
   { "drive", uses = "buffer error system" },
   { "retention", uses = "error redaction scavenge store" },
   { "kept", uses = "error store system" },
   { "marks", uses = "error store" },
-  { "verify", uses = "error note store" },
+  { "verify", uses = "error note scan store" },
+  { "audit", uses = "error scavenge verify" },
   { "backup", uses = "error store" },
 }
 

@@ -1,6 +1,7 @@
 -- reporting.lua: the word `report` of the command `rille`: what report.lua collects, as a page or as
 -- JSON.
 
+local meter = require "rille.meter"
 local page = require "rille.page"
 local report = require "rille.report"
 local closing = require "rille.scope".closing
@@ -25,13 +26,11 @@ return function(commands, open, params_of)
   function commands.report(options)
     if #options.param > 0 and not options.reducer then screen.fail("--param is for --reducer: give it", 2) end
     local store, remark, _, damage = closing(open(options.store, { readonly = true })) -- which says these, too
-    local progress = screen.progress()
+    local progress = meter.new "event"
     local data = report.collect(store, { title = options.title or name_of(options.store), since = options.since,
       last = options.last, projection = options.projection, reducer = options.reducer,
       params = params_of(options.param), keys = options.key, remark = remark, damaged = damage ~= nil,
-      progress = function(what, position)
-        progress.show(function() return ("%s: position %d"):format(what, position) end)
-      end })
+      progress = function(_, position) progress.tell(position, store:head()) end })
     progress.clear()
     local text = options.json and assert(rille.json.encode(data)) .. "\n" or page.html(data)
     if options.output then
