@@ -73,7 +73,7 @@ LUAJIT = $(shell $(PKG_CONFIG) --exists luajit 2>/dev/null && command -v luajit)
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
-luajit:
+luajit: all # whose core it shares
 	@$(MAKE) --no-print-directory LUA=luajit B=$B/luajit CORE_B=$B all
 
 $(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h)
@@ -85,9 +85,11 @@ $B/lua/%.o: lua/%.c $(wildcard core/*.h lua/*.h)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c $< -o $@
 
 $B/librille.a: $(CORE_OBJECTS)
+	@mkdir -p $(@D)
 	$(AR) rcs $@ $^
 
 $B/rille.so: $(CORE_OBJECTS) $(BINDING_OBJECTS)
+	@mkdir -p $(@D)
 	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 # The Lua half is part of the module, as text.
