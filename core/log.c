@@ -422,6 +422,7 @@ void log_release(struct log *l) {
   segments_close(&l->segments);
   overlay_release(&l->fresh);
   if (l->has_old) overlay_release(&l->old);
+  overlay_release(&l->spare);
   buffer_release(&l->frame);
   pending_clear(&l->pending);
   pthread_mutex_destroy(&l->lock);

@@ -98,6 +98,7 @@ struct log {
   bool opening;                 /* nobody else is there: folds happen at once */
   uint64_t opening_end, told;   /* what is read then, and how far progress has been told */
   struct overlay fresh, old;
+  struct overlay spare;         /* empty: the next fresh one's table, so that it need not grow */
   bool has_old;                 /* it is to be folded, and changed by nobody */
   struct log_end seen, old_end; /* where the overlays end */
   uint64_t measured;            /* where the log ended when the last file was looked at */

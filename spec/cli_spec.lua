@@ -290,7 +290,7 @@ describe("--json", function()
   end)
 
   it("tells each rest of what follows the store", function()
-    local path, script, out = counted(3), scratch.file("counter.lua", COUNTER), scratch.path "lines"
+    local path, script, out = counted(3), scratch.file("counter.lua", COUNTER), scratch.file("followed", "")
     scratch.shell("{ %s >'%s' & echo $! >'%s.pid'; }", command_line { "project", path, "counts", script, "--follow",
       "--json" }, out, out)
     local function wait_for(text)

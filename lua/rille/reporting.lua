@@ -6,7 +6,6 @@ local page = require "rille.page"
 local report = require "rille.report"
 local closing = require "rille.scope".closing
 local rille = require "rille"
-local meter = require "rille.meter"
 local screen = require "rille.screen"
 
 local function write_file(path, text)
@@ -27,18 +26,12 @@ return function(commands, open, params_of)
   function commands.report(options)
     if #options.param > 0 and not options.reducer then screen.fail("--param is for --reducer: give it", 2) end
     local store, remark, _, damage = closing(open(options.store, { readonly = true })) -- which says these, too
-    local head, bar, told = store:head(), meter.new "event", nil
+    local progress = meter.new "event"
     local data = report.collect(store, { title = options.title or name_of(options.store), since = options.since,
       last = options.last, projection = options.projection, reducer = options.reducer,
       params = params_of(options.param), keys = options.key, remark = remark, damaged = damage ~= nil,
-      progress = function(what, position)
-        if what ~= told then -- another walk over the log
-          bar.clear()
-          bar, told = meter.new "event", what
-        end
-        bar.tell(position, head)
-      end })
-    bar.clear()
+      progress = progress.tell })
+    progress.clear()
     local text = options.json and assert(rille.json.encode(data)) .. "\n" or page.html(data)
     if options.output then
       write_file(options.output, text)
