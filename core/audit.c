@@ -14,6 +14,7 @@
 #include "verify.h"
 
 #include "error.h"
+#include "scavenge.h"
 
 #define SLICE_HEADS 256u
 #define SLICE_NAMES 1024u
@@ -309,14 +310,17 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
                         .result = result ? result : &ignored};
   *v.result = (rille_verified){0};
   struct log_end end;
+  bool writes = !v.log->options.readonly; /* nobody takes content out meanwhile */
   int failed = store_usable(h, e);
-  if (!failed) failed = log_look(v.log, false, &end, e);
+  if (!failed && writes) failed = scavenge_begin(v.log, e);
   if (failed) return failed;
-  begin(&v, &h->shared->memory, end.address);
-  failed = verify_walk(&v, end.address);
+  failed = log_look(v.log, false, &end, &v.error);
+  begin(&v, &h->shared->memory, failed ? 0 : end.address);
+  if (!failed) failed = verify_walk(&v, end.address);
   if (!failed) failed = audit(&v);
   if (!v.damaged) v.result->readable = v.result->events;
   release(&v);
+  if (writes) scavenge_end(v.log);
   if (failed) return error_set(e, failed, "%s", v.error.message);
   return v.result->problems ? error_set(e, RILLE_REMARK, "%llu problems were found",
                                         (unsigned long long)v.result->problems)

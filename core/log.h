@@ -93,6 +93,8 @@ struct log {
   uint64_t reached;             /* as opening found: below, all had reached the disk */
 
   pthread_mutex_t scavenging, appending, folding, flushing; /* each before its byte lock */
+  pthread_t scavenger;          /* who has `scavenging`, if scavenges */
+  _Atomic bool scavenges;
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
   bool opening;                 /* nobody else is there: folds happen at once */

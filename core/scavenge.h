@@ -16,6 +16,7 @@ INTERNAL int scavenge_run(struct log *log, bool dry, rille_scavenged *done, rill
 
 /* ---- For redaction.c ---- */
 
+/* RILLE_BUSY: this thread has it already. */
 INTERNAL int scavenge_begin(struct log *log, rille_error *error);
 INTERNAL void scavenge_end(struct log *log);
 /* Whether what a fact of a prepare frame says may be taken: its transaction is over, durably. */

@@ -167,6 +167,24 @@ return {
     text = "return failed == RILLE_ABORTED || failed == RILLE_CONFLICT;", with = "(void)failed; return false;",
     spec = { "lost_home", "no other transaction waits" } },
 
+  -- Content that goes
+  { name = "nobody is told that files were replaced", file = "core/follow.c",
+    text = "atomic_fetch_add(&l->control->words->log_generation, 1);", with = "",
+    c = { "retention", "beside a redaction" } },
+  { name = "a file that is to replace another is not flushed", file = "core/packed.c",
+    text = "return number ? number : system_flush(p->fd);", with = "return number;", power = "scavenge" },
+  { name = "a file's new name is not durable", file = "core/segment.c",
+    text = "int number = system_rename(fresh, path);\n  if (!number) number = system_flush_folder(s->folder);",
+    with = "int number = system_rename(fresh, path);", power = "redact" },
+  { name = "an ended chain goes on", file = "core/overlay.c",
+    text = "  e->count = 0;\n  e->touched = frame;\n", with = "", c = { "retention", "any order" } },
+  { name = "all that was kept stays after a redaction", file = "core/anew.c",
+    text = "if (!m->what->keeps(m->what->context, put.key)) continue;", with = "",
+    spec = { "retention", "exactly those projections" } },
+  { name = "ids that are gone stay in the index", file = "core/anew.c",
+    text = "if (ended || (kind == WORD_ID && is_lost(m->what, head->tower[0]))) return 0;",
+    with = "if (ended) return 0; (void)is_lost;", c = { "retention", "any order" } },
+
   -- Power cuts
   { name = "a flush is not made", file = "core/flush.c",
     text = "failed = segments_flush(&l->segments, &why);", with = "failed = 0;", power = "always" },
