@@ -198,15 +198,15 @@ $B/spec/lua: spec/support/lua.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(SANITIZE) -Wl,-E -o $@ $< $(shell $(PKG_CONFIG) --libs lua5.4)
 
-# Specs that call much of lua/*.c, and end within minutes.
-VALGRIND_TESTS = own decide truncate condition transact projection processor
+# Specs that call much of lua/*.c, and end within minutes without what they name #large.
+VALGRIND_TESTS = own decide truncate condition transact projection processor append read
 
 valgrind: setup-soak
 	@$(MAKE) --no-print-directory -s all
 	@for name in $(VALGRIND_TESTS); do echo "valgrind: $$name"; \
 	  RILLE_SOAK=$${RILLE_SOAK:-0.01} RILLE_LUA=$(LUA) RILLE_BUILD=$B LUA_CPATH="$B/?.so;;" \
 	  valgrind --quiet --error-exitcode=99 --suppressions=spec/support/valgrind.txt $(LUA) \
-	  spec/support/busted.lua -o spec/support/report.lua spec/$${name}_spec.lua || exit 1; done
+	  spec/support/busted.lua --exclude-tags=large -o spec/support/report.lua spec/$${name}_spec.lua || exit 1; done
 
 # Each file by itself, as many at a time as make's -j says.
 ANALYZED = $(patsubst %.c,$B/analyzed/%.ok,$(CORE) $(BINDING) $(POSTGRES))

@@ -21,7 +21,7 @@ local PATIENCE = 120 -- seconds more than it needs, on a busy machine ...
 local WAITING = 30   -- ... and of a program that the fault makes wait for ever, having told what failed
 local RAIDS = 8      -- trials, where chance has a part in it
 local POWER = 4      -- seconds of states, for a fault to be found; one that is ends it
-local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
+local KILLING = 180  -- seconds, for a fault to be found by chance; one that is ends it
 
 local function shell(command, ...)
   local output, status = process.run(command:format(...))
