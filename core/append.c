@@ -153,6 +153,11 @@ void log_leave_append(struct log *l) {
   offers_wake_heir(l->control); /* who has seen us append relies on us */
 }
 
+void log_start_flush(struct log *l) {
+  if (l->undisturbed && !atomic_load(&l->control->words->leading))
+    segments_start_writing(&l->segments, log_durable(l).address, l->seen.address);
+}
+
 /* ---- Segments ---- */
 
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {

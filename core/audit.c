@@ -201,7 +201,7 @@ static int check_end(struct verifying *v, uint64_t end) {
 /* The next stretch of our own fold. What was read ahead may have been zeros, which others
 ** were about to write over. */
 static void begin_stretch(struct verifying *v) {
-  overlay_split(&v->heads, &v->older[v->older_count++], v->scan.address);
+  overlay_split(&v->heads, &v->older[v->older_count++], NULL, v->scan.address);
   window_forget(&v->scan.window);
 }
 

@@ -136,7 +136,9 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
   atomic_store(&w->writing, 0);
   if (!b->checks_only) atomic_store(&w->weighty, frame_end(&f));
   atomic_store(&w->prepared, l->pending.prepared);
-  atomic_fetch_add(&w->appends, 1);
+  uint64_t before = atomic_fetch_add(&w->appends, 1);
+  l->undisturbed = before == l->appended;
+  l->appended = before + 1;
   start_write_back(l);
   return 0;
 }

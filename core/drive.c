@@ -162,8 +162,11 @@ static void decide(struct drive *d) {
 }
 
 static void force(struct drive *d) {
+  const rille_transact *t = d->t;
   rille_error why = {0};
-  int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);
+  int failed = t->meanwhile ? t->meanwhile(t->context, d->done) : 0;
+  if (failed) error_set(&why, RILLE_CLOSED, "a store of the transaction was closed before its end");
+  else failed = rille_store_flush(t->home, d->done->decided.end, &why);
   if (failed) blame(d, &why);
   rille_steps_forced(d->steps, !failed);
 }

@@ -100,11 +100,14 @@ struct log {
   bool opening;                 /* nobody else is there: folds happen at once */
   uint64_t opening_end, told;   /* what is read then, and how far progress has been told */
   struct overlay fresh, old;
+  struct overlay spare;         /* empty: the next fresh one's table, so that it need not grow */
   bool has_old;                 /* it is to be folded, and changed by nobody */
   struct log_end seen, old_end; /* where the overlays end */
   uint64_t measured;            /* where the log ended when the last file was looked at */
   uint64_t place_cell;          /* the last 64 KiB of log that have a place */
   uint64_t started;             /* up to here write-back has been started */
+  uint64_t appended;            /* how many appends there were when we wrote last */
+  bool undisturbed;             /* nobody else wrote between our last two */
   struct buffer frame;          /* the append being built */
   struct pending pending;       /* what is not over, as of `seen` or later */
   bool pending_loaded;          /* what the index knows of it is there */
@@ -246,6 +249,10 @@ INTERNAL int log_append(struct log *log, const rille_append *append, enum rille_
 /* Truncates a stream: UINT64_MAX: all of it. */
 INTERNAL int log_cut(struct log *log, rille_text stream, uint64_t before, uint64_t *end,
                      rille_error *error);
+/* Within log_enter_append, for who has written what he will soon flush: the disk begins at once,
+** while he goes on. Not where others write, too: what they add to the page would be written
+** again. */
+INTERNAL void log_start_flush(struct log *log);
 /* Within log_enter_append: begins a new segment if the last is full (R1). */
 INTERNAL int log_succeed(struct log *log, rille_error *error);
 /* Begins a new one whatever it has; the log is not empty. */

@@ -134,6 +134,7 @@ static int prepare_locked(struct log *l, struct condition *c, const struct promi
   done->checks_only = promise_checks_only(p);
   result = write_promise(l, p, done->checks_only, e);
   if (!result) done->flush = flush_of(l, weighty, done->checks_only);
+  if (!result && !done->checks_only) log_start_flush(l);
   assert(result || pending_find(&l->pending, p->id)); /* K1: it holds its locks */
   return result;
 }

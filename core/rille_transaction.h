@@ -292,6 +292,12 @@ typedef struct rille_member {
   rille_finished finished; /* committed; where end is 0 nothing is left to be acknowledged */
 } rille_member;
 
+typedef struct rille_transacted {
+  int outcome;            /* COMMITTED, ABORTED, UNKNOWN */
+  rille_error home_error; /* home's own no; code 0: there was none */
+  rille_decided decided;
+} rille_transacted;
+
 typedef struct rille_transact {
   size_t size; /* sizeof(rille_transact) */
   rille_store *home;
@@ -307,14 +313,12 @@ typedef struct rille_transact {
   /* All have voted yes: gives the decision's `detail` and `ended`, which must outlive the
   ** answer. Not 0: there is no memory, which is home's no. NULL: there are none. */
   int (*describe)(void *context, rille_decide *decide);
-  void *context;
+  /* While the disk takes the decision, which is written and not yet forced: for what need not wait
+  ** until it is known, of which `reached` and `finished` of the members are not. Not 0: it has
+  ** closed one of the stores, so nothing more is done and the outcome is unknown. NULL: nothing. */
+  int (*meanwhile)(void *context, const rille_transacted *done);
+  void *context; /* of both */
 } rille_transact;
-
-typedef struct rille_transacted {
-  int outcome;            /* COMMITTED, ABORTED, UNKNOWN */
-  rille_error home_error; /* home's own no; code 0: there was none */
-  rille_decided decided;
-} rille_transacted;
 
 /* Runs rille_steps over stores from the first promise to the answer: all of them or none. A lock
 ** whose holder is dead or late is settled on the way. 0: committed, durably; members are told,

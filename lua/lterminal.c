@@ -107,17 +107,21 @@ static int terminal_interrupted(lua_State *L) {
 
 /* ---- An end that is no failure ---- */
 
+static volatile sig_atomic_t ends_line; /* somebody sees the ^C that was typed */
+
 static void leave(int number) {
-  (void)number;
+  if (number == SIGINT && ends_line && write(STDERR_FILENO, "\n", 1) < 0) _exit(0);
   _exit(0);
 }
 
 /* end_quietly(): from now on being told to end, or having no reader, is how the
-** process ends well. What it has shown must have been flushed. */
+** process ends well. What it has shown must have been flushed. What ^C leaves on a
+** terminal is ended, for the shell does so only behind those that a signal killed. */
 static int terminal_end_quietly(lua_State *L) {
   static const int signals[] = {SIGINT, SIGTERM, SIGPIPE};
   struct sigaction action = {.sa_handler = leave};
   (void)L;
+  ends_line = isatty(STDERR_FILENO);
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
     sigaction(signals[i], &action, NULL);
   return 0;

@@ -9078,6 +9078,7 @@ static const struct {
      "  math = \"abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf \"\n"
      "    .. \"pi rad random sin sqrt tan tointeger type ult\",\n"
      "  utf8 = \"char charpattern codepoint codes len offset\",\n"
+     "  bit = c.bit and \"arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex\" or nil, -- LuaJIT's\n"
      "}\n"
      "\n"
      "---Why a script lacks a global that Lua has.\n"
@@ -9293,7 +9294,7 @@ static const struct {
      "end\n"
      "\n"
      "return sandbox\n"
-     , 10583},
+     , 10690},
     {"rille.scope",
      "-- scope.lua: handles that are closed when a piece of work ends, however it ends: what\n"
      "-- `local x <close>` does, for every Lua.\n"

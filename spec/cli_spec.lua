@@ -207,7 +207,8 @@ describe("a command line that can't be understood", function()
   end)
 
   it("shows how the command is used", function()
-    contains(failure(USAGE, { "append" }), "Usage: rille append ")
+    contains(failure(USAGE, { "append" }), "Usage: rille append STORE STREAM --type T [--data JSON]")
+    contains(failure(USAGE, { "append", "s", "a", "Paid", "--type", "T" }), "it takes STORE STREAM;")
   end)
 
   local wrong = {
@@ -239,6 +240,71 @@ describe("a command line that can't be understood", function()
     contains(failure(USAGE, { "append", "s", "a", "--type", "T", "--data", "{bad" }),
       "--data is no JSON: column 2")
     contains(failure(USAGE, { "fold", "s", "r", "--param", "who=Ann" }), [[who='"text"']])
+  end)
+end)
+
+describe("--json", function()
+  -- The fields that each command must print in every line, and its words behind the store's.
+  local PRINTED = {
+    append = { "first last version duplicate", "counted", "--type", "Counted", "--data", '{"n":4}' },
+    import = { "events duplicates line seconds", "-" },
+    export = { "position stream version type time id", "--stream", "counted" },
+    cat = { "position stream version type time id", "counted" },
+    tail = { "position stream version type time id", "-n", "2", "--type", "Counted" },
+    fold = { "state position version", "counter.lua", "--stream", "counted" },
+    project = { "name mark", "counts", "counter.lua" },
+    process = { "name mark", "copies", "copy.lua" },
+    state = { "key state position", "counts" },
+    diff = { "key changes", "counts", "0", "3" },
+    why = { "position time stream version type changes", "counts", "counted" },
+    marks = { "kind name mark lag" },
+    tx = { "", "list" },
+    stat = { "head streams log_bytes durable uuid" },
+    verify = { "ok events bytes problems readable" },
+    rebuild = { "events seconds" },
+    backup = { "events log_bytes", "copy.rille" },
+    report = { "" },
+  }
+  -- In this order: project keeps what state and diff show.
+  local NAMES = { "append", "import", "export", "cat", "tail", "fold", "project", "process", "state", "diff", "why",
+    "marks", "tx", "stat", "verify", "rebuild", "backup", "report" }
+
+  it("has each command print one object a line, with the fields that there are", function()
+    local folder = scratch.path "folder"
+    scratch.shell("mkdir '%s' && cp -r '%s' '%s/s'", folder, counted(3), folder)
+    scratch.shell("cp '%s' '%s'", scratch.file("counter.lua", COUNTER), folder)
+    scratch.shell("cp '%s' '%s'", scratch.file("copy.lua", [[return { from = { types = { "None" } },
+      on = { None = function() end } }]]), folder)
+    for _, name in ipairs(NAMES) do
+      local fields, words = PRINTED[name][1], { name, "s", table.unpack(PRINTED[name], 2) }
+      words[#words + 1] = "--json"
+      local status, out, err = shell(("cd '%s' && echo '{\"stream\":\"a\",\"type\":\"T\"}' | %s"):format(folder,
+        command_line(words, true)))
+      assert.equal(DONE, status, name .. ": " .. err)
+      local list = decode_lines(out)
+      assert(#list > 0 or fields == "", name .. " printed nothing")
+      for _, object in ipairs(list) do
+        for field in fields:gmatch "%S+" do assert(object[field] ~= nil, name .. " has no " .. field .. ": " .. out) end
+      end
+    end
+  end)
+
+  it("tells each rest of what follows the store", function()
+    local path, script, out = counted(3), scratch.file("counter.lua", COUNTER), scratch.file("followed", "")
+    scratch.shell("{ %s >'%s' & echo $! >'%s.pid'; }", command_line { "project", path, "counts", script, "--follow",
+      "--json" }, out, out)
+    local function wait_for(text)
+      local limit = os.time() + 60
+      while not read_file(out):find(text, 1, true) and os.time() < limit do os.execute "sleep 0.02" end
+      contains(read_file(out), text)
+    end
+    local ok, problem = pcall(function()
+      wait_for '{"mark":3,"name":"counts"}\n'
+      output { "append", path, "counted", "--type", "Counted", "--data", '{"n":4}' }
+      wait_for '{"mark":4,"name":"counts"}\n'
+    end)
+    scratch.shell("kill -TERM $(cat '%s.pid')", out)
+    if not ok then error(problem, 0) end
   end)
 end)
 
@@ -1064,7 +1130,7 @@ end } }]])
     contains(message, "position 3")
     contains(failure(FAILED, { "fold", path, "/nowhere/x.lua" }), "/nowhere/x.lua")
     contains(failure(FAILED, { "fold", path, scratch.file("bad.lua", "return {") }), "bad.lua:1:")
-    contains(failure(FAILED, { "fold", path, script }), "give stream")
+    contains(failure(FAILED, { "fold", path, script }), "give --stream S")
     contains(failure(FAILED, { "fold", path, script, "--key", "a", "--at", "10" }),
       "beyond the head")
     contains(failure(FAILED, { "fold", path, script, "--stream", "" }), "stream is empty")

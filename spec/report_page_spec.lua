@@ -33,6 +33,8 @@ local function fill()
   assert(store:append("account-1", { { type = "Opened", data = { owner = EVIL, big = 9007199254740993 } },
     { type = "Moved", data = { amount = 5 } }, { type = "Moved", data = { amount = -7 } }, { type = "Renamed" } }))
   assert(store:append("account-2", { type = "Moved", data = { amount = 1 } }))
+  assert(store:append("account-2", { { type = "Opened", data = { owner = "Ben" } }, { type = "Renamed" },
+    { type = "Moved", data = { amount = 2 } } }))
   assert(store:append(EVIL, { { type = EVIL, data = EVIL, tags = { EVIL, "שלום \"x\"" } } }))
 end
 
@@ -48,6 +50,7 @@ describe("a report's page", function()
     fill()
     local address = made { reducer = scratch.file("reducer.lua", REDUCER), title = EVIL }
     local answers = browser.visit({ { address = address, width = 1280 }, { address = address, width = 390 } }, [[
+      $("details").open = true; await later();
       return { title: document.title, images: all("img").length, scripts: all("script").length,
         width: document.documentElement.scrollWidth, room: window.innerWidth, heading: text("#title"),
         colophon: text("#colophon"), colour: window.getComputedStyle($("#title")).fontSize,
@@ -63,7 +66,7 @@ describe("a report's page", function()
       assert.equal(0, answer.images)
       assert.equal(2, answer.scripts)
       assert.equal(0, answer.unlabelled)
-      assert.same({ "all events 6", "Moved 3", EVIL .. " 1", "Opened 1", "Renamed 1" }, answer.lanes)
+      assert.same({ "all events 9", "Moved 4", "Opened 2", "Renamed 2", EVIL .. " 1" }, answer.lanes)
       stores.contains(answer.streams, EVIL)
       stores.contains(answer.tags, "שלום \"x\"")
       stores.contains(answer.colophon, "Made by rille")
@@ -98,7 +101,7 @@ describe("a report's page", function()
     assert.same(last, answer.last)
     assert.same({ "2 of 4", "Moved", "changed|balance|was 0→5", big, owner }, answer.list)
     stores.contains(answer.hash, "at=2")
-    assert.same({ "1 of 1", "Moved", "changed|balance|new: 1" }, answer.other)
+    assert.same({ "4 of 4", "Moved", "changed|balance|was 1→3" }, answer.other)
     assert.same(last, answer.key)
     assert.equal("balance, from -2 to 5", answer.chart)
     assert.equal("4 of 4: Renamed at position 4", answer.range)
@@ -131,7 +134,7 @@ describe("a report's page", function()
     stores.contains(answer.readout, "2023-11-14 22:")
     stores.contains(answer.value, "event")
     assert(answer.last ~= answer.before, answer.last)
-    assert.equal("from position 1 · 1 position", answer.position)
+    assert.equal("position 1 · 1 position", answer.position)
     assert.equal(40, answer.table)
     assert.equal(40, answer.sum)
   end)

@@ -296,6 +296,21 @@ describe("a history", function()
     assert.equal(300, #history.entries[2].changes)
   end)
 
+  it("has nothing of an event that fails for another key", function()
+    local failing = scratch.file("failing.lua", [[return { initial = { n = 0 },
+      key = function() return { "a", "b" } end,
+      on = { Added = function(state, event, key)
+        if key == "b" and event.data == 2 then error "not b" end
+        state.n = state.n + event.data
+      end } }]])
+    assert(store:append("s", { { type = "Added", data = 1 }, { type = "Added", data = 2 } }))
+    local data = report.collect(store, { reducer = failing })
+    for i = 1, 2 do
+      assert.equal(1, #data.histories[i].entries)
+      assert.equal(1, data.histories[i].ends)
+    end
+  end)
+
   it("ends where the reducer fails", function()
     local failing = scratch.file("failing.lua", [[return { initial = { n = 0 }, key = "stream",
       on = { Added = function(state, event) state.n = state.n + event.data end } }]])

@@ -43,7 +43,7 @@ function lanes(chart, label, what) {
     for (const cursor of cursors) cursor.setAttribute("x", bin < 0 ? -9 : bin);
     chart.rows.forEach((row, i) => { counts[i].textContent = number(bin < 0 ? row.total : row.values[bin]); });
     box.classList.toggle("pointed", bin >= 0);
-    readout.textContent = bin < 0 ? `Each row has a scale of its own; a bar is ${what}. Point at one, or use the arrow keys, for its numbers.`
+    readout.textContent = bin < 0 ? `${label(0)} to ${label(n - 1)}. A bar is ${what}; each row has a scale of its own. Point at one, or use the arrow keys, for its numbers.`
       : `${label(bin)} · ${what}`;
     box.setAttribute("aria-valuenow", bin + 1);
     box.setAttribute("aria-valuetext", bin < 0 ? "all" : `${label(bin)}: ${plural(chart.rows[0].values[bin], "event")}`);
@@ -77,7 +77,7 @@ function lanes(chart, label, what) {
 function tick(ms, span) {
   const text = moment(ms, 1);
   if (text.length < 20 || span >= 4 * DAY_MS) return text.split(" ")[0];
-  return span >= DAY_MS ? text.slice(5, 16) : span >= 600000 ? text.slice(11, 16) : text.slice(11, 19);
+  return span >= DAY_MS ? text.slice(5, 16) : text.slice(11, span >= 600000 ? 16 : span >= 10000 ? 19 : 23);
 }
 
 /* What each way along the events is called, what a bin of it is, and how bins and ticks are labelled. */
@@ -86,7 +86,7 @@ const AXES = {
     label: (chart, bin) => moment(chart.from + bin * chart.width, chart.width),
     tick: (chart, bin) => tick(chart.from + bin * chart.width, chart.width * chart.rows[0].values.length) },
   by_position: { title: "By position", what: chart => plural(chart.width, "position"),
-    label: (chart, bin) => `from position ${number(chart.from + bin * chart.width)}`,
+    label: (chart, bin) => `position ${number(chart.from + bin * chart.width)}`,
     tick: (chart, bin) => number(chart.from + bin * chart.width) },
 };
 

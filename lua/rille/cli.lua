@@ -17,7 +17,8 @@ local words = require "rille.words"
 local cli = {}
 
 local DONE, FAILED, USAGE = 0, 1, 2
-local HELP_COLUMNS, HELP_MARGIN = 90, 30
+local USAGE_COLUMNS = 78
+local HELP_COLUMNS, HELP_LEAST, HELP_MARGIN = 90, 60, 30
 
 -- The parser ------------------------------------------------------------------------------
 
@@ -32,9 +33,23 @@ local function add_help(parser)
     action = function() ending(parser:get_help()) end }
 end
 
+---How a command is typed, in lines that fit.
+local function usage(word)
+  local begin = "Usage: rille " .. word.name
+  local lines, line = {}, begin
+  for _, piece in ipairs(words.usage_of(word)) do
+    if #line + 1 + #piece > USAGE_COLUMNS then
+      lines[#lines + 1], line = line, (" "):rep(#begin)
+    end
+    line = line .. " " .. piece
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
 local function add_word(parser, word)
   local command = add_help(parser:command { name = word.name, summary = word.summary,
-    description = word.description, epilog = word.epilog })
+    description = word.description, epilog = word.epilog, usage = usage(word) })
   for _, argument in ipairs(words.arguments_of(word)) do command:argument(argument) end
   local options = {}
   for _, option in ipairs(words.options_of(word)) do
@@ -52,12 +67,21 @@ local function add_names(parser)
   command:argument { name = "OF", target = "of", args = "?" }
 end
 
+local function too_many(name)
+  local word, list = words.find(name), {}
+  if not word then return "too many arguments" end
+  for i, argument in ipairs(words.arguments_of(word)) do list[i] = argument.argname end
+  return ("too many arguments: it takes %s%s"):format(table.concat(list, " "),
+    word.too_many and "; " .. word.too_many or "")
+end
+
 local function make_parser()
   local found, argparse = pcall(require, "argparse")
   if not found then screen.fail(MISSING) end
   local parser = argparse { name = "rille", description = "An event store in a folder.",
     usage = "Usage: rille COMMAND STORE ...\n       rille help COMMAND",
-    command_target = "command", require_command = false, help_max_width = HELP_COLUMNS,
+    command_target = "command", require_command = false,
+    help_max_width = math.max(HELP_LEAST, math.min(HELP_COLUMNS, screen.columns() or HELP_COLUMNS)),
     help_description_margin = HELP_MARGIN }
   add_help(parser)
   parser:option { name = "--version", args = 0, description = "show the version",
@@ -71,6 +95,7 @@ local function make_parser()
     description = "Shows the help of a command, or all commands." })
     :argument(words.topic)
   parser.error = function(at, message)
+    if message == "too many arguments" then message = too_many(at._name) end
     error({ message = message:gsub("\nDid you mean (.*)%?$", " (did you mean %1?)"),
             usage = at:get_usage(), status = USAGE }, 0)
   end
@@ -106,14 +131,13 @@ end
 
 ---What somebody needs who has typed `rille` and nothing else.
 local function welcome()
-  local lines, width = {}, 0
-  for _, word in ipairs(words.list) do width = word.first and math.max(width, #word.summary) or width end
+  local lines = {}
   for _, word in ipairs(words.list) do
     if word.first then
-      lines[#lines + 1] = ("  %s%s  %s"):format(word.summary, (" "):rep(width - #word.summary), word.first)
+      lines[#lines + 1] = screen.styled("dim", "  # " .. word.summary) .. "\n  " .. word.first
     end
   end
-  return ("Usage: rille COMMAND STORE ...\n\nA store is a folder; the first append makes it. To begin with:\n%s\n\n"
+  return ("Usage: rille COMMAND STORE ...\n\nA store is a folder; the first append makes it. To begin with:\n\n%s\n\n"
     .. "rille --help lists all commands, rille COMMAND --help tells what each takes."):format(table.concat(lines, "\n"))
 end
 

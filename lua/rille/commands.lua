@@ -163,7 +163,9 @@ function commands.fold(options)
   local state, position, version = store:fold(options.reducer, {
     stream = options.stream, key = options.key, at = options.at, version = options.version,
     params = params_of(options.param) })
-  if state == nil and type(position) == "string" then screen.fail(position) end -- a message
+  if state == nil and type(position) == "string" then -- a message
+    screen.fail((position:gsub("give stream$", "give --stream S, or --key K for one of its keys")))
+  end
   if state == nil then state = rille.null end
   if options.json then
     screen.json { state = state, position = position, version = version, key = options.key }

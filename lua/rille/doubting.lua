@@ -42,7 +42,7 @@ local function show_list(list, json)
     for _, entry in ipairs(list) do screen.json(shown(entry)) end
     return
   end
-  if #list == 0 then return screen.say "no transactions that are not over" end
+  if #list == 0 then return screen.say "no transaction is in doubt or pending here" end
   local add = screen.table { { "id", most = 70 }, { "state" }, { "age", right = true }, { "coordinator", most = 20 },
     { "place" } }
   for _, e in ipairs(list) do add { e.id, e.state, seconds(e.age), e.coordinator, e.place } end

@@ -207,7 +207,8 @@ end
 
 ---@param definition table of a reducer
 ---@param options { head: integer, since: integer, keys: string[], most: integer, bytes: integer, data_bytes: integer,
----  shorten: (fun(text: string, bytes: integer): string), measure: (fun(value: any): integer), progress: function? }
+---  shorten: (fun(text: string, bytes: integer): string), measure: (fun(value: any): integer),
+---  progress: (fun(done: integer))? }  progress: of two times the positions up to the head
 ---@return { key: string, count: integer, base: table<string, string>, entries: table[], left_out: integer }[] list
 ---@return { whole: boolean, position: integer, message: string? } about  how far it came, and why not further
 function histories.collect(store, definition, options)
@@ -217,7 +218,8 @@ function histories.collect(store, definition, options)
   local keys, wanted, list = chosen(counts, options.keys, options.most), {}, {}
   for _, key in ipairs(keys) do wanted[key] = new_history(counts[key], options.shorten) end
   local fresh = reducer.fresh(definition)
-  local position, message = run(store, definition, options.head, { keep = wanted, progress = options.progress,
+  local progress = options.progress and function(position) options.progress(options.head + position) end
+  local position, message = run(store, definition, options.head, { keep = wanted, progress = progress,
     fresh = function(key) return wanted[key] and fresh(key) or 0 end,
     wrap = function(handler)
       return function(state, event, key)

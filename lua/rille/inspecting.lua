@@ -37,18 +37,22 @@ return function(commands, open, params_of)
   end
 
   ---... and on, with whatever comes.
-  local function follow(store, worker)
+  local function follow(store, worker, options)
     core.terminal.end_quietly()
     while true do
       local head = store:head()
       local due = run(worker)
+      if options.json then
+        screen.json { name = options.name, mark = succeed(worker:mark()) }
+        screen.flush()
+      end
       local came, message = store:wait(head + 1, math.min(due or WAIT_S, WAIT_S))
       if came == nil then screen.fail(message) end
     end
   end
 
   local function work(store, worker, options)
-    if options.follow then return follow(store, worker) end
+    if options.follow then return follow(store, worker, options) end
     run(worker)
     local mark = succeed(worker:mark())
     if options.json then screen.json { name = options.name, mark = mark }
@@ -97,9 +101,15 @@ return function(commands, open, params_of)
   end
 
   local function show_states(p, options)
-    for key, state in p:each { consistency = options.consistency } do
-      screen.json { key = key, state = state }
+    if options.json or not screen.is_terminal() then
+      for key, state in p:each { consistency = options.consistency } do
+        screen.json { key = key, state = state, position = options.json and p:mark() or nil }
+      end
+      return
     end
+    local add = screen.table { { "key", most = 40 }, { "state" } }
+    for key, state in p:each { consistency = options.consistency } do add { key, assert(rille.json.encode(state)) } end
+    add(nil)
   end
 
   function commands.state(options)
@@ -160,7 +170,7 @@ return function(commands, open, params_of)
     for event, before, after in past.why(store, definition, options.key or "") do
       local list = changes.between(before, after)
       if options.json then
-        screen.json { position = event.position, stream = event.stream, version = event.version,
+        screen.json { position = event.position, time = event.time, stream = event.stream, version = event.version,
                       type = event.type, changes = json_changes(list) }
       else
         screen.write(("%d %s %s %s\n"):format(event.position, os.date("%Y-%m-%d %H:%M:%S", math.floor(event.time)),

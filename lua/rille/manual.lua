@@ -24,23 +24,6 @@ local function option_text(option)
   return option.args == 0 and text or text .. " " .. italic(option.argname)
 end
 
----How a command is typed, in the order of its help.
-local function synopsis(word)
-  local parts = { bold("rille " .. word.name) }
-  for _, argument in ipairs(words.arguments_of(word)) do
-    local text = italic(argument.argname)
-    parts[#parts + 1] = argument.args == "?" and "[" .. text .. "]" or text
-  end
-  for _, option in ipairs(word.options or {}) do
-    local name = words.names_of(option)[1]
-    local text = bold(name) .. (option.args == 0 and "" or " " .. italic(option.argname))
-    if option.count ~= 1 then text = "[" .. text .. "]" end
-    if option.count == "*" then text = text .. "..." end
-    parts[#parts + 1] = text
-  end
-  return table.concat(parts, "\n")
-end
-
 local out
 
 local function add(...) for _, line in ipairs { ... } do out[#out + 1] = line end end
@@ -54,7 +37,8 @@ local function add_example(text)
 end
 
 local function add_command(word)
-  add(".SS " .. bold(word.name), ".nh", synopsis(word), ".hy", ".PP", plain(word.description))
+  add(".SS " .. bold(word.name), ".nh", bold("rille " .. word.name),
+    table.concat(words.usage_of(word, bold, italic), "\n"), ".hy", ".PP", plain(word.description))
   for _, argument in ipairs(word.arguments or {}) do add_item(italic(argument.argname), argument.description) end
   for _, option in ipairs(word.options or {}) do add_item(option_text(option), option.description) end
   if word.epilog then add_example(word.epilog) end

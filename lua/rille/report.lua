@@ -78,7 +78,7 @@ local function collect_events(into, store, range, progress)
     for event in store:all { after = range.after } do
       counts:add(event)
       n = n + 1
-      if n % PROGRESS_EVENTS == 0 then progress("counting", event.position) end
+      if n % PROGRESS_EVENTS == 0 then progress(event.position - range.after) end
     end
   end)
   local result = counts:result(ROWS)
@@ -223,13 +223,13 @@ end
 local function collect_histories(into, store, range, options)
   into.histories = rille.array {}
   local some = options.chosen
-  for _, p in ipairs(some) do
+  for i, p in ipairs(some) do
     local list, about = histories.collect(store, p.definition, {
       head = range.head, since = range.after + 1, keys = p.definition.key and options.keys or {},
       most = math.ceil(KEYS / #some),
       bytes = HISTORY_BYTES / #some, data_bytes = DATA_BYTES, shorten = shorten,
       measure = function(value) return #page.json(value) end,
-      progress = function(position) options.progress(p.name, position) end })
+      progress = function(done) options.progress(range.head - range.after + 2 * range.head * (i - 1) + done) end })
     for _, h in ipairs(list) do
       for _, entry in ipairs(h.entries) do
         entry.stream, entry.type = shorten(entry.stream or "", NAME_BYTES), shorten(entry.type or "", NAME_BYTES)
@@ -271,19 +271,30 @@ local function choose(store, options)
   return { wants = function(other) return name == nil or name == other end }
 end
 
+---Tells of how many positions that are to be passed so many have been: all events once, and twice
+---for each projection.
+local function progress_of(store, options, range)
+  if not options.progress then return function() end end
+  local n = 0
+  for kind in registry.each(store) do n = n + (kind == "projection" and 1 or 0) end
+  if options.reducer or options.projection then n = 1 end
+  local all = range.head - range.after + 2 * range.head * n
+  return function(done) options.progress(done, all) end
+end
+
 ---@param store rille.store
 ---@param options? { title: string, since: integer, last: integer, projection: string, reducer: string,
 ---  params: table, keys: string[], remark: string, damaged: boolean,
----  progress: fun(what: string, position: integer) }  remark: what opening the store gave; damaged: it is about damage
+---  progress: fun(done: integer, all: integer) }  remark: what opening the store gave; damaged: it is about damage
 ---@return table report plain data; `problems` has what could not be collected
 function report.collect(store, options)
   options = options or {}
-  local progress = options.progress or function() end
   local range, chosen = range_of(store, options), choose(store, options)
   local into = { format = FORMAT, version = rille._VERSION, title = shorten(options.title or "a store", NAME_BYTES),
     made = core.wall(), head = range.head, after = range.after, problems = {},
     remark = options.remark and not options.damaged and shorten(options.remark, MESSAGE_BYTES) or nil,
     limits = { rows = ROWS, listed = LISTED, keys = KEYS, data_bytes = DATA_BYTES } }
+  local progress = progress_of(store, options, range)
   local function part(name, f, ...)
     local ok, problem = pcall(f, into, store, ...)
     if not ok then into.problems[#into.problems + 1] = { part = name, message = message_of(problem) } end

@@ -30,7 +30,7 @@ return function(commands, open, params_of)
     local data = report.collect(store, { title = options.title or name_of(options.store), since = options.since,
       last = options.last, projection = options.projection, reducer = options.reducer,
       params = params_of(options.param), keys = options.key, remark = remark, damaged = damage ~= nil,
-      progress = function(_, position) progress.tell(position, store:head()) end })
+      progress = progress.tell })
     progress.clear()
     local text = options.json and assert(rille.json.encode(data)) .. "\n" or page.html(data)
     if options.output then

@@ -93,7 +93,7 @@ local PARAM = { name = "--param", argname = "NAME=JSON", count = "*", convert = 
 
 words.list = {
   {
-    name = "append", summary = "write one event",
+    name = "append", summary = "write one event", too_many = "the type of the event stands behind --type",
     first = "rille append bank.rille account-1 --type Deposited --data '{\"amount\":5}'",
     description = "Writes one event and prints its version and position. Makes the store if there "
       .. "is none.",
@@ -347,6 +347,27 @@ function words.names_of(option)
   local list = {}
   for name in option.name:gmatch "%S+" do list[#list + 1] = name end
   return list
+end
+
+---How a command is typed, as pieces that stay on a line: { "STORE" }, { "--type", "T" } in
+---brackets where it may be left out, dots where it may be repeated.
+---@param name? fun(text: string): string makes an option's name
+---@param value? fun(text: string): string makes a value's or an argument's
+---@return string[]
+function words.usage_of(word, name, value)
+  local function same(text) return text end
+  name, value = name or same, value or same
+  local parts = {}
+  for _, each in ipairs(words.arguments_of(word)) do
+    local text = value(each.argname)
+    parts[#parts + 1] = each.args == "?" and "[" .. text .. "]" or text
+  end
+  for _, option in ipairs(word.options or {}) do
+    local text = name(words.names_of(option)[1]) .. (option.args == 0 and "" or " " .. value(option.argname))
+    if option.count ~= 1 then text = "[" .. text .. "]" end
+    parts[#parts + 1] = option.count == "*" and text .. "..." or text
+  end
+  return parts
 end
 
 ---@return table? word

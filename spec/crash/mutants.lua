@@ -229,7 +229,7 @@ return {
   { name = "the index of a copy is not flushed", file = "core/backup.c",
     text = "if (!failed) failed = flush_file(b, folder, \"data.mdb\");", with = "", power = "backup" },
   { name = "a decision is told before its flush", file = "core/drive.c",
-    text = "int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);", with = "int failed = 0;",
+    text = "failed = rille_store_flush(t->home, d->done->decided.end, &why);", with = "failed = 0;",
     power = "transactions" },
 
   -- Bytes that are believed
