@@ -64,7 +64,7 @@ LUAJIT = $(shell $(PKG_CONFIG) --exists luajit 2>/dev/null && command -v luajit)
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
-luajit:
+luajit: lua/scripts.h lua/postgres/scripts.h
 	@$(MAKE) --no-print-directory LUA=luajit B=$B/luajit CORE_B=$B all
 
 $(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h)
