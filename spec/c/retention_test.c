@@ -2,7 +2,7 @@
 **
 ** A store of small log files lives through appends, truncations, scavenges, redactions of data,
 ** ids, tags and streams, reopenings and the loss of its index, in any order. After each step every
-** way of reading gives what the model has, verify finds nothing, and no file holds what was redacted.
+** way of reading gives what the model has, verify finds nothing, no file holds what was redacted.
 ** Then other processes, damage, and deaths at any call. SECONDS= is how long these go on. */
 #define _GNU_SOURCE
 #include "processes.h"

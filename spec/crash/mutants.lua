@@ -175,7 +175,7 @@ return {
     text = "return number ? number : system_flush(p->fd);", with = "return number;", power = "scavenge" },
   { name = "a file's new name is not durable", file = "core/segment.c",
     text = "int number = system_rename(fresh, path);\n  if (!number) number = system_flush_folder(s->folder);",
-    with = "int number = system_rename(fresh, path);", power = "redact" },
+    with = "int number = system_rename(fresh, path);", power = "scavenge" },
   { name = "an ended chain goes on", file = "core/overlay.c",
     text = "  e->count = 0;\n  e->touched = frame;\n", with = "", c = { "retention", "any order" } },
   { name = "all that was kept stays after a redaction", file = "core/anew.c",
