@@ -312,7 +312,7 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
   struct log_end end;
   bool writes = !v.log->options.readonly; /* nobody takes content out meanwhile */
   int failed = store_usable(h, e);
-  if (!failed && writes) failed = scavenge_begin(v.log, e);
+  if (!failed && writes) failed = scavenge_hold(v.log, e);
   if (failed) return failed;
   failed = log_look(v.log, false, &end, &v.error);
   begin(&v, &h->shared->memory, failed ? 0 : end.address);
@@ -320,7 +320,7 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
   if (!failed) failed = audit(&v);
   if (!v.damaged) v.result->readable = v.result->events;
   release(&v);
-  if (writes) scavenge_end(v.log);
+  if (writes) scavenge_let_go(v.log);
   if (failed) return error_set(e, failed, "%s", v.error.message);
   return v.result->problems ? error_set(e, RILLE_REMARK, "%llu problems were found",
                                         (unsigned long long)v.result->problems)

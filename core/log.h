@@ -94,6 +94,7 @@ struct log {
 
   pthread_mutex_t scavenging, appending, folding, flushing; /* each before its byte lock */
   pthread_t scavenger;          /* who has `scavenging`, if scavenges */
+  unsigned holds;               /* how often that one holds it for a verify */
   _Atomic bool scavenges;
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */

@@ -28,6 +28,17 @@ void scavenge_end(struct log *l) {
   pthread_mutex_unlock(&l->scavenging);
 }
 
+int scavenge_hold(struct log *l, rille_error *e) {
+  bool ours = atomic_load(&l->scavenges) && pthread_equal(l->scavenger, pthread_self());
+  int failed = ours && l->holds ? 0 : scavenge_begin(l, e);
+  if (!failed) l->holds++;
+  return failed;
+}
+
+void scavenge_let_go(struct log *l) {
+  if (--l->holds == 0) scavenge_end(l);
+}
+
 /* ---- Files ---- */
 
 static int note_file(void *context, uint64_t first, uint64_t end, bool last) {

@@ -275,8 +275,7 @@ return {
     text = "r->position != s->next_position || record_bytes(r)", with = "record_bytes(r)", fuzz = "segment",
     rounds = 12000, slow = true },
   { name = "a head's value may be shorter than its tower", file = "core/entry.c",
-    text = "levels > CHAIN_LEVELS || /* none: the chain has ended */\n" ..
-      "      value.length != HEAD_FIXED_BYTES + 8 * levels + ENTRY_SEAL_BYTES",
+    text = "levels > CHAIN_LEVELS || value.length != HEAD_FIXED_BYTES + 8 * levels + ENTRY_SEAL_BYTES",
     with = "levels > CHAIN_LEVELS", fuzz = "entry" },
   { name = "a string may be longer than its bytes", file = "lua/lvalueread.c",
     text = "next = item->count > (uint64_t)(end - next) ? NULL : next + item->count;",
