@@ -11,6 +11,13 @@
 # make tsan     what has threads under ThreadSanitizer
 # make valgrind the Lua binding under valgrind's memcheck
 # make analyze  gcc -fanalyzer, clang-tidy
+# make docs     the pages of the API, from the source
+# make man      the manual page of the command, from the tables of its help
+# make install, uninstall    PREFIX=/usr/local DESTDIR=: library, headers, module, command
+# make amalgamation          build/amalgamation/: the whole library as one C file
+# make amalgamation-test     the specs with what is made of that
+# make examples              the hosts in C
+# make rock                  archive and source rocks of what is committed
 # make clean
 #
 # REPO=path: another git repository for the demo; LEDGER=postgresql:///bank: a database for it,
@@ -30,6 +37,8 @@ LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG)
 LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
 endif
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
+PQ_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
+PQ_LIBS ?= $(shell $(PKG_CONFIG) --libs libpq 2>/dev/null)
 LMDB_LIBS ?= $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 B ?= build
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore $(LMDB_CFLAGS)
@@ -42,7 +51,7 @@ endif
 
 CORE = $(wildcard core/*.c)
 BINDING = $(wildcard lua/*.c)
-SCRIPTS = $(wildcard lua/rille/*.lua)
+SCRIPTS = $(wildcard lua/rille/*.lua lua/report/*)
 CORE_B ?= $B
 CORE_OBJECTS = $(CORE:%.c=$(CORE_B)/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
@@ -59,12 +68,12 @@ PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 # Where both Luas are, the tests run under both.
 LUAJIT = $(shell $(PKG_CONFIG) --exists luajit 2>/dev/null && command -v luajit)
 
-.PHONY: all luajit demo test bench soak lint fuzz asan tsan valgrind analyze analyzed clean
+.PHONY: all luajit demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
-luajit: lua/scripts.h lua/postgres/scripts.h
+luajit: all # whose core it shares
 	@$(MAKE) --no-print-directory LUA=luajit B=$B/luajit CORE_B=$B all
 
 $(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h)
@@ -76,9 +85,11 @@ $B/lua/%.o: lua/%.c $(wildcard core/*.h lua/*.h)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c $< -o $@
 
 $B/librille.a: $(CORE_OBJECTS)
+	@mkdir -p $(@D)
 	$(AR) rcs $@ $^
 
 $B/rille.so: $(CORE_OBJECTS) $(BINDING_OBJECTS)
+	@mkdir -p $(@D)
 	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 # The Lua half is part of the module, as text.
@@ -91,8 +102,8 @@ lua/postgres/scripts.h: $(POSTGRES_SCRIPTS) lua/embed.lua
 
 $B/rille/postgres.so: $(POSTGRES) lua/postgres/lpostgres.h lua/postgres/scripts.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(shell $(PKG_CONFIG) --cflags libpq) $(MODULE_FLAGS) \
-	  $(SANITIZE) -o $@ $(POSTGRES) $(shell $(PKG_CONFIG) --libs libpq)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(PQ_CFLAGS) $(MODULE_FLAGS) \
+	  $(SANITIZE) -o $@ $(POSTGRES) $(PQ_LIBS)
 
 $B/bin/rille: lua/bin/rille
 	@mkdir -p $(@D)
@@ -140,9 +151,10 @@ demo: setup-build
 	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/transfer.lua
 	@echo && RILLE_BUILD=$B LEDGER="$(LEDGER)" $(LUA) examples/bank/chaos.lua 5
 
+# TESTS=spec/x_spec.lua: some of them.
 test: setup-test
-	@$(MAKE) --no-print-directory -s all c-tests fuzzers $(if $(LUAJIT),luajit)
-	@RILLE_BUILD=$B $(LUA) spec/run.lua
+	@$(MAKE) --no-print-directory -s all $(if $(filter-out %_spec.lua,$(or $(TESTS),all)),c-tests fuzzers) $(if $(LUAJIT),luajit)
+	@RILLE_BUILD=$B $(LUA) spec/run.lua $(TESTS)
 
 SECONDS ?= 600
 soak: setup-test
@@ -172,13 +184,13 @@ asan: setup-test
 
 # Threads: folding, followers, who waits, the watchdog of isolated scripts, shared handles.
 TSAN_TESTS = $(patsubst %,spec/c/%_test.c,store follow kept sharing scarce processes small_index \
-  transaction kill) $(patsubst %,spec/%_spec.lua,wait fold)
+  transaction kill) $(patsubst %,spec/%_spec.lua,wait fold poll processor projection isolate)
 
 # The sanitizer wants addresses where it expects them.
 tsan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/tsan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE=-fsanitize=thread all c-tests build/tsan/spec/lua
-	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} \
+	@RILLE_BUILD=build/tsan RILLE_SOAK=$${RILLE_SOAK:-0.3} RILLE_SLOW=1 \
 	  TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.txt exitcode=66" \
 	  $$(command -v setarch >/dev/null && echo setarch -R) build/tsan/spec/lua spec/run.lua $(TSAN_TESTS)
 
@@ -227,11 +239,178 @@ $B/bench: $(wildcard bench/*.c bench/*.h) $B/librille.a
 LINT_BUILD ?= build/lint
 lint: setup-lint
 	@$(MAKE) --no-print-directory -s B=$(LINT_BUILD) WERROR=1 all c-tests fuzzers
-	@luacheck --quiet lua spec examples bench
+	@luacheck --quiet lua spec examples bench docs
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
-	  --enable=warning,portability -Icore -DINTERNAL= core; fi
+	  --enable=warning,portability -Icore -Ilua -DINTERNAL= core lua; fi
+
+docs:
+	$(LUA) docs/pages.lua lua > docs/api-lua.md
+	$(LUA) docs/pages.lua c > docs/api-c.md
+
+# The manual page of the command, of the tables that its help is made of.
+man: all
+	LUA_CPATH="$B/?.so" $(LUA) -e 'require "rille" io.write(require "rille.manual"())' > docs/rille.1
 
 clean:
 	rm -rf build bench-scratch
+
+# ---- In other programs: installing, and the whole library as one file ----
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+LUA_CMOD ?= $(PREFIX)/lib/lua/$(if $(findstring luajit,$(LUA)),5.1,5.4)
+VERSION := $(shell sed -n 's/^.define RILLE_VERSION "\(.*\)"/\1/p' core/rille.h)
+# While the first number is 0, a new second one may change the ABI.
+ABI = $(if $(filter 0.%,$(VERSION)),$(basename $(VERSION)),$(firstword $(subst ., ,$(VERSION))))
+MAN = $(wildcard docs/rille.1)
+
+ifeq ($(shell uname -s),Darwin)
+SHARED = librille.$(VERSION).dylib
+SONAME = librille.$(ABI).dylib
+SHARED_LINK = librille.dylib
+SHARED_FLAGS = -dynamiclib -install_name $(LIBDIR)/$(SONAME) -Wl,-exported_symbol,_rille_*
+else
+SHARED = librille.so.$(VERSION)
+SONAME = librille.so.$(ABI)
+SHARED_LINK = librille.so
+SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,defs
+endif
+
+.PHONY: install uninstall installable amalgamation amalgamation-module amalgamation-test
+
+installable: all $B/$(SHARED) $B/librille_lua.a
+
+$B/$(SHARED): $(CORE_OBJECTS)
+	$(CC) $(SHARED_FLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# With the Lua half in it: for hosts that have a lua_State of their own.
+$B/librille_lua.a: $(CORE_OBJECTS) $(BINDING_OBJECTS)
+	$(AR) rcs $@ $^
+
+# A file of rockspec/install with the places of this installation in it.
+PLACES = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@SHARED@|$(SHARED_LINK)|g' \
+  -e 's|@LMDB_LIBS@|$(LMDB_LIBS)|g'
+
+# What make install writes, and make uninstall removes.
+INSTALLED = $(INCLUDEDIR)/rille.h $(INCLUDEDIR)/rille_transaction.h $(INCLUDEDIR)/rille_lua.h \
+  $(LIBDIR)/librille.a $(LIBDIR)/librille_lua.a $(LIBDIR)/$(SHARED) $(LIBDIR)/$(SONAME) $(LIBDIR)/$(SHARED_LINK) \
+  $(LIBDIR)/pkgconfig/rille.pc $(LIBDIR)/pkgconfig/rille-lua.pc \
+  $(LIBDIR)/cmake/rille/rille-config.cmake $(LIBDIR)/cmake/rille/rille-config-version.cmake \
+  $(LUA_CMOD)/rille.so $(if $(LIBPQ),$(LUA_CMOD)/rille/postgres.so) $(PREFIX)/bin/rille \
+  $(PREFIX)/share/rille/meta/rille.lua $(if $(MAN),$(PREFIX)/share/man/man1/rille.1)
+D = $(DESTDIR)
+
+install: installable
+	install -d $(sort $(dir $(addprefix $D,$(INSTALLED))))
+	install -m 644 core/rille.h core/rille_transaction.h lua/rille_lua.h $D$(INCLUDEDIR)
+	install -m 644 $B/librille.a $B/librille_lua.a $D$(LIBDIR)
+	install -m 755 $B/$(SHARED) $D$(LIBDIR)
+	ln -sf $(SHARED) $D$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $D$(LIBDIR)/$(SHARED_LINK)
+	for name in rille.pc rille-lua.pc; do \
+	  $(PLACES) rockspec/install/$$name.in > $D$(LIBDIR)/pkgconfig/$$name || exit 1; done
+	for name in rille-config.cmake rille-config-version.cmake; do \
+	  $(PLACES) rockspec/install/$$name.in > $D$(LIBDIR)/cmake/rille/$$name || exit 1; done
+	install -m 755 $B/rille.so $D$(LUA_CMOD)/rille.so
+	$(if $(LIBPQ),install -m 755 $B/rille/postgres.so $D$(LUA_CMOD)/rille/postgres.so)
+	install -m 755 $B/bin/rille $D$(PREFIX)/bin/rille
+	install -m 644 lua/meta/rille.lua $D$(PREFIX)/share/rille/meta
+	$(if $(MAN),install -m 644 $(MAN) $D$(PREFIX)/share/man/man1/rille.1)
+
+uninstall:
+	rm -f $(addprefix $D,$(INSTALLED))
+	-rmdir $D$(LIBDIR)/cmake/rille $D$(LUA_CMOD)/rille $D$(PREFIX)/share/rille/meta $D$(PREFIX)/share/rille 2>/dev/null
+
+# rille.c, rille.h, rille_lua.h, CMakeLists.txt: the folder to copy into another project.
+A = $B/amalgamation
+
+amalgamation: $A/rille.c
+
+$A/rille.c: lua/amalgamate.lua $(CORE) $(BINDING) $(wildcard core/*.h lua/*.h) lua/scripts.h rockspec/install/CMakeLists.txt
+	@mkdir -p $A
+	$(LUA) lua/amalgamate.lua $A $(CORE) $(BINDING)
+	cp rockspec/install/CMakeLists.txt LICENSE $A
+
+# The specs with what is made of this one file: those that load the module, and the C tests that
+# need no more of the library than rille.h. TESTS=spec/x_spec.lua: some of them.
+AMALGAMATION_FLAGS ?= -O2 -g
+AMALGAMATION_TESTS = $(filter-out $(patsubst %,spec/%_spec.lua,$(OF_SOURCES)),$(wildcard spec/*_spec.lua \
+  spec/regress/*_spec.lua))
+# They read the sources, or build with what is made of them.
+OF_SOURCES = crash embed fuzz house install meta mutants proof steps
+
+amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
+
+$A/rille.o: $A/rille.c
+	$(CC) -fPIC -Wall -Wextra $(AMALGAMATION_FLAGS) $(SANITIZE) $(LUA_CFLAGS) $(LMDB_CFLAGS) -c $A/rille.c -o $@
+
+$A/rille.so: $A/rille.o
+	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $< $(LIBS)
+
+$A/bin/rille: $B/bin/rille
+	@mkdir -p $(@D)
+	cp $< $@
+
+$A/rille/postgres.so: $B/rille/postgres.so
+	@mkdir -p $(@D)
+	cp $< $@
+
+# Their names are found by asking the compiler what they include.
+amalgamation-test: setup-test
+	@$(MAKE) --no-print-directory -s all amalgamation-module
+	@mkdir -p $A/spec && for test in $(filter-out spec/c/power_test.c,$(wildcard spec/c/*_test.c)); do \
+	  name=$$(basename $$test .c) && $(CC) -MM -Icore $(LMDB_CFLAGS) $$test | tr ' ' '\n' | \
+	  grep -q '^core/[^r]\|^core/r[^i]' || \
+	  { $(CC) $(ALL_CFLAGS) -o $A/spec/$$name $$test $A/rille.o $(LIBS) $(LUA_LIBS) -lm || exit 1; }; done
+	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS) \
+	  $$(ls $A/spec/*_test | sed 's|.*/|spec/c/|; s|$$|.c|'))
+
+# Hosts in C.
+.PHONY: examples
+examples: $B/examples/host $B/examples/transfer
+
+$B/examples/host: examples/host.c core/rille.h lua/rille_lua.h $B/librille_lua.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -Ilua $(LUA_CFLAGS) -o $@ $< \
+	  $B/librille_lua.a $(LUA_LIBS) -lm $(LIBS)
+
+$B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(SANITIZE) -Icore -o $@ $< $B/librille.a $(LIBS)
+
+# What LuaRocks calls: the module alone, in a folder that is new each time, with the Lua half as it
+# was embedded last (-o): what lies about is in no rock.
+.PHONY: rock-build rock-install rock-postgres-build rock-postgres-install
+rock-build rock-postgres-build: O = build/$@
+rock-build:
+	rm -rf $O && $(MAKE) -o lua/scripts.h B=$O $O/rille.so
+rock-install:
+	install -d $(LUA_CMOD) && install -m 755 build/rock-build/rille.so $(LUA_CMOD)
+rock-postgres-build:
+	rm -rf $O && $(MAKE) -o lua/postgres/scripts.h B=$O $O/rille/postgres.so
+rock-postgres-install:
+	install -d $(LUA_CMOD)/rille && install -m 755 build/rock-postgres-build/rille/postgres.so $(LUA_CMOD)/rille
+
+# The rocks of a release, made of what is committed: build/rock/ gets rille-VERSION.tar.gz, the
+# rockspecs that name it, and source rocks, which install without network. URL: where the archive
+# will be published; without it the rockspecs name the file.
+.PHONY: rock
+LUAROCKS ?= luarocks --lua-version 5.4
+ARCHIVE = rille-$(VERSION).tar.gz
+URL ?= $(abspath $B/rock)/$(ARCHIVE)
+RELEASE = rockspec/rille-$(VERSION)-1.rockspec rockspec/postgres/rille-postgres-$(VERSION)-1.rockspec
+
+all: $(RELEASE)
+
+rockspec/%-$(VERSION)-1.rockspec: rockspec/%-scm-1.rockspec core/rille.h
+	sed -e 's|"scm-1"|"$(VERSION)-1"|' -e 's|^source = .*|source = { url = "git+file://.", tag = "v$(VERSION)" }|' $< > $@
+
+rock: $(RELEASE)
+	rm -rf $B/rock && mkdir -p $B/rock
+	git archive --prefix=rille-$(VERSION)/ --format=tar.gz -o $B/rock/$(ARCHIVE) HEAD
+	for spec in $(RELEASE); do sed 's|^source = .*|source = { url = "$(URL)" }|' $$spec > $B/rock/$${spec##*/}; done
+	for spec in $(notdir $(RELEASE)); do (cd $B/rock && $(LUAROCKS) pack $$spec) || exit 1; done

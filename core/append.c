@@ -78,6 +78,7 @@ static int begin_append(struct log *l, int unlocked, const rille_error *why, ril
     failed = unlocked;
     if (e) *e = *why;
   }
+  if (!failed) failed = log_follow(l, e);
   if (!failed) failed = catch_up_to_append(l, e);
   if (failed) log_leave_append(l);
   return failed;
@@ -101,9 +102,8 @@ struct turn {
 };
 
 static struct turn begin_turn(int64_t deadline_us) {
-  int64_t now = system_monotonic_us(), wall = system_clock_us();
-  int64_t left = deadline_us > wall ? deadline_us - wall : 0;
-  return (struct turn){left < INT64_MAX - now ? now + left : INT64_MAX, TURN_NAP_US_LEAST};
+  int64_t left = add_i64(deadline_us, -system_clock_us());
+  return (struct turn){add_i64(system_monotonic_us(), left), TURN_NAP_US_LEAST};
 }
 
 /* Not late: has slept a little, each time a little longer. */
@@ -153,6 +153,11 @@ void log_leave_append(struct log *l) {
   offers_wake_heir(l->control); /* who has seen us append relies on us */
 }
 
+void log_start_flush(struct log *l) {
+  if (l->undisturbed && !atomic_load(&l->control->words->leading))
+    segments_start_writing(&l->segments, log_durable(l).address, l->seen.address);
+}
+
 /* ---- Segments ---- */
 
 static int begin_segment(struct log *l, uint64_t end, rille_error *e) {
@@ -171,9 +176,12 @@ bool log_is_full(struct log *l, uint64_t beyond) {
   return l->seen.address - segments_last_first(&l->segments) >= l->options.segment_bytes + beyond;
 }
 
-/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
 int log_succeed(struct log *l, rille_error *e) {
-  if (!log_is_full(l, 0)) return 0;
+  return log_is_full(l, 0) ? log_begin_segment(l, e) : 0;
+}
+
+/* `lock` is given up for the flush (R1); nobody appends, because WRITER is kept. */
+int log_begin_segment(struct log *l, rille_error *e) {
   uint64_t end = l->seen.address;
   pthread_mutex_unlock(&l->lock);
   int failed = log_flush(l, end, e);
@@ -248,6 +256,11 @@ static int append_locked(struct log *l, struct condition *c, enum rille_sync syn
   return result ? result : report(l, append, before, done, e);
 }
 
+/* Who is refused for another reason goes without a flush: those it served would wait for one. */
+static bool is_flushed(int result) {
+  return result >= 0 || result == RILLE_CONFLICT || result == RILLE_DUPLICATE;
+}
+
 static int append_checked(struct log *l, struct condition *c, enum rille_sync sync,
                           rille_appended *done, uint64_t *end, rille_error *e) {
   for (;;) {
@@ -257,7 +270,7 @@ static int append_checked(struct log *l, struct condition *c, enum rille_sync sy
     if (!result) result = log_enter_append(l, e);
     if (result) return result;
     result = append_locked(l, c, sync, done, &again, e);
-    if (sync == RILLE_SYNC_ALWAYS) log_serve(l);
+    if (sync == RILLE_SYNC_ALWAYS && is_flushed(result)) log_serve(l);
     *end = l->seen.address; /* who was served relies on our flush */
     log_leave_append(l);
     if (result || !again) return result < 0 ? result : 0;
@@ -311,7 +324,7 @@ static int write_cut(struct log *l, rille_text stream, uint64_t before, rille_er
 int log_cut(struct log *l, rille_text stream, uint64_t before, uint64_t *end, rille_error *e) {
   struct chain_head now = {.count = 0};
   *end = 0;
-  int failed = input_check_stream(stream, e);
+  int failed = input_check_stream(stream, true, e);
   if (!failed && l->options.readonly)
     failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
   if (!failed) failed = log_make_room(l, e);

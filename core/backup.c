@@ -20,6 +20,10 @@ struct backup {
   char to[SYSTEM_PATH_BYTES]; /* the folder of another name */
   struct log_end end;
   uint8_t *bytes; /* COPY_BYTES of room */
+  rille_progress progress;
+  void *context;
+  uint64_t done, all; /* bytes of the log */
+  bool given_up;
   rille_error *error;
 };
 
@@ -31,6 +35,13 @@ static int join(char *path, const char *folder, const char *name, rille_error *e
 
 /* ---- One file ---- */
 
+/* So many bytes more are done: ECANCELED where that is told and no more is wanted. */
+static int advance(struct backup *b, uint64_t n) {
+  b->done += n;
+  if (b->progress) b->given_up = b->progress(b->context, b->done, b->all) != 0;
+  return b->given_up ? ECANCELED : 0;
+}
+
 static int copy_bytes(struct backup *b, int from, int to, uint64_t n) {
   size_t got, put;
   int number = 0;
@@ -38,6 +49,7 @@ static int copy_bytes(struct backup *b, int from, int to, uint64_t n) {
     number = system_read(from, at, b->bytes, (size_t)min_u64(n - at, COPY_BYTES), &got);
     if (!number && got == 0) number = EIO; /* it was longer a moment ago */
     if (!number) number = system_write(to, at, b->bytes, got, NULL, 0, &put);
+    if (!number) number = advance(b, got);
   }
   return number ? number : system_flush(to);
 }
@@ -53,8 +65,9 @@ static int copy_file(struct backup *b, const char *from, const char *to, uint64_
   return number;
 }
 
-static int failed_on(const char *path, int number, rille_error *e) {
-  return number ? error_system(e, number, "can't copy %s", path) : 0;
+static int failed_on(const struct backup *b, const char *path, int number) {
+  if (b->given_up) return error_set(b->error, RILLE_REFUSED, "the backup was given up");
+  return number ? error_system(b->error, number, "can't copy %s", path) : 0;
 }
 
 /* ---- The parts ---- */
@@ -67,9 +80,9 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
   if (!segments_path(from, b->log->segments.folder, first) || !segments_path(to, folder, first))
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
   bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
-  if (succeeded && system_link(from, to) == 0) return 0;
+  if (succeeded && system_link(from, to) == 0) return failed_on(b, from, advance(b, end - first));
   if (last) end = b->end.address; /* others may have made it longer than this process knows */
-  return failed_on(from, copy_file(b, from, to, min_u64(end, b->end.address) - first), b->error);
+  return failed_on(b, from, copy_file(b, from, to, min_u64(end, b->end.address) - first));
 }
 
 static int note_segment(void *context, uint64_t first, uint64_t end, bool last) {
@@ -100,6 +113,7 @@ static int copy_log(struct backup *b) {
   int number = system_make_folder(folder);
   if (number) return error_system(e, number, "can't make %s", folder);
   failed = log_look(b->log, true, &b->end, e);
+  b->all = b->end.address;
   if (!failed) failed = copy_segments(b);
   if (!failed && (number = system_flush_folder(folder)) != 0)
     failed = error_system(e, number, "can't flush %s", folder);
@@ -184,7 +198,12 @@ static int begin(struct backup *b, const char *folder) {
 }
 
 int rille_store_backup(rille_store *h, const char *folder, rille_error *e) {
-  struct backup b = {.log = &h->shared->log, .error = e};
+  return rille_store_backup_told(h, folder, NULL, NULL, e);
+}
+
+int rille_store_backup_told(rille_store *h, const char *folder, rille_progress progress,
+                            void *context, rille_error *e) {
+  struct backup b = {.log = &h->shared->log, .error = e, .progress = progress, .context = context};
   int failed = rille_store_sync(h, e);
   if (!failed) failed = begin(&b, folder);
   if (failed) return failed;

@@ -36,6 +36,11 @@
 static inline uint64_t align8(uint64_t n) { return (n + 7) & ~(uint64_t)7; }
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+/* a + b, or the nearest there is: of times that callers give. */
+static inline int64_t add_i64(int64_t a, int64_t b) {
+  if (b > 0 && a > INT64_MAX - b) return INT64_MAX;
+  return b < 0 && a < INT64_MIN - b ? INT64_MIN : a + b;
+}
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 static inline uint16_t disk16(uint16_t v) { return __builtin_bswap16(v); }

@@ -65,7 +65,8 @@ static int build_event(struct building *b, rille_text stream, const rille_event_
   if (l->frame.length > FRAME_BYTES_MOST)
     return error_set(e, RILLE_INVALID, "the append is too large: write it in several");
   failed = log_note_place(l, (struct place){b->position, b->address, address}, e);
-  struct noted_id id = {stream, event->id, address, b->address};
+  struct noted_id id = {
+      .stream = stream, .id = event->id, .record = address, .frame = b->address};
   if (!failed) failed = note_id(&l->fresh, &l->identity, &b->run, &id, e);
   b->position++;
   return failed;
@@ -135,7 +136,9 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
   atomic_store(&w->writing, 0);
   if (!b->checks_only) atomic_store(&w->weighty, frame_end(&f));
   atomic_store(&w->prepared, l->pending.prepared);
-  atomic_fetch_add(&w->appends, 1);
+  uint64_t before = atomic_fetch_add(&w->appends, 1);
+  l->undisturbed = before == l->appended;
+  l->appended = before + 1;
   start_write_back(l);
   return 0;
 }

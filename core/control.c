@@ -66,6 +66,7 @@ static void make_words_anew(struct control *c) {
   bool sound = memcmp(w->magic, MAGIC, sizeof w->magic) == 0;
   uint64_t generation = sound ? atomic_load(&w->generation) : 0;
   if (generation == 0) generation = (uint64_t)system_clock_us(); /* its number was lost */
+  if (!sound) atomic_store(&w->log_generation, generation);
   atomic_store(&w->generation, 0);
   memcpy(w->magic, MAGIC, sizeof w->magic);
   w->pid = generation; /* kept here until control_ready */
@@ -83,6 +84,7 @@ static void make_words_anew(struct control *c) {
   atomic_store(&w->leading, 0);
   atomic_store(&w->back_us, 0);
   for (size_t i = 0; i < OFFERS_MOST; i++) atomic_store(&w->states[i], 0);
+  memset(c->offers, 0, OFFERS_MOST * sizeof *c->offers); /* what the dead have offered */
   struct step_words *const steps[] = {&w->prepares, &w->decisions, &w->commits, &w->forces};
   for (size_t i = 0; i < 4; i++) {
     atomic_store(&steps[i]->count, 0);
@@ -214,6 +216,15 @@ bool control_take(struct control *c, enum control_byte byte, bool wait, int *fai
 
 void control_free(struct control *c, enum control_byte byte) {
   system_lock(c->fd, byte, SYSTEM_FREE, false);
+}
+
+int control_hold_opening(struct control *c, rille_error *e) {
+  int number = system_lock(c->fd, CONTROL_OPENING, SYSTEM_EXCLUSIVE, true);
+  return number ? error_system(e, number, "can't lock %s/store", c->folder) : 0;
+}
+
+void control_free_opening(struct control *c) {
+  system_lock(c->fd, CONTROL_OPENING, SYSTEM_FREE, false);
 }
 
 /* ---- Ends ---- */

@@ -12,6 +12,7 @@
 **    WRITER     exclusive for one append
 **    FLUSHER    exclusive for one flush
 **    FOLDER     exclusive for one fold
+**    SCAVENGER  exclusive while somebody takes content out of log files (scavenge.h)
 **
 ** The words are in the file `control`, mapped by everybody and made anew, in place,
 ** by a first opener. They are worth nothing without the locks.
@@ -31,6 +32,8 @@
 **                takes or frees a lock on what was read. Set under WRITER
 **    error       errno of a flush that failed: final. Set before FLUSHER is freed
 **    segment     first address of the last log file. Set under WRITER
+**    log_generation  goes up when log files were replaced, or what may be shown of them has
+**                changed: who reads or appends looks at it first. Never set back
 **    sequence    goes up, and wakes who sleeps on it, when an end has moved
 **    appending   somebody has WRITER; leading: somebody has FLUSHER. Both only advise, because
 **                they outlive who set them: an append may be offered to that one (offer.h)
@@ -52,7 +55,8 @@
 #define CONTROL_BYTES (CONTROL_WORDS_BYTES + OFFERS_MOST * OFFER_BYTES)
 
 enum control_byte {
-  CONTROL_OFFERS = (1 << 20) - (int)OFFERS_MOST, /* one for each process that has an offer */
+  CONTROL_SCAVENGER = (1 << 20) - (int)OFFERS_MOST - 1, /* exclusive for one retention.h */
+  CONTROL_OFFERS = (1 << 20) - (int)OFFERS_MOST,        /* one for each process that has an offer */
   CONTROL_OPENING = 1 << 20,
   CONTROL_PRESENCE,
   CONTROL_WRITER,
@@ -89,6 +93,7 @@ struct control_words {
   _Atomic uint64_t weighty;        /* end of the last frame that is more than a lock */
   _Atomic uint64_t prepared;       /* transactions that hold locks */
   _Atomic uint64_t appends, folds; /* how many there were */
+  _Atomic uint64_t log_generation;
   _Alignas(64) struct shared_end durable;
   _Atomic uint64_t flushing, flushes;
   _Alignas(64) _Atomic uint32_t sequence;
@@ -138,6 +143,10 @@ INTERNAL uint64_t control_generation(struct control *control);
 INTERNAL bool control_take(struct control *control, enum control_byte byte, bool wait, int *failed,
                            rille_error *e);
 INTERNAL void control_free(struct control *control, enum control_byte byte);
+/* Keeps others from opening and closing the store meanwhile. Comes before any other lock but
+** SCAVENGER, because who closes has it and waits for them. */
+INTERNAL int control_hold_opening(struct control *control, rille_error *error);
+INTERNAL void control_free_opening(struct control *control);
 /* The lock of a coordinator, which goes with *fd; it is held by that alone, so that also who
 ** shares this process can look whether it lives. */
 INTERNAL bool control_claim_epoch(struct control *control, uint64_t epoch, int *fd);

@@ -31,6 +31,21 @@ static size_t chain_of(const struct cursor *c, const struct record *r) {
   return text_equal(r->stream, c->name) ? RECORD_STREAM : NO_CHAIN;
 }
 
+/* Whether the record has lost a name of this kind. */
+static bool has_lost(const struct cursor *c, const struct record *r) {
+  if (c->kind == CHAIN_STREAM) return record_lost(r, RECORD_STREAM);
+  for (size_t i = 0; i < r->tag_count && c->kind == CHAIN_TAG; i++)
+    if (record_lost(r, RECORD_FIRST_TAG + i)) return true;
+  return false;
+}
+
+/* Nothing is left of it. */
+static int end_chain(struct cursor *c) {
+  c->low = 1;
+  c->high = c->block_count = c->block_at = 0;
+  return 0;
+}
+
 /* Reads a record's head into a slot, with as much of its body as fits. */
 static int fill_slot(const struct cursor *c, struct cursor_slot *slot, uint64_t address,
                      rille_error *e) {
@@ -69,6 +84,10 @@ static int member_links(void *context, uint64_t number, uint64_t address, uint64
   int failed = fill_slot(c, slot, address, e);
   if (failed) return failed;
   size_t chain = chain_of(c, &slot->record);
+  if (chain == NO_CHAIN && has_lost(c, &slot->record)) {
+    c->ended = true;
+    return error_set(e, RILLE_NOTFOUND, "the name was redacted while its events were looked for");
+  }
   if (chain == NO_CHAIN || record_number(&slot->record, chain) != number)
     return wrong_record(address, e);
   unsigned n = record_links(&slot->record, chain, links);
@@ -99,6 +118,7 @@ int cursor_init(struct cursor *c, struct log *log, struct window *window, enum c
   c->block_low = c->block_count = c->block_at = c->slot_count = 0;
   c->slots = NULL;
   c->head.count = 0;
+  c->ended = false;
   bool possible = name.length > 0 && name.length <= RILLE_NAME_BYTES; /* else nobody has it */
   int failed = possible ? log_head(log, kind, name, &c->head, e) : 0;
   c->low = 1;
@@ -113,13 +133,13 @@ int cursor_bound(struct cursor *c, uint64_t from, uint64_t to, uint64_t enough, 
   struct chain chain = chain_in(&w);
   assert(from <= to && c->block_count == 0);
   int failed = chain_first_from(&chain, to, 0, &first, e);
-  if (failed) return failed;
+  if (failed) return c->ended ? end_chain(c) : failed;
   c->high = first.number - 1;
   if (first.number <= c->head.count) chain.near = c->near = first;
   if (from == 0) return 0;
   failed = chain_first_from(&chain, from, c->high >= enough ? c->high + 1 - enough : 0, &first, e);
   if (!failed) c->low = first.number;
-  return failed;
+  return failed && c->ended ? end_chain(c) : failed;
 }
 
 int cursor_find(const struct cursor *c, uint64_t number, uint64_t *address, uint64_t *position,
@@ -184,7 +204,7 @@ int cursor_next(struct cursor *c, rille_error *e) {
   if (c->block_at == c->block_count) {
     if (cursor_count(c) == 0) return 0;
     int failed = next_block(c, e);
-    if (failed) return failed;
+    if (failed) return c->ended ? end_chain(c) : failed;
   }
   c->block_at++;
   c->address = current(c)->record.address;
@@ -205,6 +225,10 @@ int cursor_body(struct cursor *c, struct record *record, rille_error *e) {
     if (failed) return failed;
   }
   return window_check_body(c->window, record, e);
+}
+
+void cursor_forget(struct cursor *c) {
+  for (size_t i = 0; i < c->block_count; i++) c->slots[i].got = 0;
 }
 
 void cursor_release(struct cursor *c) {

@@ -9,7 +9,9 @@
 **                                  ^ at              (forward; else from the right)
 **
 ** Invariant: what it gives has been checked: a sound head, of this chain, with
-** this number; so a chain never leads to another's records unnoticed. */
+** this number; so a chain never leads to another's records unnoticed. A record that has lost its
+** name is of no chain: who comes to one has begun before the name was redacted, and then the chain
+** has ended, because all of its members lose it. */
 #ifndef RILLE_CURSOR_H
 #define RILLE_CURSOR_H
 
@@ -32,6 +34,7 @@ struct cursor {
   struct chain_mark near; /* a member behind the range, to start walks from; or number 0 */
   uint64_t low, high;    /* numbers still to come, inclusive; none: high == low - 1 */
 
+  bool ended; /* its name was redacted while it was walked */
   bool backward;
   size_t block, block_most; /* numbers that the next block takes, doubled up to the most */
   uint64_t block_low;       /* slots[i] is number block_low + i */
@@ -65,6 +68,8 @@ INTERNAL int cursor_next(struct cursor *c, rille_error *error);
 INTERNAL int cursor_record(struct cursor *c, struct record *record, rille_error *error);
 /* Brings the body behind the record's head, and checks it. */
 INTERNAL int cursor_body(struct cursor *c, struct record *record, rille_error *error);
+/* Log files were replaced: what it has read of the members to come is read again. */
+INTERNAL void cursor_forget(struct cursor *c);
 INTERNAL void cursor_release(struct cursor *c);
 
 #endif

@@ -162,8 +162,11 @@ static void decide(struct drive *d) {
 }
 
 static void force(struct drive *d) {
+  const rille_transact *t = d->t;
   rille_error why = {0};
-  int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);
+  int failed = t->meanwhile ? t->meanwhile(t->context, d->done) : 0;
+  if (failed) error_set(&why, RILLE_CLOSED, "a store of the transaction was closed before its end");
+  else failed = rille_store_flush(t->home, d->done->decided.end, &why);
   if (failed) blame(d, &why);
   rille_steps_forced(d->steps, !failed);
 }
@@ -256,9 +259,9 @@ int rille_store_transact(const rille_transact *t, rille_transacted *done, rille_
   clear(t, done);
   if (e) e->code = 0;
   struct drive d = {.t = t, .done = done, .why = e};
-  int64_t left_us = t->timeout_us - t->elapsed_us;
-  d.late_us = system_monotonic_us() + left_us;
-  d.deadline_us = system_clock_us() + (left_us > 0 ? left_us : 0);
+  int64_t left_us = add_i64(t->timeout_us, -t->elapsed_us);
+  d.late_us = add_i64(system_monotonic_us(), left_us);
+  d.deadline_us = add_i64(system_clock_us(), left_us > 0 ? left_us : 0);
   if (!home_agrees(&d)) {
     if (e) e->code = RILLE_ABORTED;
     return RILLE_ABORTED;

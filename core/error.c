@@ -10,7 +10,8 @@
 const char *rille_code_name(int code) {
   switch (code) {
     case RILLE_OK: return "ok";
-    case RILLE_REMARK: return "remark";
+    case RILLE_REMARK:
+    case RILLE_REMARK_CORRUPT: return "remark";
 #define CODE_CASE(constant, number, name, text) \
   case constant: return name;
       RILLE_CODES(CODE_CASE)

@@ -92,7 +92,9 @@ static int flush_group(struct log *l, rille_error *e) {
   atomic_fetch_add(&w->flushes, 1);
   if (failed) {
     atomic_store(&w->error, why.system ? (uint32_t)why.system : 1);
-    return error_set(e, RILLE_UNKNOWN, "%s", why.message);
+    (void)error_set(e, RILLE_UNKNOWN, "%s", why.message);
+    if (e) e->system = why.system;
+    return RILLE_UNKNOWN;
   }
   shared_end_set(&w->durable, &target);
   atomic_store(&w->flushing, 0);

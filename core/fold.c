@@ -33,11 +33,10 @@ bool log_is_due(const struct log *l) { return is_full(l, 1); }
 
 /* ---- Old and fresh ---- */
 
-static int split(struct log *l, rille_error *e) {
-  if (!overlay_split(&l->fresh, &l->old, l->seen.address)) return error_memory(e);
+static void split(struct log *l) {
+  overlay_split(&l->fresh, &l->old, &l->spare, l->seen.address);
   l->has_old = true;
   l->old_end = l->seen;
-  return 0;
 }
 
 /* With `lock` held. The memory is the caller's to release, without it. */
@@ -46,6 +45,16 @@ static struct overlay drop_old(struct log *l) {
   l->has_old = false;
   pthread_cond_broadcast(&l->work.room);
   return old;
+}
+
+/* Without `lock`. */
+static void recycle(struct log *l, struct overlay *old) {
+  overlay_clear(old);
+  pthread_mutex_lock(&l->lock);
+  bool spare = !l->spare.buckets;
+  if (spare) l->spare = *old;
+  pthread_mutex_unlock(&l->lock);
+  if (!spare) overlay_release(old);
 }
 
 /* ---- Folding the old overlay ---- */
@@ -57,7 +66,8 @@ static size_t pick_heads(const struct overlay *o, uint64_t a, struct overlay_ent
   uint64_t from = max_u64(a, o->start);
   for (size_t i = 0; i < o->count; i++) {
     struct overlay_entry *entry = sorted[i];
-    if (entry->count == 0 || entry->touched < from) continue;
+    bool only_seen = entry->count == 0 && entry->touched == 0;
+    if (only_seen || entry->touched < from) continue;
     heads[n++] = (struct folded_head){.kind = entry->kind,
                                       .name = {entry->name, entry->name_length},
                                       .count = entry->count,
@@ -113,27 +123,29 @@ static int fold_old(struct log *l, bool gently, rille_error *e) {
   int failed = log_flush(l, l->old_end.address, e);
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);
-  failed = index_look(l->index, e);
+  failed = log_follow(l, e); /* who makes the index anew has FOLDER, as this one */
+  if (!failed) failed = index_look(l->index, e);
   uint64_t a = index_folded(l->index).address;
+  bool has = l->has_old;
   pthread_mutex_unlock(&l->lock);
+  if (!has) return failed;
   if (!failed && a < l->old_end.address) failed = store_old(l, a, gently, e);
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);
   failed = index_look(l->index, e);
   struct overlay old = drop_old(l);
   pthread_mutex_unlock(&l->lock);
-  overlay_release(&old);
+  recycle(l, &old);
   return failed;
 }
 
 /* Splits off what there is; false where that is nothing. */
-static bool has_work(struct log *l, int *failed, rille_error *e) {
-  *failed = 0;
+static bool has_work(struct log *l) {
   pthread_mutex_lock(&l->lock);
-  if (!l->has_old && l->seen.address > l->fresh.start) *failed = split(l, e);
+  if (!l->has_old && l->seen.address > l->fresh.start) split(l);
   bool has = l->has_old;
   pthread_mutex_unlock(&l->lock);
-  return has && !*failed;
+  return has;
 }
 
 int log_fold(struct log *l, rille_error *e) {
@@ -141,7 +153,7 @@ int log_fold(struct log *l, rille_error *e) {
   pthread_mutex_lock(&l->folding);
   bool shared = !l->options.readonly;
   bool taken = shared && control_take(l->control, CONTROL_FOLDER, true, &failed, e);
-  while (!failed && has_work(l, &failed, e)) failed = fold_old(l, false, e);
+  while (!failed && has_work(l)) failed = fold_old(l, false, e);
   if (taken) control_free(l->control, CONTROL_FOLDER);
   pthread_mutex_unlock(&l->folding);
   return failed;
@@ -167,7 +179,8 @@ int log_shed(struct log *l, rille_error *e) {
     failed = drop_folded(l, e);
     pthread_mutex_unlock(&l->folding);
   }
-  if (failed || l->has_old || split(l, NULL) != 0) return failed; /* no memory: another time */
+  if (failed || l->has_old) return failed;
+  split(l);
   if (l->work.started) pthread_cond_signal(&l->work.wanted);
   return 0;
 }
@@ -298,7 +311,7 @@ int log_make_room(struct log *l, rille_error *e) {
   bool due = log_is_due(l);
   if (due && l->work.started) {
     failed = wait_for_room(l, e);
-    if (!failed && log_is_due(l) && !l->has_old) failed = split(l, e);
+    if (!failed && log_is_due(l) && !l->has_old) split(l);
     pthread_cond_signal(&l->work.wanted);
   }
   pthread_mutex_unlock(&l->lock);

@@ -89,7 +89,8 @@ const char *frame_kind_name(uint16_t kind) {
 }
 
 bool frame_is_known(const struct frame *f) {
-  return f->format == FRAME_FORMAT && f->kind >= FRAME_EVENTS && f->kind <= FRAME_MARK;
+  return f->format == FRAME_FORMAT && f->kind >= FRAME_EVENTS &&
+         (f->kind <= FRAME_MARK || f->kind == FRAME_REDACT);
 }
 
 uint32_t frame_content_add(uint32_t content, uint32_t head_checksum) {
@@ -148,7 +149,7 @@ static bool head_fits(const struct record *r) {
   for (size_t i = 0; i < r->tag_count; i++) {
     if (tag >= end || tag + 1 + *tag > end) return false;
     tag += 1 + *tag;
-    uint64_t number = get64(end + 8 * i);
+    uint64_t number = get64(end + 8 * i) & ~RECORD_NUMBER_TAKEN;
     if (number == 0) return false;
     links += link_count(number);
   }
@@ -188,7 +189,8 @@ enum record_result record_get(const uint8_t *b, size_t available, uint64_t addre
 }
 
 bool record_body_is_sound(const struct record *r, const uint8_t *body, uint64_t salt) {
-  return checksum(checksum_seed(salt, r->address), body, record_body_bytes(r)) == r->body_checksum;
+  uint64_t n = record_is_gone(r) ? 0 : record_body_bytes(r);
+  return checksum(checksum_seed(salt, r->address), body, n) == r->body_checksum;
 }
 
 rille_text record_tag(const struct record *r, size_t tag) {
@@ -200,7 +202,15 @@ rille_text record_tag(const struct record *r, size_t tag) {
 uint64_t record_number(const struct record *r, size_t chain) {
   if (chain == RECORD_STREAM) return r->version;
   if (chain == RECORD_TYPE) return r->type_number;
-  return get64(r->bytes + RECORD_FIXED_BYTES + r->names_length + 8 * (chain - RECORD_FIRST_TAG));
+  return get64(r->bytes + RECORD_FIXED_BYTES + r->names_length + 8 * (chain - RECORD_FIRST_TAG)) &
+         ~RECORD_NUMBER_TAKEN;
+}
+
+bool record_lost(const struct record *r, size_t chain) {
+  if (chain == RECORD_STREAM) return r->flags & RECORD_STREAM_TAKEN;
+  if (chain == RECORD_TYPE) return false;
+  size_t tag = chain - RECORD_FIRST_TAG;
+  return get64(r->bytes + RECORD_FIXED_BYTES + r->names_length + 8 * tag) & RECORD_NUMBER_TAKEN;
 }
 
 unsigned record_links(const struct record *r, size_t chain, uint64_t links[LINKS_MOST]) {
@@ -282,4 +292,36 @@ size_t record_finish(struct record_writer *w, const struct record_fields *f, uin
   *head_checksum = checksum(seed, w->bytes + R_LENGTH, head - R_LENGTH);
   put32(w->bytes + R_CHECKSUM, *head_checksum);
   return head + (size_t)align8(body);
+}
+
+/* ---- Taking content out of records ---- */
+
+static void wipe(uint8_t *head, const struct record *r, rille_text name) {
+  memset(head + ((const uint8_t *)name.bytes - r->bytes), 0, name.length);
+}
+
+static void take_body(uint8_t *head, const struct record *r, uint64_t salt) {
+  put32(head + R_DATA, (uint32_t)align8(record_body_bytes(r)));
+  put32(head + R_META, 0);
+  put32(head + R_BODY, checksum(checksum_seed(salt, r->address), head, 0));
+}
+
+static void take_tag(uint8_t *head, const struct record *r, size_t tag) {
+  uint8_t *number = head + RECORD_FIXED_BYTES + r->names_length + 8 * tag;
+  put64(number, get64(number) | RECORD_NUMBER_TAKEN);
+  wipe(head, r, record_tag(r, tag));
+}
+
+uint32_t record_take(uint8_t *head, const struct record *r, const struct record_taking *what,
+                     uint64_t salt) {
+  if (what->flags & (RECORD_TAKEN | RECORD_REDACTED)) take_body(head, r, salt);
+  if (what->flags & RECORD_STREAM_TAKEN) wipe(head, r, r->stream);
+  if (what->flags & RECORD_ID_TAKEN) wipe(head, r, r->id);
+  for (size_t i = 0; i < r->tag_count; i++)
+    if (what->tags >> i & 1) take_tag(head, r, i);
+  head[R_FLAGS] |= what->flags;
+  uint32_t c =
+      checksum(checksum_seed(salt, r->address), head + R_LENGTH, r->head_length - R_LENGTH);
+  put32(head + R_CHECKSUM, c);
+  return c;
 }

@@ -31,6 +31,11 @@
 **       links: of the stream, of the type, of each tag
 **   head length: data, meta, padded to 8
 **
+** A record whose content was taken out of the log (retention) keeps its place and the length of
+** its head, because others link to it and the next one follows it. Its body is gone: data length
+** says how many bytes of the log it had, meta length is 0, zeros are read there, and the body
+** checksum is that of no bytes. A name that was taken has zeros in its place.
+**
 ** All checksums are seeded with the address of what they cover and the store's
 ** salt: the header's, the content's and a head's with their own start, a body's
 ** with its record's. */
@@ -132,7 +137,10 @@ INTERNAL uint32_t frame_content_add(uint32_t content, uint32_t head_checksum);
   X(RESTORED, 10) /* the store is a copy, and what precedes is the original's */          \
   X(WATERMARK, 11) /* at home: decisions below this address may be forgotten */           \
   X(BY_HAND, 12)  /* T's outcome here (value) was decided by an operator: the reason */   \
-  X(CONTRADICTED, 13) /* ... and home has decided otherwise (value) */
+  X(CONTRADICTED, 13) /* ... and home has decided otherwise (value) */                    \
+  X(REDACTION, 14) /* content is to be taken out of what stands before; redact.h */       \
+  X(REDACTED, 15)  /* ... and that was done */                                            \
+  X(TAKEN, 16)    /* a fact whose content was taken: zeros */
 enum fact_kind {
 #define FACT_KIND_ENUM(constant, number) FACT_##constant = number,
   FACT_KINDS(FACT_KIND_ENUM)
@@ -157,7 +165,13 @@ INTERNAL size_t fact_get(const uint8_t *bytes, size_t n, struct fact *fact);
 
 /* ---- Records ---- */
 
-#define RECORD_ID_GIVEN 1u /* the caller gave the id; there is none otherwise */
+/* Flags. Beside them a tag whose name was taken has RECORD_NUMBER_TAKEN in its number. */
+#define RECORD_ID_GIVEN 1u     /* the caller gave the id; there is none otherwise */
+#define RECORD_TAKEN 2u        /* a scavenge took the body: readers pass over it */
+#define RECORD_REDACTED 4u     /* a redaction did: readers show that there was one */
+#define RECORD_STREAM_TAKEN 8u /* the stream's name was redacted */
+#define RECORD_ID_TAKEN 16u    /* the id was */
+#define RECORD_NUMBER_TAKEN ((uint64_t)1 << 63)
 
 struct record {
   uint64_t address;
@@ -172,6 +186,11 @@ struct record {
   const uint8_t *bytes; /* of the head */
 };
 
+/* Whether it has no body any more. */
+static inline bool record_is_gone(const struct record *r) {
+  return r->flags & (RECORD_TAKEN | RECORD_REDACTED);
+}
+/* Bytes of the log that the body has, or had. */
 static inline uint64_t record_body_bytes(const struct record *r) {
   return (uint64_t)r->data_length + r->meta_length;
 }
@@ -204,6 +223,8 @@ static inline size_t record_chains(const struct record *r) {
   return (size_t)RECORD_FIRST_TAG + r->tag_count;
 }
 INTERNAL uint64_t record_number(const struct record *record, size_t chain);
+/* Whether the chain's name was taken out of the record: then it is in no chain there. */
+INTERNAL bool record_lost(const struct record *record, size_t chain);
 /* The links of one chain; returns how many. */
 INTERNAL unsigned record_links(const struct record *record, size_t chain,
                                uint64_t links[LINKS_MOST]);
@@ -230,5 +251,14 @@ INTERNAL void record_add_chain(struct record_writer *w, size_t chain, uint64_t n
 /* Returns how many bytes the record takes, and its head's checksum. */
 INTERNAL size_t record_finish(struct record_writer *w, const struct record_fields *fields,
                               uint64_t salt, uint32_t *head_checksum);
+
+/* What is to be taken out of a record. */
+struct record_taking {
+  uint8_t flags; /* RECORD_TAKEN or REDACTED: the body; STREAM_TAKEN; ID_TAKEN */
+  uint64_t tags; /* a bit for each tag whose name goes */
+};
+/* Changes a head, which the record was read from, in place; returns its new checksum. */
+INTERNAL uint32_t record_take(uint8_t *head, const struct record *record,
+                              const struct record_taking *what, uint64_t salt);
 
 #endif

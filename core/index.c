@@ -295,11 +295,11 @@ int index_make(struct index **index, const struct index_use *use, const struct m
 
 bool index_follow(struct index *x) {
   char path[SYSTEM_PATH_BYTES];
-  struct index_use use = {.uuid = x->uuid, .readonly = true};
+  struct index_use use = {.uuid = x->uuid, .readonly = x->readonly};
   struct system_stamp f;
   enum index_state state;
   struct index *y = NULL, old;
-  if (!x->readonly || mdb_env_get_path(x->env, &use.folder) != 0 ||
+  if (mdb_env_get_path(x->env, &use.folder) != 0 ||
       !system_join(path, sizeof path, use.folder, "data.mdb") || system_stamp(path, &f) != 0 ||
       (f.device == x->file.device && f.inode == x->file.inode) ||
       index_open(&y, &use, &x->memory, &state, NULL) != 0 || !y)
@@ -332,6 +332,11 @@ void index_close(struct index *x, bool alone) {
   close_env(x);
   pthread_rwlock_destroy(&x->map);
   memory_free(&memory, x, sizeof *x);
+}
+
+int index_flush(struct index *x, rille_error *e) {
+  int code = mdb_env_sync(x->env, 1);
+  return code ? lmdb_error(e, code, "can't be flushed") : 0;
 }
 
 struct log_end index_folded(const struct index *x) {
@@ -439,58 +444,48 @@ int index_kept_count(struct index *x, uint64_t *count, rille_error *e) {
   return count_entries(x, x->kept, count, e);
 }
 
-/* What is called for each value of a table: one of the three. */
-struct walk {
-  unsigned kind;
-  index_each_head head;
-  index_each_place place;
-  index_each_kept kept;
-  void *context;
-  rille_error *error;
-};
-
-static int step(const struct walk *w, const MDB_val *key, const MDB_val *value) {
+static int step(unsigned table, const struct index_each *each, const MDB_val *key,
+                const MDB_val *value, rille_error *e) {
   struct chain_head head;
   struct place place;
   rille_text name = text_of(key);
-  if (w->kept) return w->kept(w->context, name, is_sealed(key, value));
-  int failed = w->place ? parse_place(key, value, &place, w->error)
-                        : parse(w->kind, key, value, &head, w->error);
+  if (table == INDEX_KEPT) return each->kept(each->context, name, is_sealed(key, value));
+  int failed = table == INDEX_PLACES ? parse_place(key, value, &place, e)
+                                     : parse(table, key, value, &head, e);
   if (failed) return failed;
-  return w->place ? w->place(w->context, &place) : w->head(w->context, w->kind, name, &head);
+  if (table == INDEX_PLACES) return each->place(each->context, &place);
+  return each->head(each->context, table, name, &head);
 }
 
-static int walk_table(struct index *x, MDB_dbi table, const struct walk *w) {
+/* To the first key that the slices before have not had. */
+static int begin_slice(MDB_cursor *cursor, const struct index_slice *s, MDB_val *key,
+                       MDB_val *value) {
+  *key = (MDB_val){s->key_length, (void *)(uintptr_t)s->key};
+  if (s->key_length == 0) return mdb_cursor_get(cursor, key, value, MDB_FIRST);
+  rille_text last = text_of(key);
+  int code = mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
+  if (code || !text_equal(text_of(key), last)) return code;
+  return mdb_cursor_get(cursor, key, value, MDB_NEXT);
+}
+
+int index_walk(struct index *x, unsigned table, struct index_slice *s,
+               const struct index_each *each, rille_error *e) {
   MDB_cursor *cursor;
   MDB_val key, value;
-  int result = 0, code = mdb_cursor_open(x->read, table, &cursor);
-  if (code) return lmdb_error(w->error, code, "can't be walked");
-  while (!result && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
-    result = step(w, &key, &value);
+  MDB_dbi dbi = table < HEAD_KINDS ? x->heads[table] : table == INDEX_PLACES ? x->places : x->kept;
+  int result = 0, code = mdb_cursor_open(x->read, dbi, &cursor);
+  if (code) return lmdb_error(e, code, "can't be walked");
+  code = begin_slice(cursor, s, &key, &value);
+  for (size_t n = 0; !code && !result; n++) {
+    result = n == s->most ? RILLE_REMARK : step(table, each, &key, &value, e);
+    if (result) break;
+    memcpy(s->key, key.mv_data, key.mv_size);
+    s->key_length = key.mv_size;
+    code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+  }
   mdb_cursor_close(cursor);
   if (result) return result;
-  return code == MDB_NOTFOUND ? 0 : lmdb_error(w->error, code, "can't be walked");
-}
-
-int index_walk_heads(struct index *x, index_each_head each, void *context, rille_error *e) {
-  struct walk w = {.head = each, .context = context, .error = e};
-  int result = 0;
-  for (; w.kind < HEAD_KINDS && !result; w.kind++) result = walk_table(x, x->heads[w.kind], &w);
-  return result;
-}
-
-int index_walk_words(struct index *x, enum word_kind kind, index_each_head each, void *context,
-                     rille_error *e) {
-  struct walk w = {.head = each, .kind = kind, .context = context, .error = e};
-  return walk_table(x, x->heads[kind], &w);
-}
-
-int index_walk_places(struct index *x, index_each_place each, void *context, rille_error *e) {
-  return walk_table(x, x->places, &(struct walk){.place = each, .context = context, .error = e});
-}
-
-int index_walk_kept(struct index *x, index_each_kept each, void *context, rille_error *e) {
-  return walk_table(x, x->kept, &(struct walk){.kept = each, .context = context, .error = e});
+  return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't be walked");
 }
 
 uint64_t index_bytes(struct index *x) {
@@ -528,7 +523,8 @@ int index_copy(struct index *x, const char *to, rille_error *e) {
 static int put_head(struct index *x, MDB_txn *txn, const struct folded_head *h) {
   uint8_t b[ENTRY_HEAD_BYTES_MOST + ENTRY_SEAL_BYTES];
   MDB_val key = val_of(h->name);
-  if (h->kind == WORD_PENDING && h->tower[0] == 0) {
+  bool over = h->kind == WORD_PENDING && h->tower[0] == 0;
+  if (over || (h->kind >= CHAIN_KINDS && h->count == 0)) { /* an ended chain is told of */
     int code = mdb_del(txn, x->heads[h->kind], &key, NULL);
     return code == MDB_NOTFOUND ? 0 : code;
   }

@@ -26,11 +26,12 @@
 #include "overlay.h"
 
 #define INDEX_FORMAT 5
-#define INDEX_CHUNK_HEADS 8192u            /* heads a commit, at most */
-#ifndef INDEX_MAP_BYTES /* a test has smaller ones */
-#define INDEX_MAP_BYTES ((size_t)1 << 30)  /* address space at first; doubled when full */
-#define INDEX_READERS_MOST 1000u           /* processes at a time */
+#define INDEX_CHUNK_HEADS 8192u           /* heads a commit, at most */
+#ifndef INDEX_MAP_BYTES                   /* a test has smaller ones */
+#define INDEX_MAP_BYTES ((size_t)1 << 30) /* address space at first; doubled when full */
+#define INDEX_READERS_MOST 1000u          /* processes at a time */
 #endif
+#define INDEX_KEY_BYTES_MOST 511u              /* LMDB's limit */
 #define INDEX_PLACE_BYTES ((uint64_t)64 << 10) /* of log for one place */
 
 struct index;
@@ -47,24 +48,26 @@ struct index_use {
   const char *folder;
   const uint8_t *uuid; /* 16 bytes */
   bool readonly;
-  bool alone;          /* no other process has it open */
+  bool alone; /* no other process has it open */
 };
 
 /* Opens the index and changes nothing in it. Where there is none that can be used,
 ** *index is NULL and *state says why; that is no error. */
 INTERNAL int index_open(struct index **index, const struct index_use *use,
-                        const struct memory *memory, enum index_state *state,
-                        rille_error *error);
+                        const struct memory *memory, enum index_state *state, rille_error *error);
 /* Makes an empty one in the place of whatever is there. */
 INTERNAL int index_make(struct index **index, const struct index_use *use,
                         const struct memory *memory, rille_error *error);
 /* `alone`: nobody else has it open, so that a checksum of the file can be left. */
 INTERNAL void index_close(struct index *index, bool alone);
-/* A reader's: where a writer has put another index into its place, that is used from now on. */
+/* Where somebody has put another index into its place, that is used from now on. Nobody of this
+** process may be between begin and end. */
 INTERNAL bool index_follow(struct index *index);
 
 /* Looks what it is a fold of by now; index_folded tells it. */
 INTERNAL int index_look(struct index *index, rille_error *error);
+/* To the disk, its last commit too. */
+INTERNAL int index_flush(struct index *index, rille_error *error);
 INTERNAL struct log_end index_folded(const struct index *index);
 
 /* Everything between begin and end is read from one state of the index. Not
@@ -77,37 +80,42 @@ INTERNAL int index_head(struct index *index, unsigned kind, rille_text name,
                         struct chain_head *head, rille_error *error);
 /* The first name behind `after` (empty: the first of all). RILLE_NOTFOUND, without a message,
 ** where there is none. The text lies in the map: it lasts until index_end. */
-INTERNAL int index_next_head(struct index *index, unsigned kind, rille_text after,
-                             rille_text *name, rille_error *error);
+INTERNAL int index_next_head(struct index *index, unsigned kind, rille_text after, rille_text *name,
+                             rille_error *error);
 /* The last place at or before a position; position 0 where there is none. */
 INTERNAL int index_place(struct index *index, uint64_t position, struct place *place,
                          rille_error *error);
 /* How many of a kind there are. */
-INTERNAL int index_count(struct index *index, unsigned kind, uint64_t *count,
-                         rille_error *error);
-/* Calls `each` for every head and word; not 0 stops and is returned. */
-typedef int (*index_each_head)(void *context, unsigned kind, rille_text name,
-                               const struct chain_head *head);
-INTERNAL int index_walk_heads(struct index *index, index_each_head each, void *context,
-                              rille_error *error);
-/* The same of one kind. */
-INTERNAL int index_walk_words(struct index *index, enum word_kind kind, index_each_head each,
-                              void *context, rille_error *error);
-typedef int (*index_each_place)(void *context, const struct place *place);
-INTERNAL int index_walk_places(struct index *index, index_each_place each, void *context,
-                               rille_error *error);
+INTERNAL int index_count(struct index *index, unsigned kind, uint64_t *count, rille_error *error);
+/* Tables that are walked: heads and words by their kind, and */
+enum { INDEX_PLACES = HEAD_KINDS, INDEX_KEPT, INDEX_TABLES };
+
+/* A walk over many values in slices, each within an index_begin and index_end of its own: no
+** transaction lives long. Zero but for `most` before the first. What another puts in behind
+** the walk meanwhile is not met. */
+struct index_slice {
+  size_t most; /* values */
+  size_t key_length;
+  uint8_t key[INDEX_KEY_BYTES_MOST]; /* of the last one; length 0: none yet */
+};
+/* What is called for each value, by the table that it is in; not 0 stops, and is returned.
+** `kept` also for one that is damaged, which is not sound. */
+struct index_each {
+  int (*head)(void *context, unsigned kind, rille_text name, const struct chain_head *head);
+  int (*place)(void *context, const struct place *place);
+  int (*kept)(void *context, rille_text key, bool sound);
+  void *context;
+};
+/* RILLE_REMARK: there are more. */
+INTERNAL int index_walk(struct index *index, unsigned table, struct index_slice *slice,
+                        const struct index_each *each, rille_error *error);
 /* What is kept. RILLE_NOTFOUND, without a message, where there is none. Texts lie in the map:
 ** they last until index_end. */
-INTERNAL int index_kept(struct index *index, rille_text key, rille_text *value,
-                        rille_error *error);
+INTERNAL int index_kept(struct index *index, rille_text key, rille_text *value, rille_error *error);
 /* The first key behind `after` that begins with `prefix`. */
 INTERNAL int index_kept_next(struct index *index, rille_text after, rille_text prefix,
                              rille_text *key, rille_text *value, rille_error *error);
 INTERNAL int index_kept_count(struct index *index, uint64_t *count, rille_error *error);
-/* Calls `each` also for a value that is damaged, which is not sound. */
-typedef int (*index_each_kept)(void *context, rille_text key, bool sound);
-INTERNAL int index_walk_kept(struct index *index, index_each_kept each, void *context,
-                             rille_error *error);
 INTERNAL uint64_t index_bytes(struct index *index);
 /* How many processes have it open. */
 INTERNAL uint64_t index_readers(const struct index *index);

@@ -6,7 +6,7 @@
 #include "base.h"
 
 INTERNAL int input_check(const rille_append *append, rille_error *error);
-/* A stream's name that a caller may write to. */
-INTERNAL int input_check_stream(rille_text stream, rille_error *error);
+/* A name of a stream that a caller may write to; `internal`: also one of rille's own. */
+INTERNAL int input_check_stream(rille_text stream, bool internal, rille_error *error);
 
 #endif

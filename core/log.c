@@ -59,6 +59,14 @@ static void restart(struct log *l, const struct log_end *a) {
   l->pending_loaded = false;
 }
 
+void log_restart(struct log *l) {
+  struct log_end a = index_folded(l->index);
+  if (l->has_old) overlay_release(&l->old);
+  l->has_old = false;
+  pthread_cond_broadcast(&l->work.room);
+  restart(l, &a);
+}
+
 /* For a reader: somebody may have begun to write, or another first opener may have
 ** repaired the log since; then what is known beyond A may not be true any more. */
 static int notice_writers(struct log *l, rille_error *e) {
@@ -66,11 +74,9 @@ static int notice_writers(struct log *l, rille_error *e) {
   if (generation == 0 || generation == l->generation) return 0;
   int failed = segments_refresh(&l->segments, e);
   if (failed) return failed;
+  segments_reopen(&l->segments);
   (void)index_follow(l->index); /* where it can't, the one it has is as true */
-  struct log_end a = index_folded(l->index);
-  if (l->has_old) overlay_release(&l->old);
-  l->has_old = false;
-  restart(l, &a);
+  log_restart(l);
   l->generation = generation;
   return 0;
 }
@@ -78,6 +84,7 @@ static int notice_writers(struct log *l, rille_error *e) {
 int log_look(struct log *l, bool durable_only, struct log_end *end, rille_error *e) {
   pthread_mutex_lock(&l->lock);
   int failed = l->options.readonly ? notice_writers(l, e) : 0;
+  if (!failed) failed = log_follow(l, e);
   *end = durable_only ? log_durable(l) : log_written(l);
   if (!failed) failed = know_files(l, e);
   pthread_mutex_unlock(&l->lock);
@@ -205,9 +212,9 @@ static int load_entry(struct log *l, rille_text name, uint64_t address, rille_er
 /* What is split off and not folded yet is newer than the index. */
 static void find_pending_in_old(struct loading *g) {
   struct log *l = g->log;
-  for (size_t i = 0; l->has_old && i < l->old.capacity; i++) {
-    const struct overlay_entry *entry = l->old.slots[i];
-    if (!entry || entry->kind != WORD_PENDING || entry->count == 0) continue;
+  const struct overlay_entry *entry = NULL;
+  while (l->has_old && (entry = overlay_next(&l->old, entry)) != NULL) {
+    if (entry->kind != WORD_PENDING || entry->count == 0) continue;
     pack_text(&g->found, (rille_text){entry->name, entry->name_length});
     pack_u64(&g->found, entry->tower[0]);
   }
@@ -228,10 +235,12 @@ static int load_found(struct loading *g, rille_error *e) {
 
 static int load_pending(struct log *l, rille_error *e) {
   struct loading g = {.log = l};
+  struct index_slice all = {.most = SIZE_MAX};
+  struct index_each each = {.head = find_pending, .context = &g};
   pack_init(&g.found, &l->memory);
   pending_clear(&l->pending);
   int failed = index_begin(l->index, e);
-  if (!failed) failed = index_walk_words(l->index, WORD_PENDING, find_pending, &g, e);
+  if (!failed) failed = index_walk(l->index, WORD_PENDING, &all, &each, e);
   index_end(l->index);
   find_pending_in_old(&g);
   if (!failed) failed = load_found(&g, e);
@@ -269,6 +278,22 @@ static int begin_chain(struct log *l, enum chain_kind kind, rille_text name,
   return *entry ? 0 : error_memory(e);
 }
 
+/* Whether the chain's record before this one has lost its name: then a redaction that takes the
+** name out of all of them is under way, and its frame ends the chain. */
+static bool follows_lost(struct log *l, const struct record *r, size_t chain) {
+  uint64_t links[LINKS_MOST], before = record_number(r, chain) - 1;
+  struct window w;
+  struct record other;
+  bool lost = false;
+  if (record_links(r, chain, links) == 0) return false;
+  window_init(&w, &l->source, &l->memory, SCAN_WINDOW_SMALL);
+  if (window_record(&w, links[0], &other, NULL) == 0)
+    for (size_t c = 0; c < record_chains(&other) && !lost; c++)
+      lost = record_lost(&other, c) && record_number(&other, c) == before;
+  window_release(&w);
+  return lost;
+}
+
 static int take_chain(struct log *l, const struct record *r, size_t chain, uint64_t frame,
                       rille_error *e) {
   struct overlay_entry *entry;
@@ -278,20 +303,25 @@ static int take_chain(struct log *l, const struct record *r, size_t chain, uint6
   int failed =
       number == 1 ? begin_chain(l, kind, name, &entry, e) : log_entry(l, kind, name, &entry, e);
   if (failed) return failed;
-  if (number <= entry->count) return 0; /* folded by others, or before a crash */
+  if (entry->touched > frame) return 0; /* folded by others, or before a crash */
+  if (number <= entry->count) return 0; /* the same */
   if (number != entry->count + 1)
-    return error_corrupt(e, r->address,
-                         "the index does not fit the log at byte %llu: delete the folder index/, "
-                         "it is made again",
-                         (unsigned long long)r->address);
+    return follows_lost(l, r, chain)
+               ? 0
+               : error_corrupt(
+                     e, r->address,
+                     "the index does not fit the log at byte %llu: delete the folder index/, "
+                     "it is made again",
+                     (unsigned long long)r->address);
   return overlay_advance(&l->fresh, entry, number, r->address, frame) ? 0 : error_memory(e);
 }
 
 static int take_record(struct log *l, struct id_run *run, const struct record *r, uint64_t frame,
                        rille_error *e) {
   int failed = log_note_place(l, (struct place){r->position, frame, r->address}, e);
-  for (size_t c = 0; c < record_chains(r) && !failed; c++) failed = take_chain(l, r, c, frame, e);
-  struct noted_id id = {r->stream, record_given_id(r), r->address, frame};
+  for (size_t c = 0; c < record_chains(r) && !failed; c++)
+    if (!record_lost(r, c)) failed = take_chain(l, r, c, frame, e);
+  struct noted_id id = noted_id_of(r, frame);
   return failed ? failed : note_id(&l->fresh, &l->identity, run, &id, e);
 }
 
@@ -308,6 +338,14 @@ static int take_frame(struct log *l, struct scan *s, rille_error *e) {
   return result;
 }
 
+static int tell_progress(struct log *l, rille_error *e) {
+  const struct log_options *o = &l->options;
+  if (!l->opening || !o->progress || l->seen.address - l->told < LOG_PROGRESS_BYTES) return 0;
+  l->told = l->seen.address;
+  if (o->progress(o->progress_context, l->told, l->opening_end) == 0) return 0;
+  return error_set(e, RILLE_REFUSED, "opening the store was given up");
+}
+
 static int take_frames(struct log *l, struct scan *s, rille_error *e) {
   int result;
   while ((result = scan_frame(s, e)) == 1) {
@@ -316,6 +354,7 @@ static int take_frames(struct log *l, struct scan *s, rille_error *e) {
                                s->frame.header_checksum};
     bool folds = l->opening && (!l->options.readonly || l->scratch);
     if (folds && log_is_due(l) && (result = log_fold(l, e)) < 0) return result;
+    if ((result = tell_progress(l, e)) < 0) return result;
   }
   return result;
 }
@@ -333,6 +372,7 @@ static int read_on(struct log *l, const struct log_end *end, rille_error *e) {
   struct scan s;
   scan_init(&s, &l->source, &l->memory, l->seen.address, l->seen.next_position, end->address);
   s.time_us = l->seen.time_us;
+  window_expect(&s.window, end->address - l->seen.address);
   int failed = take_frames(l, &s, e);
   scan_release(&s);
   assert(failed || l->seen.next_position == end->next_position);
@@ -383,12 +423,14 @@ void log_release(struct log *l) {
   segments_close(&l->segments);
   overlay_release(&l->fresh);
   if (l->has_old) overlay_release(&l->old);
+  overlay_release(&l->spare);
   buffer_release(&l->frame);
   pending_clear(&l->pending);
   pthread_mutex_destroy(&l->lock);
   pthread_mutex_destroy(&l->flushing);
   pthread_mutex_destroy(&l->folding);
   pthread_mutex_destroy(&l->appending);
+  pthread_mutex_destroy(&l->scavenging);
   pthread_cond_destroy(&l->work.wanted);
   pthread_cond_destroy(&l->work.room);
   *l = (struct log){0};

@@ -26,7 +26,8 @@
 ** States of a log: open -> failed (a flush failed, in whichever process, or memory and
 ** disk may disagree: log_fail) -> closed. A failed log refuses all but closing.
 **
-** Locks, in the order in which they are taken: appending, WRITER; folding, FOLDER;
+** Locks, in the order in which they are taken: scavenging, SCAVENGER; appending, WRITER;
+** folding, FOLDER;
 ** flushing, FLUSHER; lock. (WRITER ... are bytes: control.h.) */
 #ifndef RILLE_LOG_H
 #define RILLE_LOG_H
@@ -43,6 +44,7 @@
 #endif
 #define LOG_WRITE_BACK_BYTES ((uint64_t)16 << 20)    /* unflushed; then write-back is started */
 #define LOG_FRAME_KEEP_BYTES ((size_t)4 << 20)       /* memory kept from one append to the next */
+#define LOG_PROGRESS_BYTES ((uint64_t)1 << 20) /* read while opening between two words about it */
 #define LOG_SKIP_BYTES ((uint64_t)1 << 20) /* behind by more, it is worth looking for a newer A */
 
 struct log_options {
@@ -52,6 +54,8 @@ struct log_options {
   uint64_t segment_bytes;
   int64_t (*clock)(void *context);
   void *clock_context;
+  rille_progress progress;    /* of opening */
+  void *progress_context;
 };
 
 /* Something that whoever gave it wants the background thread to do. `run` may free it. */
@@ -85,18 +89,25 @@ struct log {
   struct source source;
   uint64_t generation;          /* of the words that are followed; 0: nobody else writes */
   struct log_end still;         /* where the log ends then */
+  _Atomic uint64_t followed;    /* of the words' log_generation (follow.c) */
   uint64_t reached;             /* as opening found: below, all had reached the disk */
 
-  pthread_mutex_t appending, folding, flushing; /* each before its byte lock */
+  pthread_mutex_t scavenging, appending, folding, flushing; /* each before its byte lock */
+  pthread_t scavenger;          /* who has `scavenging`, if scavenges */
+  _Atomic bool scavenges;
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
   bool opening;                 /* nobody else is there: folds happen at once */
+  uint64_t opening_end, told;   /* what is read then, and how far progress has been told */
   struct overlay fresh, old;
+  struct overlay spare;         /* empty: the next fresh one's table, so that it need not grow */
   bool has_old;                 /* it is to be folded, and changed by nobody */
   struct log_end seen, old_end; /* where the overlays end */
   uint64_t measured;            /* where the log ended when the last file was looked at */
   uint64_t place_cell;          /* the last 64 KiB of log that have a place */
   uint64_t started;             /* up to here write-back has been started */
+  uint64_t appended;            /* how many appends there were when we wrote last */
+  bool undisturbed;             /* nobody else wrote between our last two */
   struct buffer frame;          /* the append being built */
   struct pending pending;       /* what is not over, as of `seen` or later */
   bool pending_loaded;          /* what the index knows of it is there */
@@ -145,6 +156,20 @@ INTERNAL int log_wait(struct log *log, uint64_t position, bool durable_only, int
 INTERNAL int log_refuse_failed(struct log *log, rille_error *error);
 INTERNAL int log_fail(struct log *log, int code, const char *why);
 
+/* ---- follow.c ---- */
+
+/* Whether log files were replaced, or content redacted, since this was last followed. */
+INTERNAL bool log_is_behind(const struct log *log);
+/* With `lock`: follows it. */
+INTERNAL int log_follow(struct log *log, rille_error *error);
+/* The generation of now; 0: nobody writes. */
+INTERNAL uint64_t log_shown(const struct log *log);
+/* Tells everybody that there is something to be followed. */
+INTERNAL void log_raise(struct log *log);
+/* Without `lock`: what may not be shown of a record, though it still is in the file. */
+INTERNAL int log_hidden(struct log *log, const struct record *record, struct record_taking *hidden,
+                        rille_error *error);
+
 /* ---- Heads ---- */
 
 /* A head or a word, as of the written end or later; count 0 where there is none. */
@@ -179,6 +204,8 @@ INTERNAL int log_note_facts(struct log *log, const uint8_t *prefix, size_t n, ui
                             int64_t time_us, rille_error *error);
 /* The first record in each 64 KiB of log gets a place. */
 INTERNAL int log_note_place(struct log *log, struct place place, rille_error *error);
+/* The overlays begin anew at the index's A, empty. */
+INTERNAL void log_restart(struct log *log);
 /* Builds the overlays anew, after an append failed half-way through changing them. */
 INTERNAL int log_reload(struct log *log, rille_error *error);
 
@@ -222,8 +249,14 @@ INTERNAL int log_append(struct log *log, const rille_append *append, enum rille_
 /* Truncates a stream: UINT64_MAX: all of it. */
 INTERNAL int log_cut(struct log *log, rille_text stream, uint64_t before, uint64_t *end,
                      rille_error *error);
+/* Within log_enter_append, for who has written what he will soon flush: the disk begins at once,
+** while he goes on. Not where others write, too: what they add to the page would be written
+** again. */
+INTERNAL void log_start_flush(struct log *log);
 /* Within log_enter_append: begins a new segment if the last is full (R1). */
 INTERNAL int log_succeed(struct log *log, rille_error *error);
+/* Begins a new one whatever it has; the log is not empty. */
+INTERNAL int log_begin_segment(struct log *log, rille_error *error);
 /* Whether it is, by so much. */
 INTERNAL bool log_is_full(struct log *log, uint64_t beyond);
 

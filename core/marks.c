@@ -34,9 +34,9 @@ static bool is_behind(rille_text name, rille_text other) {
 /* The least one of an overlay behind `after` becomes `next`, where that is none or behind
 ** it. The text is the overlay's. */
 static void look_in(const struct overlay *o, rille_text after, rille_text *next) {
-  for (size_t i = 0; i < o->capacity; i++) {
-    const struct overlay_entry *entry = o->slots[i];
-    if (!entry || entry->kind != WORD_MARK || entry->count == 0) continue;
+  const struct overlay_entry *entry = NULL;
+  while ((entry = overlay_next(o, entry)) != NULL) {
+    if (entry->kind != WORD_MARK || entry->count == 0) continue;
     rille_text name = {entry->name, entry->name_length};
     if (is_behind(name, after) && (next->length == 0 || is_behind(*next, name))) *next = name;
   }

@@ -6,6 +6,7 @@
 #include "frame.h"
 #include "hash.h"
 #include "pending.h"
+#include "redact.h"
 
 rille_text note_id_key(const struct identity *identity, rille_text stream, rille_text id,
                        char room[ID_KEY_BYTES]) {
@@ -28,6 +29,7 @@ int note_id(struct overlay *o, const struct identity *identity, struct id_run *r
   }
   if (run->noted || n->id.length == 0) return 0;
   run->noted = true;
+  if (n->lost) return 0;
   rille_text key = note_id_key(identity, n->stream, n->id, room);
   return overlay_set_word(o, WORD_ID, key, n->record, n->frame) ? 0 : error_memory(e);
 }
@@ -75,6 +77,7 @@ static bool note_fact(const struct noting *n, const struct fact *f) {
              set(n, WORD_EPOCH, rille_text_of(EPOCH_LAST), f->value);
     case FACT_RESTORED:
       return set(n, WORD_EPOCH, rille_text_of(EPOCH_RESTORED), frame_word(n->frame));
+    case FACT_REDACTION: return redact_forget(n->overlay, f->payload, n->frame);
     case FACT_WATERMARK: return set(n, WORD_EPOCH, rille_text_of(EPOCH_WATERMARK), f->value);
     default: return true;
   }

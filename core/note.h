@@ -4,6 +4,7 @@
 #ifndef RILLE_NOTE_H
 #define RILLE_NOTE_H
 
+#include "frame.h"
 #include "identity.h"
 #include "overlay.h"
 
@@ -18,7 +19,15 @@ struct id_run {
 struct noted_id {
   rille_text stream, id;
   uint64_t record, frame; /* addresses */
+  bool lost;              /* it had one, or the name of its stream, and nobody knows it any more */
 };
+static inline struct noted_id noted_id_of(const struct record *r, uint64_t frame) {
+  return (struct noted_id){.stream = r->stream,
+                           .id = record_given_id(r),
+                           .record = r->address,
+                           .frame = frame,
+                           .lost = r->flags & (RECORD_ID_TAKEN | RECORD_STREAM_TAKEN)};
+}
 INTERNAL int note_id(struct overlay *o, const struct identity *identity, struct id_run *run,
                      const struct noted_id *id, rille_error *error);
 

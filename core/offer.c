@@ -10,16 +10,6 @@
 
 /* ---- Packing ---- */
 
-static void pack_event(struct pack *p, const rille_event_input *event) {
-  pack_text(p, event->type);
-  pack_text(p, event->data);
-  pack_text(p, event->meta);
-  pack_text(p, event->id);
-  pack_u64(p, (uint64_t)event->time_us);
-  pack_u32(p, event->tag_count);
-  for (size_t i = 0; i < event->tag_count; i++) pack_text(p, event->tags[i]);
-}
-
 /* One stream, a few events, and no other condition than its version. */
 static bool is_simple(const rille_append *append) {
   if (append->part_count != 1 || append->unless || append->mark.name.length) return false;
@@ -100,8 +90,16 @@ void offer_make(struct control *c) {
   atomic_fetch_add(&c->words->offered, 1);
 }
 
+/* What was offered does not stay in the file. */
+static void wipe(struct offer *o) {
+  memset(o->bytes, 0, o->length < sizeof o->bytes ? (size_t)o->length : sizeof o->bytes);
+  o->length = 0;
+}
+
 bool offer_withdraw(struct control *c) {
-  return change(c, (unsigned)c->offer, OFFER_MADE, OFFER_NONE);
+  bool ours = change(c, (unsigned)c->offer, OFFER_MADE, OFFER_NONE);
+  if (ours) wipe(&c->offers[c->offer]);
+  return ours;
 }
 
 enum offer_state offer_state(const struct control *c) {
@@ -114,7 +112,10 @@ bool offer_is_first(const struct control *c) {
   return true;
 }
 
-void offer_clear(struct control *c) { atomic_store(state_of(c, (unsigned)c->offer), OFFER_NONE); }
+void offer_clear(struct control *c) {
+  wipe(&c->offers[c->offer]);
+  atomic_store(state_of(c, (unsigned)c->offer), OFFER_NONE);
+}
 
 struct offer_result offer_result(const struct control *c) {
   const struct offer *o = &c->offers[c->offer];
@@ -179,6 +180,16 @@ void offer_end(struct control *c, unsigned which, bool done) {
 void offers_take_back(struct control *c, uint64_t written) {
   for (unsigned i = 0; i < OFFERS_MOST; i++)
     if (atomic_load(&c->offers[i].end) > written) atomic_store(&c->offers[i].end, 0);
+}
+
+void offers_wipe(struct control *c) {
+  for (unsigned i = 0; i < OFFERS_MOST; i++) {
+    bool ours = (int)i == c->offer;
+    if (ours || system_lock(c->fd, CONTROL_OFFERS + i, SYSTEM_EXCLUSIVE, false) != 0) continue;
+    if (atomic_load(state_of(c, i)) != OFFER_TAKEN)
+      memset(c->offers[i].bytes, 0, sizeof c->offers[i].bytes);
+    system_lock(c->fd, CONTROL_OFFERS + i, SYSTEM_FREE, false);
+  }
 }
 
 /* ---- Who has flushed ---- */

@@ -80,6 +80,9 @@ INTERNAL void offer_end(struct control *control, unsigned which, bool done);
 /* What was not written, because somebody died or failed while `writing` was set. */
 INTERNAL void offers_take_back(struct control *control, uint64_t written);
 
+/* Zeroes the bytes of those whose owner is dead; who lives has done it. */
+INTERNAL void offers_wipe(struct control *control);
+
 /* ---- Who has flushed ---- */
 
 INTERNAL bool offers_are_made(const struct control *control);

@@ -31,9 +31,12 @@ static int check_fit(struct opening *o, rille_error *e) {
   if (o->fits || a.address > l->segments.frontier || a.last_frame >= a.address) return 0;
   int failed = segments_read(&l->segments, a.last_frame, b, sizeof b, &got, e);
   if (failed) return failed;
+  bool packed; /* then its frames may have other checksums than when they were folded */
+  uint64_t stored;
+  failed = segments_look(&l->segments, a.last_frame, &packed, &stored, e);
   o->fits = got == sizeof b && frame_get_header(b, a.last_frame, l->identity.salt, &f) &&
-            f.header_checksum == a.last_checksum && frame_end(&f) == a.address;
-  return 0;
+            (packed || f.header_checksum == a.last_checksum) && frame_end(&f) == a.address;
+  return failed;
 }
 
 /* Rule R3, segment by segment. */
@@ -100,8 +103,8 @@ static int tell(const struct opening *o, rille_error *e) {
   if (o->found.verdict == REPAIR_TORN) return tell_torn(o, e);
   if (o->found.verdict == REPAIR_CORRUPT) {
     tell_corrupt(&o->found, e);
-    if (e) e->code = RILLE_REMARK;
-    return RILLE_REMARK;
+    if (e) e->code = RILLE_REMARK_CORRUPT;
+    return RILLE_REMARK_CORRUPT;
   }
   if (o->index == INDEX_UNUSABLE || o->index == INDEX_FOREIGN || !o->fits)
     return error_set(e, RILLE_REMARK, "the index was damaged or not this log's and was made anew");
@@ -116,7 +119,8 @@ static int mend(struct opening *o, rille_error *e) {
   struct repair_disk disk = segments_disk(&l->segments);
   if (l->options.readonly) return 0;
   /* who made the last file may have died before its name was durable */
-  int failed = segments_flush_folder(&l->segments, e);
+  int failed = segments_sweep(&l->segments, false, e);
+  if (!failed) failed = segments_flush_folder(&l->segments, e);
   return failed ? failed : repair_mend(&l->source, &disk, &l->memory, &o->found, e);
 }
 
@@ -173,6 +177,15 @@ static void start_at(struct log *l, const struct log_end *a) {
   l->seen = *a;
 }
 
+static int catch_up_first(struct log *l, const struct log_end *end, rille_error *e) {
+  l->opening = true;
+  l->opening_end = end->address;
+  l->told = l->seen.address;
+  int failed = log_catch_up(l, end, e);
+  l->opening = false;
+  return failed;
+}
+
 static int agree(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   int failed = mend(o, e);
@@ -181,9 +194,7 @@ static int agree(struct opening *o, rille_error *e) {
   announce(l, &o->found);
   struct log_end a = index_folded(l->index);
   start_at(l, &a);
-  l->opening = true;
-  failed = log_catch_up(l, &o->found.end, e);
-  l->opening = false;
+  failed = catch_up_first(l, &o->found.end, e);
   if (!l->options.readonly) atomic_store(&l->control->words->prepared, l->pending.prepared);
   return failed;
 }
@@ -225,17 +236,17 @@ static int open_beside(struct opening *o, rille_error *e) {
   struct log_end a = index_folded(l->index), end = log_durable(l);
   start_at(l, &a);
   if (!l->scratch) return 0;
-  l->opening = true;
-  failed = log_catch_up(l, &end, e);
-  l->opening = false;
-  return failed;
+  return catch_up_first(l, &end, e);
 }
 
 static int open_all(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   bool readonly = l->options.readonly;
   l->generation = readonly ? control_generation(l->control) : 0;
-  int failed = segments_open(&l->segments, o->log_folder, readonly, &l->memory, e);
+  bool follows = !readonly || l->generation;
+  l->followed = follows ? atomic_load(&l->control->words->log_generation) : 0;
+  struct segments_use use = {o->log_folder, l->identity.salt, readonly};
+  int failed = segments_open(&l->segments, &use, &l->memory, e);
   if (failed) return failed;
   bool first = readonly ? l->generation == 0 : l->control->alone;
   return first ? open_first(o, e) : open_beside(o, e);
@@ -244,10 +255,12 @@ static int open_all(struct opening *o, rille_error *e) {
 /* ---- The log ---- */
 
 static bool init_locks(struct log *l) {
-  pthread_mutex_t *const locks[] = {&l->appending, &l->folding, &l->flushing, &l->lock};
+  pthread_mutex_t *const locks[] = {&l->scavenging, &l->appending, &l->folding, &l->flushing,
+                                    &l->lock};
+  const size_t all = sizeof locks / sizeof *locks;
   size_t n = 0;
-  while (n < 4 && pthread_mutex_init(locks[n], NULL) == 0) n++;
-  bool wanted = n == 4 && system_condition_init(&l->work.wanted) == 0;
+  while (n < all && pthread_mutex_init(locks[n], NULL) == 0) n++;
+  bool wanted = n == all && system_condition_init(&l->work.wanted) == 0;
   if (wanted && system_condition_init(&l->work.room) == 0) return true;
   if (wanted) pthread_cond_destroy(&l->work.wanted);
   while (n) pthread_mutex_destroy(locks[--n]);

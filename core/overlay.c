@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-#define SLOTS_LEAST 1024u
+#define GROUP_BUCKETS 1024u
+#define BUCKETS_EACH 2u /* of an entry */
 #define LEVELS_LEAST 4u
 
 struct overlay_block {
@@ -24,11 +25,18 @@ static void free_blocks(struct overlay *o) {
   }
 }
 
+static void free_table(struct overlay *o) {
+  for (size_t i = 0; i * GROUP_BUCKETS < o->buckets; i++)
+    memory_free(&o->memory, o->groups[i], GROUP_BUCKETS * sizeof **o->groups);
+  memory_free(&o->memory, o->groups, o->group_capacity * sizeof *o->groups);
+  o->groups = NULL;
+  o->group_capacity = o->buckets = o->mask = o->count = 0;
+}
+
 void overlay_restart(struct overlay *o, uint64_t start) {
   free_blocks(o);
-  memory_free(&o->memory, o->slots, o->capacity * sizeof *o->slots);
-  o->slots = NULL;
-  o->capacity = o->count = o->bytes = o->place_count = 0;
+  free_table(o);
+  o->bytes = o->place_count = 0;
   o->start = start;
 }
 
@@ -39,18 +47,28 @@ void overlay_release(struct overlay *o) {
   o->place_capacity = 0;
 }
 
-bool overlay_split(struct overlay *o, struct overlay *older, uint64_t start) {
-  size_t bytes = o->capacity * sizeof *o->slots;
-  struct overlay_entry **slots = bytes ? memory_get_zeroed(&o->memory, bytes) : NULL;
-  if (bytes && !slots) return false;
+void overlay_split(struct overlay *o, struct overlay *older, struct overlay *spare,
+                   uint64_t start) {
   *older = *o;
-  *o = (struct overlay){.memory = older->memory,
-                        .seed = older->seed,
-                        .start = start,
-                        .slots = slots,
-                        .capacity = older->capacity,
-                        .bytes = bytes};
-  return true;
+  if (spare && spare->buckets) {
+    *o = *spare;
+    *spare = (struct overlay){.buckets = 0};
+  } else {
+    overlay_init(o, &older->memory, older->seed);
+  }
+  o->start = start;
+}
+
+void overlay_clear(struct overlay *o) {
+  free_blocks(o);
+  memory_free(&o->memory, o->places, o->place_capacity * sizeof *o->places);
+  o->places = NULL;
+  o->count = o->place_count = o->place_capacity = 0;
+  o->bytes = o->group_capacity * sizeof *o->groups;
+  for (size_t i = 0; i * GROUP_BUCKETS < o->buckets; i++) {
+    memset(o->groups[i], 0, GROUP_BUCKETS * sizeof **o->groups);
+    o->bytes += GROUP_BUCKETS * sizeof **o->groups;
+  }
 }
 
 static void *take(struct overlay *o, size_t n) {
@@ -91,31 +109,76 @@ static bool is(const struct overlay_entry *e, uint32_t hash, unsigned kind, rill
          memcmp(e->name, name.bytes, name.length) == 0;
 }
 
+static struct overlay_entry **bucket(const struct overlay *o, size_t i) {
+  return &o->groups[i / GROUP_BUCKETS][i % GROUP_BUCKETS];
+}
+
+static size_t bucket_of(const struct overlay *o, uint32_t hash) {
+  size_t i = hash & o->mask;
+  return i < o->buckets ? i : i & o->mask >> 1;
+}
+
 struct overlay_entry *overlay_find(const struct overlay *o, unsigned kind, rille_text name) {
   if (o->count == 0) return NULL;
   uint32_t hash = hash_of(o, kind, name);
-  for (size_t i = hash & (o->capacity - 1); o->slots[i]; i = (i + 1) & (o->capacity - 1))
-    if (is(o->slots[i], hash, kind, name)) return o->slots[i];
+  struct overlay_entry *e = *bucket(o, bucket_of(o, hash));
+  while (e && !is(e, hash, kind, name)) e = e->next;
+  return e;
+}
+
+struct overlay_entry *overlay_next(const struct overlay *o, const struct overlay_entry *entry) {
+  if (entry && entry->next) return entry->next;
+  for (size_t i = entry ? bucket_of(o, entry->hash) + 1 : 0; i < o->buckets; i++)
+    if (*bucket(o, i)) return *bucket(o, i);
   return NULL;
 }
 
-static void place_in(struct overlay_entry **slots, size_t capacity, struct overlay_entry *e) {
-  size_t i = e->hash & (capacity - 1);
-  while (slots[i]) i = (i + 1) & (capacity - 1);
-  slots[i] = e;
+/* The table's next GROUP_BUCKETS buckets, all empty. */
+static bool add_group(struct overlay *o) {
+  size_t n = o->buckets / GROUP_BUCKETS;
+  if (n == o->group_capacity) {
+    size_t capacity = n ? 2 * n : 8;
+    struct overlay_entry ***groups =
+        memory_resize(&o->memory, o->groups, n * sizeof *groups, capacity * sizeof *groups);
+    if (!groups) return false;
+    o->bytes += (capacity - n) * sizeof *groups;
+    o->groups = groups;
+    o->group_capacity = capacity;
+  }
+  o->groups[n] = memory_get_zeroed(&o->memory, GROUP_BUCKETS * sizeof **o->groups);
+  if (!o->groups[n]) return false;
+  o->bytes += GROUP_BUCKETS * sizeof **o->groups;
+  return true;
 }
 
+/* The next bucket gets those entries of the one that had them up to now whose hash says so. */
+static void add_bucket(struct overlay *o) {
+  if (o->buckets > o->mask) o->mask = 2 * o->mask + 1;
+  struct overlay_entry **from = bucket(o, o->buckets & o->mask >> 1), *e;
+  struct overlay_entry **to = bucket(o, o->buckets);
+  while ((e = *from) != NULL) {
+    if ((e->hash & o->mask) != o->buckets) {
+      from = &e->next;
+      continue;
+    }
+    *from = e->next;
+    e->next = *to;
+    *to = e;
+  }
+  o->buckets++;
+}
+
+/* The first group is a table as it is. */
 static bool make_room(struct overlay *o) {
-  if (o->count + 1 <= o->capacity / 2) return true;
-  size_t capacity = o->capacity ? 2 * o->capacity : SLOTS_LEAST;
-  struct overlay_entry **slots = memory_get_zeroed(&o->memory, capacity * sizeof *slots);
-  if (!slots) return false;
-  for (size_t i = 0; i < o->capacity; i++)
-    if (o->slots[i]) place_in(slots, capacity, o->slots[i]);
-  memory_free(&o->memory, o->slots, o->capacity * sizeof *slots);
-  o->bytes += (capacity - o->capacity) * sizeof *slots;
-  o->slots = slots;
-  o->capacity = capacity;
+  for (size_t i = 0; i < BUCKETS_EACH && o->buckets <= o->count * BUCKETS_EACH; i++) {
+    if (o->buckets % GROUP_BUCKETS == 0 && !add_group(o)) return false;
+    if (o->buckets) {
+      add_bucket(o);
+      continue;
+    }
+    o->buckets = GROUP_BUCKETS;
+    o->mask = GROUP_BUCKETS - 1;
+  }
   return true;
 }
 
@@ -137,7 +200,9 @@ struct overlay_entry *overlay_add(struct overlay *o, unsigned kind, rille_text n
                               .capacity = (uint8_t)room};
   memcpy(e->name, name.bytes, name.length);
   memcpy(tower, head->tower, levels * sizeof *tower);
-  place_in(o->slots, o->capacity, e);
+  struct overlay_entry **first = bucket(o, bucket_of(o, e->hash));
+  e->next = *first;
+  *first = e;
   o->count++;
   return e;
 }
@@ -167,6 +232,16 @@ bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_text name, u
   e->count = 1;
   e->touched = frame;
   e->tower[0] = value;
+  return true;
+}
+
+bool overlay_forget(struct overlay *o, unsigned kind, rille_text name, uint64_t frame) {
+  static const struct chain_head none;
+  struct overlay_entry *e = overlay_find(o, kind, name);
+  if (!e) e = overlay_add(o, kind, name, &none);
+  if (!e) return false;
+  e->count = 0;
+  e->touched = frame;
   return true;
 }
 
@@ -212,8 +287,7 @@ struct overlay_entry **overlay_sorted(const struct overlay *o) {
   struct overlay_entry **list = memory_get(&o->memory, (o->count + 1) * sizeof *list);
   if (!list) return NULL;
   size_t n = 0;
-  for (size_t i = 0; i < o->capacity; i++)
-    if (o->slots[i]) list[n++] = o->slots[i];
+  for (struct overlay_entry *e = NULL; (e = overlay_next(o, e)) != NULL;) list[n++] = e;
   if (n) qsort(list, n, sizeof *list, compare);
   return list;
 }

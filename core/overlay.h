@@ -6,6 +6,13 @@
 ** of them (log.h): one that grows, and an older one that is being folded, which
 ** nobody changes any more.
 **
+**      groups ->  [b b b b ... ]  [b b b b ... ]  ...   GROUP_BUCKETS each, never moved
+**                    |
+**                    entry -> entry                     those of one bucket
+**
+** The table grows by one bucket at a time, which takes its entries from one other
+** (linear hashing): no append ever pays for a table's being made twice as large.
+**
 ** Invariant: an overlay is complete for its stretch: the head of a chain that has a
 ** record there is here. Any other is in the overlay before it, or in an index whose A
 ** is at or above that one's start. */
@@ -32,6 +39,7 @@ enum word_kind {
 };
 
 struct overlay_entry {
+  struct overlay_entry *next; /* in its bucket */
   uint64_t count, touched;
   uint64_t *tower;
   uint32_t hash;
@@ -42,8 +50,10 @@ struct overlay_entry {
 struct overlay {
   struct memory memory;
   uint64_t start, seed;
-  struct overlay_entry **slots;
-  size_t capacity, count;
+  struct overlay_entry ***groups;
+  size_t group_capacity;
+  size_t buckets, mask; /* mask: the least 2^k - 1 that is at least buckets - 1 */
+  size_t count;         /* entries */
   struct overlay_block *blocks;
   size_t bytes; /* of the arena and the table */
   struct place *places;
@@ -55,10 +65,12 @@ INTERNAL void overlay_init(struct overlay *o, const struct memory *memory, uint6
 INTERNAL void overlay_release(struct overlay *o);
 /* Empties it; it is complete from `start`. */
 INTERNAL void overlay_restart(struct overlay *o, uint64_t start);
-/* `older` gets everything, and `o` starts empty at `start`, with a table as large as it
-** had, so that it need not grow step by step again. False: no memory, nothing has
-** changed. */
-INTERNAL bool overlay_split(struct overlay *o, struct overlay *older, uint64_t start);
+/* `older` gets everything, and `o` starts empty at `start`: with the table of `spare`, an empty
+** one, which has none then; NULL: there is no spare one. */
+INTERNAL void overlay_split(struct overlay *o, struct overlay *older, struct overlay *spare,
+                            uint64_t start);
+/* Empties it, but for its table, to become a spare one. */
+INTERNAL void overlay_clear(struct overlay *o);
 
 /* The head's entry, or NULL. `kind` is an enum chain_kind or word_kind. */
 INTERNAL struct overlay_entry *overlay_find(const struct overlay *o, unsigned kind,
@@ -73,8 +85,15 @@ INTERNAL bool overlay_advance(struct overlay *o, struct overlay_entry *entry, ui
 /* The frame at `frame` sets a word. False: no memory. */
 INTERNAL bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_text name,
                                uint64_t value, uint64_t frame);
+/* The frame at `frame` ends a chain, or a word is unset: the next record of that name begins a
+** new one. False: no memory. */
+INTERNAL bool overlay_forget(struct overlay *o, unsigned kind, rille_text name, uint64_t frame);
 INTERNAL void overlay_get(const struct overlay_entry *entry, struct chain_head *head);
 INTERNAL bool overlay_add_place(struct overlay *o, struct place place);
+/* The entry after this one, in the order of the table; NULL: the first one. NULL behind
+** the last one. */
+INTERNAL struct overlay_entry *overlay_next(const struct overlay *o,
+                                            const struct overlay_entry *entry);
 /* The last place at or before the position, or NULL. */
 INTERNAL const struct place *overlay_find_place(const struct overlay *o, uint64_t position);
 /* All entries in the order of kind and name, for a fold: an array of o->count

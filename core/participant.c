@@ -10,6 +10,7 @@
 #include "recall.h"
 
 #define OWED_FLUSH_US 1000000
+#define FINISH_US_LEAST 1000000 /* beyond the deadline, too */
 
 static int refuse_readonly(const struct log *l, rille_error *e) {
   return l->options.readonly ? error_set(e, RILLE_READONLY, "the store is open for reading only")
@@ -133,6 +134,7 @@ static int prepare_locked(struct log *l, struct condition *c, const struct promi
   done->checks_only = promise_checks_only(p);
   result = write_promise(l, p, done->checks_only, e);
   if (!result) done->flush = flush_of(l, weighty, done->checks_only);
+  if (!result && !done->checks_only) log_start_flush(l);
   assert(result || pending_find(&l->pending, p->id)); /* K1: it holds its locks */
   return result;
 }
@@ -241,13 +243,24 @@ static int finish_known(struct log *l, rille_text id, int outcome, rille_finishe
   return build_note(l, &tombstone, FRAME_ABORT, e);
 }
 
+/* Until when it waits for who keeps the log: what is decided can be told later, too. 0: as long as
+** it takes, where nobody gave a deadline. */
+static int64_t patience_of(struct log *l, rille_text id) {
+  pthread_mutex_lock(&l->lock);
+  const struct pending_entry *entry = pending_find(&l->pending, id);
+  int64_t deadline = entry ? entry->promise.deadline_us : 0;
+  pthread_mutex_unlock(&l->lock);
+  int64_t least = system_clock_us() + FINISH_US_LEAST;
+  return deadline && deadline < least ? least : deadline;
+}
+
 static int finish(struct log *l, rille_text id, int outcome, rille_finished *done, rille_error *e) {
   *done = (rille_finished){0};
   if (id.length == 0 || id.length >= RILLE_TRANSACTION_BYTES)
     return error_set(e, RILLE_INVALID, "the transaction's id has %zu bytes", id.length);
   int failed = refuse_readonly(l, e);
   if (!failed) failed = log_make_room(l, e);
-  if (!failed) failed = log_enter_append(l, e);
+  if (!failed) failed = log_enter_append_until(l, patience_of(l, id), e);
   if (failed) return failed;
   const struct pending_entry *entry = pending_find(&l->pending, id);
   uint64_t next = l->seen.next_position;

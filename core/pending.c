@@ -4,7 +4,8 @@
 #include "error.h"
 
 void pending_init(struct pending *p, const struct memory *memory) {
-  *p = (struct pending){.memory = *memory};
+  memset(p, 0, sizeof *p);
+  p->memory = *memory;
 }
 
 struct pending_entry *pending_find(const struct pending *p, rille_text name) {
@@ -26,7 +27,15 @@ static void count(struct pending *p, const struct pending_entry *entry, int by) 
 
 static void free_entry(struct pending *p, struct pending_entry *entry) {
   promise_release(&entry->promise);
+  buffer_release(&entry->redaction);
   memory_free(&p->memory, entry, sizeof *entry);
+}
+
+static size_t count_redactions(const struct pending *p) {
+  size_t n = 0;
+  for (const struct pending_entry *entry = p->first; entry; entry = entry->next)
+    n += entry->kind == PENDING_REDACTION;
+  return n;
 }
 
 static void drop(struct pending *p, rille_text name) {
@@ -36,6 +45,7 @@ static void drop(struct pending *p, rille_text name) {
   struct pending_entry *entry = *at;
   *at = entry->next;
   count(p, entry, -1);
+  if (entry->kind == PENDING_REDACTION) p->redactions = count_redactions(p);
   entry->next = p->gone;
   p->gone = entry;
   if (!p->keep) pending_keep_end(p);
@@ -79,6 +89,7 @@ static enum pending_kind kind_of(const struct fact *fact) {
     case FACT_DECIDED: return PENDING_DECIDED;
     case FACT_EPOCH: return PENDING_EPOCH;
     case FACT_BY_HAND: return PENDING_BY_HAND;
+    case FACT_REDACTION: return PENDING_REDACTION;
     default: return PENDING_CONTRADICTED;
   }
 }
@@ -89,11 +100,13 @@ int pending_effect(const struct fact *fact) {
     case FACT_PROMISED:
     case FACT_EPOCH:
     case FACT_BY_HAND:
-    case FACT_CONTRADICTED: return 1;
+    case FACT_CONTRADICTED:
+    case FACT_REDACTION: return 1;
     case FACT_COMMITTED:
     case FACT_ABORTED:
     case FACT_ENDED:
-    case FACT_CLOSED: return -1;
+    case FACT_CLOSED:
+    case FACT_REDACTED: return -1;
     default: return 0;
   }
 }
@@ -113,9 +126,13 @@ static int add(struct pending *p, const struct fact *fact, uint64_t frame, int64
   entry->length = fact->name.length;
   entry->promise.memory = p->memory;
   memcpy(entry->name, fact->name.bytes, fact->name.length);
+  buffer_init(&entry->redaction, &p->memory);
   int failed = has_promise(entry->kind)
                    ? promise_open(&entry->promise, fact->name, fact->payload, &p->memory, e)
                    : 0;
+  if (entry->kind == PENDING_REDACTION &&
+      !buffer_add(&entry->redaction, fact->payload.bytes, fact->payload.length))
+    failed = error_memory(e);
   if (failed) {
     free_entry(p, entry);
     return failed;
@@ -124,6 +141,7 @@ static int add(struct pending *p, const struct fact *fact, uint64_t frame, int64
   while (*at) at = &(*at)->next;
   *at = entry;
   count(p, entry, 1);
+  if (entry->kind == PENDING_REDACTION) p->redactions++;
   return 0;
 }
 

@@ -22,16 +22,18 @@ enum pending_kind {
   PENDING_DECIDED,
   PENDING_EPOCH,
   PENDING_BY_HAND,
-  PENDING_CONTRADICTED
+  PENDING_CONTRADICTED,
+  PENDING_REDACTION
 };
 
 struct pending_entry {
   struct pending_entry *next;
   enum pending_kind kind;
-  uint64_t frame;         /* its address */
-  int64_t time_us;        /* of the frame */
-  uint64_t value;         /* EPOCH: number; BY_HAND: outcome here; CONTRADICTED: home's */
-  struct promise promise; /* PREPARED whole; BY_HAND and CONTRADICTED without its work */
+  uint64_t frame;          /* its address */
+  int64_t time_us;         /* of the frame */
+  uint64_t value;          /* EPOCH: number; BY_HAND: outcome here; CONTRADICTED: home's */
+  struct promise promise;  /* PREPARED whole; BY_HAND and CONTRADICTED without its work */
+  struct buffer redaction; /* REDACTION: the payload, for redact.h */
   size_t length;
   char name[RILLE_NAME_BYTES]; /* a transaction, or an epoch's nonce */
 };
@@ -40,6 +42,7 @@ struct pending {
   struct memory memory;
   struct pending_entry *first; /* the oldest */
   size_t prepared, decided;
+  _Atomic size_t redactions;   /* not finished, or not known to be: never too few */
   uint64_t reserved;           /* bytes of log that the promises need to be kept */
   bool keep;                   /* what goes is kept in `gone`, because it is being used */
   struct pending_entry *gone;

@@ -203,6 +203,7 @@ int reader_open_by(rille_reader **reader, struct log *l, const rille_query *q,
   r->end = *end;
   r->backward = q->reverse != 0;
   r->current.uuid = l->identity.uuid;
+  r->followed = atomic_load(&l->followed);
   r->plan = (struct plan){
       .log = l, .window = &r->window, .end = *end, .memory = l->memory, .choice = choice};
   window_init(&r->window, &l->source, &r->memory, SCAN_WINDOW_SMALL);
@@ -266,19 +267,60 @@ int reader_version(struct log *l, rille_text stream, const struct log_end *end, 
 
 /* ---- Stepping ---- */
 
+/* What was read is read again. A frame that was begun has other checksums by now. */
+static int follow(rille_reader *r, rille_error *e) {
+  struct log *l = r->log;
+  pthread_mutex_lock(&l->lock);
+  int failed = log_follow(l, e);
+  r->followed = atomic_load(&l->followed);
+  pthread_mutex_unlock(&l->lock);
+  window_forget(&r->window);
+  if (r->way == READER_SCAN) {
+    window_forget(&r->scan.window);
+    r->scan.partial = true;
+  }
+  for (size_t i = 0; i < r->plan.count && r->merging; i++) cursor_forget(&r->plan.cursors[i]);
+  return failed;
+}
+
+static bool is_behind(const rille_reader *r) {
+  return log_is_behind(r->log) || r->followed != atomic_load(&r->log->followed);
+}
+
+static rille_text shown(rille_text name, bool hidden) {
+  return hidden ? rille_text_of(RILLE_REDACTED_NAME) : name;
+}
+
 static void give(rille_reader *r, rille_event *event) {
   const struct record *c = &r->current.record;
+  const struct record_taking *hidden = &r->current.hidden;
   const char *body = (const char *)c->bytes + c->head_length;
+  bool redacted = (c->flags | hidden->flags) & RECORD_REDACTED;
+  bool nameless = (c->flags | hidden->flags) & RECORD_STREAM_TAKEN;
   *event = (rille_event){.position = c->position,
                          .version = c->version,
                          .time_us = c->time_us,
-                         .stream = c->stream,
+                         .stream = shown(c->stream, nameless),
                          .type = c->type,
                          .id = c->id,
                          .data = {body, c->data_length},
                          .meta = {body + c->data_length, c->meta_length},
                          .tag_count = c->tag_count,
-                         .record = &r->current};
+                         .record = &r->current,
+                         .redacted = redacted};
+  if (redacted) event->data = event->meta = (rille_text){0};
+  if ((c->flags | hidden->flags) & RECORD_ID_TAKEN) event->id = (rille_text){0};
+}
+
+static int step(rille_reader *r, rille_error *e) {
+  int result = is_behind(r) ? follow(r, e) : 0;
+  if (result == 0)
+    result = r->way == READER_SCAN        ? next_in_scan(r, e)
+             : r->way == READER_SCAN_BACK ? next_back(r, e)
+                                          : next_in_chains(r, e);
+  if (result != 1) return result;
+  int failed = log_hidden(r->log, &r->current.record, &r->current.hidden, e);
+  return failed ? failed : 1;
 }
 
 int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {
@@ -287,12 +329,7 @@ int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {
     if (e) *e = r->error;
     return r->failed;
   }
-  int result = 0;
-  if (r->left) {
-    result = r->way == READER_SCAN        ? next_in_scan(r, &r->error)
-             : r->way == READER_SCAN_BACK ? next_back(r, &r->error)
-                                          : next_in_chains(r, &r->error);
-  }
+  int result = r->left ? step(r, &r->error) : 0;
   if (result < 0) {
     r->failed = result;
     if (e) *e = r->error;
@@ -332,7 +369,8 @@ static void put_hex(char *room, uint64_t v, int digits) {
 
 rille_text rille_event_id(const rille_event *event, char room[RILLE_ID_BYTES]) {
   const struct read_record *r = event->record;
-  if (r->record.flags & RECORD_ID_GIVEN) return r->record.id;
+  uint8_t flags = r->record.flags | r->hidden.flags;
+  if (flags & RECORD_ID_GIVEN && !(flags & RECORD_ID_TAKEN)) return r->record.id;
   uint64_t store = get64(r->uuid) ^ get64(r->uuid + 8);
   uint64_t place = r->record.position; /* RFC 9562: version 8, variant 10, 122 bits of ours */
   put_hex(room, store >> 32, 8);
@@ -347,5 +385,6 @@ rille_text rille_event_id(const rille_event *event, char room[RILLE_ID_BYTES]) {
 rille_text rille_event_tag(const rille_event *event, size_t number) {
   const struct read_record *r = event->record;
   assert(number < r->record.tag_count);
-  return record_tag(&r->record, number);
+  bool lost = record_lost(&r->record, RECORD_FIRST_TAG + number) || r->hidden.tags >> number & 1;
+  return shown(record_tag(&r->record, number), lost);
 }

@@ -15,6 +15,7 @@ enum reader_way { READER_SCAN, READER_SCAN_BACK, READER_CHAINS };
 struct read_record {
   struct record record;
   const uint8_t *uuid;
+  struct record_taking hidden; /* what is not to be shown of it */
 };
 
 struct rille_reader {
@@ -30,6 +31,7 @@ struct rille_reader {
   struct log_end end;      /* where the log ends for this reader */
   struct plan plan;
   struct read_record current;
+  uint64_t followed; /* of the log's: what is in memory is from then */
   size_t item;
   int failed;
   rille_error error;

@@ -86,11 +86,13 @@ typedef struct rille_finished {
 
 /* Does what was promised. RILLE_REMARK: it was committed before, `finished` is of then.
 ** RILLE_NOTFOUND: never prepared here. RILLE_ABORTED: it has been aborted here, by hand; the
-** contradiction is logged (rille_store_doubts with `contradicted`). */
+** contradiction is logged (rille_store_doubts with `contradicted`). RILLE_BUSY: others have kept
+** the log until the promise's deadline, and for a second at least: it is to be told again. */
 RILLE_API int rille_store_commit(rille_store *store, rille_text id, rille_finished *finished,
                                  rille_error *error);
 /* Drops it. Where nothing was prepared, a later prepare is refused. RILLE_REMARK: aborted
-** before. RILLE_CONFLICT: it has been committed here; the contradiction is logged. */
+** before. RILLE_BUSY: as of rille_store_commit. RILLE_CONFLICT: it has been committed here; the
+** contradiction is logged. */
 RILLE_API int rille_store_abort(rille_store *store, rille_text id, rille_finished *finished,
                                 rille_error *error);
 
@@ -290,6 +292,12 @@ typedef struct rille_member {
   rille_finished finished; /* committed; where end is 0 nothing is left to be acknowledged */
 } rille_member;
 
+typedef struct rille_transacted {
+  int outcome;            /* COMMITTED, ABORTED, UNKNOWN */
+  rille_error home_error; /* home's own no; code 0: there was none */
+  rille_decided decided;
+} rille_transacted;
+
 typedef struct rille_transact {
   size_t size; /* sizeof(rille_transact) */
   rille_store *home;
@@ -305,14 +313,12 @@ typedef struct rille_transact {
   /* All have voted yes: gives the decision's `detail` and `ended`, which must outlive the
   ** answer. Not 0: there is no memory, which is home's no. NULL: there are none. */
   int (*describe)(void *context, rille_decide *decide);
-  void *context;
+  /* While the disk takes the decision, which is written and not yet forced: for what need not wait
+  ** until it is known, of which `reached` and `finished` of the members are not. Not 0: it has
+  ** closed one of the stores, so nothing more is done and the outcome is unknown. NULL: nothing. */
+  int (*meanwhile)(void *context, const rille_transacted *done);
+  void *context; /* of both */
 } rille_transact;
-
-typedef struct rille_transacted {
-  int outcome;            /* COMMITTED, ABORTED, UNKNOWN */
-  rille_error home_error; /* home's own no; code 0: there was none */
-  rille_decided decided;
-} rille_transacted;
 
 /* Runs rille_steps over stores from the first promise to the answer: all of them or none. A lock
 ** whose holder is dead or late is settled on the way. 0: committed, durably; members are told,

@@ -10,6 +10,8 @@
 #define NAME_DIGITS 16
 #define NAME_BYTES (NAME_DIGITS + 5) /* ".seg" and NUL */
 #define SUFFIX ".seg"
+#define NEW ".new"
+#define TORN ".torn"
 #define COPY_BYTES ((size_t)64 << 10)
 
 static bool path_of(char *path, const char *folder, uint64_t first, const char *suffix) {
@@ -20,6 +22,10 @@ static bool path_of(char *path, const char *folder, uint64_t first, const char *
 
 bool segments_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first) {
   return path_of(path, folder, first, SUFFIX);
+}
+
+bool segments_new_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first) {
+  return path_of(path, folder, first, SUFFIX NEW);
 }
 
 static int too_long(const char *folder, rille_error *e) {
@@ -85,6 +91,28 @@ static int insert_named(void *context, const char *name) {
   return parse_name(name, &first) ? insert(context, first, -1) : 0;
 }
 
+static void close_file(struct segments *s, size_t i) {
+  if (s->list[i].fd < 0) return;
+  system_close(s->list[i].fd);
+  packed_close(s->list[i].packed);
+  s->list[i].fd = -1;
+  s->list[i].packed = NULL;
+  s->open--;
+}
+
+/* A file that grows is never packed: who deleted its successor has deleted the log's end. */
+static int look_inside(struct segments *s, size_t i, rille_error *e) {
+  struct segment *file = &s->list[i];
+  int failed = packed_open(&file->packed, file->fd, file->first, s->salt, &s->memory, e);
+  if (failed || !file->packed || i + 1 < s->count) return failed;
+  int number = system_list(s->folder, insert_named, s); /* it may have got one just now */
+  file = &s->list[i];
+  if (!number && i + 1 < s->count) return 0;
+  return error_corrupt(e, file->first + file->packed->bytes,
+                       "the log file behind %016llx.seg is missing",
+                       (unsigned long long)file->first);
+}
+
 /* Opens a file of the list, at the cost of the one that was opened longest ago. */
 static int open_file(struct segments *s, size_t i, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
@@ -94,11 +122,7 @@ static int open_file(struct segments *s, size_t i, rille_error *e) {
     for (size_t j = 0; j + 1 < s->count; j++)
       if (s->list[j].fd >= 0 && (oldest == s->count || s->list[j].used < s->list[oldest].used))
         oldest = j;
-    if (oldest < s->count) {
-      system_close(s->list[oldest].fd);
-      s->list[oldest].fd = -1;
-      s->open--;
-    }
+    if (oldest < s->count) close_file(s, oldest);
   }
   bool last = i + 1 == s->count;
   int number = system_open(path, last && !s->readonly ? SYSTEM_WRITE : SYSTEM_READ, &s->list[i].fd);
@@ -106,18 +130,23 @@ static int open_file(struct segments *s, size_t i, rille_error *e) {
   if (number) return error_system(e, number, "can't open %s", path);
   s->list[i].used = ++s->clock;
   s->open++;
-  return 0;
+  int failed = look_inside(s, i, e);
+  if (failed) close_file(s, i);
+  return failed;
 }
 
 /* Opens the last file and sees where it ends. */
 static int measure(struct segments *s, rille_error *e) {
-  struct segment *last = &s->list[s->count - 1];
   uint64_t bytes;
-  int failed = last->fd >= 0 ? 0 : open_file(s, s->count - 1, e);
-  if (failed) return failed;
-  int number = system_size(last->fd, &bytes);
+  size_t i;
+  do {
+    i = s->count - 1;
+    int failed = s->list[i].fd >= 0 ? 0 : open_file(s, i, e);
+    if (failed) return failed;
+  } while (i + 1 < s->count); /* opening it has found a later one */
+  int number = system_size(s->list[i].fd, &bytes);
   if (number) return error_system(e, number, "can't tell the size of the last segment");
-  s->frontier = last->first + bytes;
+  s->frontier = s->list[i].first + bytes;
   return 0;
 }
 
@@ -131,12 +160,12 @@ static int load(struct segments *s, rille_error *e) {
   return measure(s, e);
 }
 
-int segments_open(struct segments *s, const char *folder, bool readonly,
-                  const struct memory *memory, rille_error *e) {
-  *s = (struct segments){.memory = *memory, .readonly = readonly};
+int segments_open(struct segments *s, const struct segments_use *use, const struct memory *memory,
+                  rille_error *e) {
+  *s = (struct segments){.memory = *memory, .readonly = use->readonly, .salt = use->salt};
   if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
   s->live = true;
-  s->folder = memory_copy_text(memory, folder);
+  s->folder = memory_copy_text(memory, use->folder);
   s->zeros = memory_get_zeroed(memory, SEGMENT_ZERO_AHEAD_BYTES);
   int failed = s->folder && s->zeros ? load(s, e) : error_memory(e);
   if (failed) segments_close(s);
@@ -145,8 +174,7 @@ int segments_open(struct segments *s, const char *folder, bool readonly,
 
 void segments_close(struct segments *s) {
   if (!s->live) return;
-  for (size_t i = 0; i < s->count; i++)
-    if (s->list[i].fd >= 0) system_close(s->list[i].fd);
+  for (size_t i = 0; i < s->count; i++) close_file(s, i);
   memory_free(&s->memory, s->list, s->capacity * sizeof *s->list);
   memory_free(&s->memory, s->zeros, SEGMENT_ZERO_AHEAD_BYTES);
   memory_free_text(&s->memory, s->folder);
@@ -187,6 +215,45 @@ int segments_flush_folder(struct segments *s, rille_error *e) {
   return number ? error_system(e, number, "can't flush %s", s->folder) : 0;
 }
 
+/* ---- Replacing ---- */
+
+void segments_reopen(struct segments *s) {
+  pthread_rwlock_wrlock(&s->lock);
+  for (size_t i = 0; i + 1 < s->count; i++) close_file(s, i);
+  pthread_rwlock_unlock(&s->lock);
+}
+
+int segments_replace(struct segments *s, uint64_t first, rille_error *e) {
+  char path[SYSTEM_PATH_BYTES], fresh[SYSTEM_PATH_BYTES];
+  if (!segments_path(path, s->folder, first) || !segments_new_path(fresh, s->folder, first))
+    return too_long(s->folder, e);
+  int number = system_rename(fresh, path);
+  if (!number) number = system_flush_folder(s->folder);
+  return number ? error_system(e, number, "can't replace %s", path) : 0;
+}
+
+struct sweep {
+  const char *folder;
+  bool torn;
+};
+
+static int sweep_named(void *context, const char *name) {
+  const struct sweep *w = context;
+  char path[SYSTEM_PATH_BYTES];
+  size_t n = strlen(name);
+  bool fresh = n == NAME_BYTES - 1 + strlen(NEW) && strcmp(name + NAME_DIGITS, SUFFIX NEW) == 0;
+  bool torn = w->torn && n == NAME_DIGITS + strlen(TORN) && strcmp(name + NAME_DIGITS, TORN) == 0;
+  if (!fresh && !torn) return 0;
+  return system_join(path, sizeof path, w->folder, name) ? system_remove(path) : ENAMETOOLONG;
+}
+
+int segments_sweep(struct segments *s, bool torn, rille_error *e) {
+  struct sweep w = {s->folder, torn};
+  int number = system_list(s->folder, sweep_named, &w);
+  if (!number && torn) number = system_flush_folder(s->folder); /* or the power brings it back */
+  return number ? error_system(e, number, "can't remove what is left in %s", s->folder) : 0;
+}
+
 /* ---- Reading ---- */
 
 /* The last segment that starts at or below the address. */
@@ -225,7 +292,9 @@ int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t
   if (failed) return failed;
   const struct segment *file = &s->list[i];
   if (i + 1 < s->count) n = (size_t)min_u64(n, s->list[i + 1].first - address);
-  int number = system_read(file->fd, address - file->first, bytes, n, got);
+  int number = file->packed
+                   ? packed_read(file->packed, file->fd, address - file->first, bytes, n, got)
+                   : system_read(file->fd, address - file->first, bytes, n, got);
   pthread_rwlock_unlock(&s->lock);
   return number ? error_system(e, number, "can't read %016llx.seg at byte %llu of the log",
                                (unsigned long long)file->first, (unsigned long long)address)
@@ -237,10 +306,22 @@ size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n
   if (hold(s, address, &i, NULL)) return 0; /* the read that follows will report it */
   const struct segment *file = &s->list[i];
   if (i + 1 < s->count) n = (size_t)min_u64(n, s->list[i + 1].first - address);
-  if (!system_read_cached(file->fd, address - file->first, bytes, n, &got))
+  if (file->packed) got = 0; /* it is read when its turn comes */
+  else if (!system_read_cached(file->fd, address - file->first, bytes, n, &got))
     system_will_need(file->fd, address - file->first, n);
   pthread_rwlock_unlock(&s->lock);
   return got;
+}
+
+int segments_look(struct segments *s, uint64_t address, bool *packed, uint64_t *stored,
+                  rille_error *e) {
+  size_t i;
+  int failed = hold(s, address, &i, e);
+  if (failed) return failed;
+  *packed = s->list[i].packed != NULL;
+  int number = system_size(s->list[i].fd, stored);
+  pthread_rwlock_unlock(&s->lock);
+  return number ? error_system(e, number, "can't tell the size of a log file") : 0;
 }
 
 uint64_t segments_last_first(struct segments *s) {
@@ -452,7 +533,7 @@ static int copy_tail(struct segments *s, uint64_t address, int to, rille_error *
 static int save_tail(struct segments *s, uint64_t address, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   int to;
-  if (!path_of(path, s->folder, address, ".torn")) return too_long(s->folder, e);
+  if (!path_of(path, s->folder, address, TORN)) return too_long(s->folder, e);
   system_remove(path);
   int number = system_open(path, SYSTEM_CREATE, &to);
   if (number) return forgive_full(error_system(e, number, "can't create %s", path));

@@ -9,6 +9,10 @@
 ** Space is zero-filled 256 KiB ahead of small frames, in the write that carries
 ** the frame: the flush then has no new length of the file to record.
 **
+** A file that has a successor never changes, but may be replaced as a whole by one of the same
+** name and the same addresses, out of which bytes were taken (packed.h). Who has the old one open
+** may go on reading it, until segments_reopen.
+**
 ** Several processes may have the files open. Who appends holds the lock for that
 ** (control.h) and has looked, by segments_refresh or segments_measure, how far others
 ** have come; who reads looks when an address lies beyond what it knows.
@@ -20,6 +24,7 @@
 #define RILLE_SEGMENT_H
 
 #include "buffer.h"
+#include "packed.h"
 #include "repair.h"
 #include "system.h"
 
@@ -31,13 +36,15 @@
 
 struct segment {
   uint64_t first;
-  int fd;        /* -1: not open */
-  uint64_t used; /* when it was last opened, for closing the oldest */
+  int fd;                /* -1: not open */
+  uint64_t used;         /* when it was last opened, for closing the oldest */
+  struct packed *packed; /* where its bytes stand; NULL: plain, or not open */
 };
 
 struct segments {
   struct memory memory;
   char *folder;
+  uint64_t salt;        /* the store's */
   bool readonly, saved; /* saved: what repair cut is in a file */
   struct segment *list; /* in the order of addresses, at least one */
   size_t count, capacity, open;
@@ -53,7 +60,12 @@ struct segments {
 /* Makes the first, empty segment in an existing folder, and flushes both. */
 INTERNAL int segments_create(const char *folder, rille_error *error);
 
-INTERNAL int segments_open(struct segments *s, const char *folder, bool readonly,
+struct segments_use {
+  const char *folder;
+  uint64_t salt;
+  bool readonly;
+};
+INTERNAL int segments_open(struct segments *s, const struct segments_use *use,
                            const struct memory *memory, rille_error *error);
 INTERNAL void segments_close(struct segments *s);
 /* In a forked child: closes the files, which are the parent's; from then on all is
@@ -65,6 +77,8 @@ INTERNAL int segments_refuse_fork(rille_error *error);
 INTERNAL int segments_refresh(struct segments *s, rille_error *error);
 /* Only where the last one ends, for who knows that none has been begun. */
 INTERNAL int segments_measure(struct segments *s, rille_error *error);
+/* Files that have a successor are opened anew when they are read: they may have been replaced. */
+INTERNAL void segments_reopen(struct segments *s);
 /* Makes the names of all files durable. */
 INTERNAL int segments_flush_folder(struct segments *s, rille_error *error);
 
@@ -74,6 +88,17 @@ INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t 
 /* Reads like segments_read what is in memory already, and tells how much; else 0,
 ** and the disk begins to fetch it. */
 INTERNAL size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n);
+
+/* Whether the file that holds `address` is packed; *stored: its bytes on the disk. */
+INTERNAL int segments_look(struct segments *s, uint64_t address, bool *packed, uint64_t *stored,
+                           rille_error *error);
+/* "0000000000000000.seg.new", for what is to replace a file; segments_replace puts it in its
+** place, and makes that durable. */
+INTERNAL bool segments_new_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first);
+INTERNAL int segments_replace(struct segments *s, uint64_t first, rille_error *error);
+/* Removes what is left of replacements that were not finished, and with `torn` also what repair
+** has kept of torn tails. */
+INTERNAL int segments_sweep(struct segments *s, bool torn, rille_error *error);
 
 /* The first address of the last segment, and where its file ends. */
 INTERNAL uint64_t segments_last_first(struct segments *s);

@@ -3,6 +3,7 @@
 #include "settle.h"
 
 #include "error.h"
+#include "input.h"
 #include "instance.h"
 #include "participant.h"
 #include "query.h"
@@ -273,10 +274,12 @@ int rille_store_append(rille_store *h, const rille_append *append, rille_appende
   return result;
 }
 
-/* before = UINT64_MAX: all there is. */
-static int cut(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+/* before = UINT64_MAX: all there is. `internal`: the name may begin with "$". */
+static int cut(rille_store *h, rille_text stream, uint64_t before, bool internal, rille_error *e) {
   rille_error why = {0};
-  int result = store_cut_once(h, stream, before, &why);
+  int result = store_usable(h, &why);
+  if (!result) result = input_check_stream(stream, internal, &why);
+  if (!result) result = store_cut_once(h, stream, before, &why);
   if (result == RILLE_LOCKED && settle_holder(h, &why))
     result = store_cut_once(h, stream, before, &why);
   if (e && result != 0) *e = why;
@@ -284,11 +287,15 @@ static int cut(rille_store *h, rille_text stream, uint64_t before, rille_error *
 }
 
 int rille_store_truncate(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
-  return cut(h, stream, min_u64(before, INT64_MAX), e); /* which no stream reaches */
+  return cut(h, stream, min_u64(before, INT64_MAX), false, e); /* which no stream reaches */
+}
+
+int rille_store_prune(rille_store *h, rille_text stream, uint64_t before, rille_error *e) {
+  return cut(h, stream, min_u64(before, INT64_MAX), true, e);
 }
 
 int rille_store_delete(rille_store *h, rille_text stream, rille_error *e) {
-  return cut(h, stream, UINT64_MAX, e);
+  return cut(h, stream, UINT64_MAX, false, e);
 }
 
 /* ---- Strong reads (K5) ---- */

@@ -92,6 +92,22 @@ rille_store *store_of_uuid(rille_text uuid, size_t number) {
   return h;
 }
 
+int rille_store_share(rille_store *h, rille_store **again, rille_error *e) {
+  *again = NULL;
+  int failed = store_usable(h, e);
+  if (failed) return failed;
+  rille_store *copy = memory_get(&h->memory, sizeof *copy);
+  if (!copy) return error_memory(e);
+  *copy = *h;
+  shared_hold(copy->shared);
+  *again = copy;
+  return 0;
+}
+
+const char *rille_store_path(const rille_store *h) { return h->shared->folder; }
+
+int rille_store_is_readonly(const rille_store *h) { return h->shared->log.options.readonly; }
+
 int rille_store_close(rille_store *h) {
   if (!h) return 0;
   struct memory memory = h->memory;
@@ -232,10 +248,10 @@ int rille_store_version(rille_store *h, rille_text stream, uint64_t *version, ri
 static int count_new(struct log *l, const struct overlay *o, const struct overlay *before,
                      unsigned kind, uint64_t *count, rille_error *e) {
   int failed = 0;
-  for (size_t i = 0; i < o->capacity && !failed; i++) {
-    const struct overlay_entry *entry = o->slots[i];
+  const struct overlay_entry *entry = NULL;
+  while (!failed && (entry = overlay_next(o, entry)) != NULL) {
     struct chain_head head = {.count = 0};
-    if (!entry || entry->kind != (uint8_t)kind || entry->count == 0) continue;
+    if (entry->kind != (uint8_t)kind || entry->count == 0) continue;
     rille_text name = {entry->name, entry->name_length};
     const struct overlay_entry *known = before ? overlay_find(before, kind, name) : NULL;
     if (!known || known->count == 0) failed = index_head(l->index, kind, name, &head, e);

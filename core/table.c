@@ -14,6 +14,7 @@
 #include "creation.h"
 #include "error.h"
 #include "home.h"
+#include "redaction.h"
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t table_changed = PTHREAD_COND_INITIALIZER;
@@ -92,6 +93,14 @@ static int know_copy(struct shared *s, rille_error *e) {
   return failed;
 }
 
+/* A redaction that somebody has noted, and died. */
+static int finish_redactions(struct shared *s, rille_error *e) {
+  if (!s->control.alone || s->log.options.readonly) return 0;
+  int failed = redaction_resume(&s->log, s->folder, e);
+  if (failed) (void)log_close(&s->log, NULL);
+  return failed;
+}
+
 static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
   struct identity identity;
   struct log_options options = {.readonly = o->readonly != 0,
@@ -99,12 +108,15 @@ static int open_log(struct shared *s, const rille_options *o, rille_error *e) {
                                 .rebuild = o->rebuild != 0,
                                 .segment_bytes = o->segment_bytes,
                                 .clock = o->clock,
-                                .clock_context = o->clock_context};
+                                .clock_context = o->clock_context,
+                                .progress = o->progress,
+                                .progress_context = o->progress_context};
   int result = control_open(&s->control, s->folder, options.readonly, &identity, e);
   if (result == 0) {
     result = log_open(&s->log, s->folder, &identity, &s->control, &options, &s->memory, e);
     int failed = result < 0 ? result : make_durable(s, e);
     if (!failed) failed = know_copy(s, e);
+    if (!failed) failed = finish_redactions(s, e);
     if (failed) result = failed;
     if (result < 0) control_close(&s->control);
     else control_ready(&s->control);

@@ -13,8 +13,9 @@
 #define KEEP_BYTES ((size_t)1 << 20)
 #define WAIT_MOST_S 1e9 /* longer is for ever */
 
-static const char *const event_fields[] = {"type", "data",     "tags",    "meta",   "id",
-                                           "time", "position", "version", "stream", NULL};
+static const char *const event_fields[] = {"type",   "data",     "tags",     "meta",
+                                           "id",     "time",     "position", "version",
+                                           "stream", "redacted", NULL};
 static const char *const append_options[] = {"expect", "unless", "mark", "wait", NULL};
 static const char *const several_fields[] = {"unless", "mark", "wait", NULL};
 static const char *const part_fields[] = {"stream", "events", "expect", NULL};

@@ -58,6 +58,10 @@ void event_push(lua_State *L, const rille_event *event) {
   lua_setfield(L, -2, "time");
   push_tags(L, event);
   lua_setfield(L, -2, "tags");
+  if (event->redacted) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "redacted");
+  }
   push_value(L, event->data, event, "data", 0);
   lua_setfield(L, -2, "data");
   if (event->meta.length == 0) return;
@@ -79,13 +83,14 @@ enum event_field {
   F_TAGS,
   F_META,
   F_ID,
+  F_REDACTED,
   FIELDS
 };
 
 static const char *const field_names[FIELDS] = {
-    [F_DATA] = "data", [F_STREAM] = "stream",   [F_POSITION] = "position",
-    [F_TYPE] = "type", [F_VERSION] = "version", [F_TIME] = "time",
-    [F_TAGS] = "tags", [F_META] = "meta",       [F_ID] = "id"};
+    [F_DATA] = "data",       [F_STREAM] = "stream",    [F_POSITION] = "position", [F_TYPE] = "type",
+    [F_VERSION] = "version", [F_TIME] = "time",        [F_TAGS] = "tags",         [F_META] = "meta",
+    [F_ID] = "id",           [F_REDACTED] = "redacted"};
 
 struct event_names {
   const char *bytes[FIELDS];
@@ -152,6 +157,7 @@ static int view_index(lua_State *L) {
     case F_TAGS: push_tags(L, e); return 1;
     case F_META: push_value(L, e->meta, e, "meta", UPVALUE_TEXTS); return 1;
     case F_ID: push_id(L, e); return 1;
+    case F_REDACTED: lua_pushboolean(L, e->redacted); return 1;
     default: return luaL_error(L, "an event has no field '%s'", luaL_tolstring(L, 2, NULL));
   }
 }

@@ -31,6 +31,7 @@ struct folding {
   size_t old;          /* items below this number are types to be upcast */
   size_t types;        /* so many after them have a handler of their own */
   int every;           /* the item after those has one, too */
+  int redacted;        /* the handlers take events whose data is gone */
   int keyed;           /* there is a function that says which events count */
   int check;           /* each state is to be one that can be kept */
   struct buffer *room; /* for that */
@@ -163,6 +164,7 @@ static int fold_loop(lua_State *L) {
     f->version = event->version;
     size_t item = rille_reader_item(f->reader);
     if (item >= f->old + f->types && !f->every) continue;
+    if (event->redacted && (!f->redacted || item < f->old)) continue; /* no upcast knows those */
     take_event(L, f, item);
     f->position = event->position;
     if (f->most && ++f->handled == f->most) break;
@@ -285,6 +287,7 @@ int fold_run(lua_State *L) {
   if (options_integer(L, 2, "at", &number)) f.at = (uint64_t)number;
   if (options_integer(L, 2, "last_version", &number)) f.last_version = (uint64_t)number;
   options_boolean(L, 2, "every", &f.every);
+  options_boolean(L, 2, "redacted", &f.redacted);
   options_boolean(L, 2, "check", &f.check);
   options_boolean(L, 2, "strong", &strong);
   read_types(L, 2, &q, &f, f.every || q.stream.length);

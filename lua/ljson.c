@@ -14,19 +14,12 @@
 
 #define SPECIAL_KEY_BYTES 6
 
-const char *const json_special_keys[SPECIAL_NONE] = {"$bytes", "$float", "$pairs"};
-
 enum json_special json_special_of(const void *key, size_t length) {
   int i = 0;
   if (length != SPECIAL_KEY_BYTES) return SPECIAL_NONE;
   while (i < SPECIAL_NONE && memcmp(key, json_special_keys[i], length) != 0) i++;
   return (enum json_special)i;
 }
-
-const struct json_float json_floats[JSON_FLOATS] = {
-    {"inf", HUGE_VAL}, {"-inf", -HUGE_VAL}, {"nan", (double)NAN}};
-
-const char base64_digits[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* ---- UTF-8 ---------------------------------------------------------------- */
 

@@ -10,18 +10,6 @@
 #define KEEPING_HANDLE "rille.keeping"
 #define KEPT_ROOM_BYTES ((size_t)1 << 20) /* of the buffer, from one call to the next */
 
-static rille_text check_text(lua_State *L, int index) {
-  rille_text text;
-  luaL_checktype(L, index, LUA_TSTRING);
-  text.bytes = lua_tolstring(L, index, &text.length);
-  return text;
-}
-
-/* A string, or nothing: an empty one. */
-static rille_text optional_text(lua_State *L, int index) {
-  return lua_isnoneornil(L, index) ? (rille_text){0} : check_text(L, index);
-}
-
 /* ---- Reading ---- */
 
 struct asking {
@@ -55,15 +43,15 @@ static int push_value(lua_State *L, struct asking *a) {
 static int kept_get(lua_State *L) {
   struct asking a = {.store = store_open_at(L, 1)};
   if (!a.store) return RESULTS_CLOSED;
-  a.key = check_text(L, 2);
+  a.key = argument_text(L, 2);
   return push_value(L, &a);
 }
 
 static int kept_next(lua_State *L) {
   struct asking a = {.store = store_open_at(L, 1), .next = 1};
   if (!a.store) return RESULTS_CLOSED;
-  a.key = optional_text(L, 2);
-  a.prefix = optional_text(L, 3);
+  a.key = argument_text_or_none(L, 2);
+  a.prefix = argument_text_or_none(L, 3);
   int results = push_value(L, &a);
   if (results != 1 || lua_isnil(L, -1)) return results;
   lua_pushlstring(L, a.kept.key, a.kept.key_length);
@@ -79,10 +67,10 @@ static rille_kept_put read_put(lua_State *L, int index, size_t i) {
   lua_rawgeti(L, index, (lua_Integer)i);
   if (!lua_istable(L, -1)) luaL_error(L, "entry %d must be { key, bytes or false }", (int)i);
   lua_rawgeti(L, -1, 1);
-  put.key = check_text(L, -1);
+  put.key = argument_text(L, -1);
   lua_rawgeti(L, -2, 2);
   put.remove = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-  if (!put.remove) put.value = check_text(L, -1);
+  if (!put.remove) put.value = argument_text(L, -1);
   lua_pop(L, 3);
   return put;
 }
@@ -98,10 +86,10 @@ static void read_puts(lua_State *L, int index, rille_kept_write *w) {
 }
 
 static void read_expectation(lua_State *L, rille_kept_write *w) {
-  w->expect_key = optional_text(L, 3);
+  w->expect_key = argument_text_or_none(L, 3);
   if (!w->expect_key.length) return;
   w->expect_absent = lua_isboolean(L, 4) && !lua_toboolean(L, 4);
-  if (!w->expect_absent) w->expect_value = check_text(L, 4);
+  if (!w->expect_absent) w->expect_value = argument_text(L, 4);
 }
 
 /* store, { { key, bytes|false } ... } [, expect_key, expect_bytes|false [, position]] */
@@ -183,7 +171,7 @@ static int kept_erase(lua_State *L) {
   rille_error e;
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
-  rille_text prefix = check_text(L, 2);
+  rille_text prefix = argument_text(L, 2);
   lua_Integer most = luaL_checkinteger(L, 3);
   luaL_argcheck(L, most >= 0, 3, "a count");
   if (rille_store_kept_erase(store, prefix, (uint64_t)most, &erased, &e) < 0)

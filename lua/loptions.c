@@ -1,4 +1,5 @@
-/* loptions.c: tables of options: every key known, every value of its type. */
+/* loptions.c: tables of options: every key known, every value of its type; and arguments that are
+** strings. */
 #include "lrille.h"
 
 static int is_known(const char *key, const char *const *names) {
@@ -73,4 +74,18 @@ int options_text(lua_State *L, int index, const char *name, rille_text *value) {
   value->bytes = lua_tolstring(L, -1, &value->length);
   lua_pop(L, 1); /* the table keeps it */
   return 1;
+}
+
+/* ---- Arguments ---- */
+
+rille_text argument_text(lua_State *L, int index) {
+  rille_text text;
+  luaL_checktype(L, index, LUA_TSTRING);
+  text.bytes = lua_tolstring(L, index, &text.length);
+  return text;
+}
+
+rille_text argument_text_or_none(lua_State *L, int index) {
+  rille_text none = {0};
+  return lua_isnoneornil(L, index) ? none : argument_text(L, index);
 }

@@ -97,6 +97,7 @@ static void read_pass(lua_State *L, struct pass *p, int table) {
   p->after = (uint64_t)after;
   lua_getfield(L, table, "definition");
   options_boolean(L, lua_gettop(L), "every", &p->every);
+  options_boolean(L, lua_gettop(L), "redacted", &p->redacted);
   lua_getfield(L, -1, "types");
   p->types = lua_rawlen(L, -1);
   lua_getfield(L, -2, "key");

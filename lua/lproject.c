@@ -219,6 +219,7 @@ static void take_event(lua_State *L, struct run *r) {
     if (p->failed || r->event.position <= p->after) continue;
     int handler = p->handlers[item];
     if (handler && p->by_stream && !is_mine(p, r->event.stream)) handler = 0;
+    if (r->event.redacted && (!p->redacted || handler == IS_OLD)) handler = 0;
     r->at = p;
     if (handler) {
       r->view->decoded = 0; /* what one pass does to the data, the next does not see */

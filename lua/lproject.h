@@ -27,6 +27,7 @@ struct pass {
   int base;  /* stack index of the first of these */
   int table; /* ... of the pass itself, outside the loop */
   int by_stream, check, every;
+  int redacted;  /* its handlers take events whose data is gone */
   size_t types;
   size_t old;    /* types to be upcast */
   int *handlers; /* by item of the query: which of the handlers; 0: none; or IS_OLD */

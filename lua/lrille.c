@@ -12,18 +12,10 @@
 #include "lsandbox.h"
 #include "lterminal.h"
 #include "lvalue.h"
+#include "rille_lua.h"
 #include "scripts.h"
 
 #define BUFFER_HANDLE "rille.buffer"
-
-#if defined(__GNUC__)
-#define EXPORTED __attribute__((visibility("default")))
-#else
-#define EXPORTED
-#endif
-
-EXPORTED int luaopen_rille(lua_State *L);
-EXPORTED int luaopen_rille_testkit(lua_State *L);
 
 /* ---- rille.encode, rille.decode ---- */
 
@@ -83,9 +75,12 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "share_of");
   lua_pushcfunction(L, append_internal);
   lua_setfield(L, -2, "append_internal");
+  lua_pushcfunction(L, store_prune);
+  lua_setfield(L, -2, "prune");
   transaction_push(L);
   lua_setfield(L, -2, "transaction");
   kept_open(L);
+  retention_push(L);
   identity_push(L);
   lua_pushcfunction(L, isolate_open);
   lua_setfield(L, -2, "isolate");
@@ -159,6 +154,7 @@ int luaopen_rille(lua_State *L) {
   require(L, "rille.processor");
   require(L, "rille.coordinator");
   require(L, "rille.deep");
+  require(L, "rille.retention");
   require(L, "rille.modules");
   return 1;
 }

@@ -74,6 +74,10 @@ INTERNAL int options_boolean(lua_State *L, int index, const char *name, int *val
 INTERNAL int options_number(lua_State *L, int index, const char *name, lua_Number *value);
 /* Strings only, never numbers. */
 INTERNAL int options_text(lua_State *L, int index, const char *name, rille_text *value);
+/* An argument that is a string, which numbers are not; raises on another type. */
+INTERNAL rille_text argument_text(lua_State *L, int index);
+/* The same, or an empty one where there is none. */
+INTERNAL rille_text argument_text_or_none(lua_State *L, int index);
 
 /* ---- lstore.c, lupkeep.c, lwait.c ---- */
 
@@ -92,6 +96,17 @@ INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */
 INTERNAL void store_enter(struct store_handle *s);
 INTERNAL void store_leave(struct store_handle *s);
+
+/* The option `progress` of a table of options: a function that the core is to call. */
+struct progress {
+  lua_State *L;
+  int function; /* its index, or 0 */
+  int failed;   /* it raised: the error is on top of the stack */
+};
+/* Leaves the function on the stack. Raises where it is none. */
+INTERNAL struct progress progress_of(lua_State *L, int options);
+/* A rille_progress for a struct progress: what the function raises gives the work up. */
+INTERNAL int progress_tell(void *context, uint64_t done, uint64_t all);
 
 INTERNAL int store_wait(lua_State *L);              /* store:wait */
 INTERNAL int store_stats(lua_State *L);             /* store:stats */
@@ -118,6 +133,7 @@ INTERNAL int append_events(lua_State *L);            /* store:append */
 INTERNAL int64_t clock_ask(lua_State *L, const struct store_handle *s);
 /* The same for the embedded scripts: names of streams and types may begin with "$". */
 INTERNAL int append_internal(lua_State *L);
+INTERNAL int store_prune(lua_State *L); /* store:truncate for those */
 
 /* What is to be appended, as read from Lua. */
 struct work {
@@ -169,6 +185,7 @@ INTERNAL void event_over(struct event_view *view);
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
 INTERNAL void transaction_push(lua_State *L);       /* ltransaction.c: a table of functions */
+INTERNAL void retention_push(lua_State *L);         /* lretention.c: adds its functions */
 INTERNAL void means_push(lua_State *L);             /* lmeans.c: small things for the Lua half */
 
 INTERNAL int fold_run(lua_State *L);                /* the loop of store:fold */

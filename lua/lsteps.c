@@ -23,7 +23,7 @@ static struct instance_handle *check_instance(lua_State *L) {
 static int instance_close(lua_State *L) {
   struct instance_handle *h = check_instance(L);
   rille_instance *instance = h->instance;
-  rille_error e;
+  rille_error e = {0};
   h->instance = NULL;
   return store_push_done(L, instance ? rille_instance_close(instance, &e) : 0, &e);
 }
@@ -180,7 +180,7 @@ static int steps_ended(lua_State *L) {
 }
 
 static int steps_outcome(lua_State *L) {
-  lua_pushstring(L, outcome_word(rille_steps_outcome(check_steps(L))));
+  lua_pushstring(L, outcome_name(rille_steps_outcome(check_steps(L))));
   return 1;
 }
 

@@ -8,7 +8,7 @@
 #include "lcompat.h"
 
 /* "none", "undecided", "committed", "aborted", "unknown" */
-INTERNAL const char *outcome_word(int outcome);
+INTERNAL const char *outcome_name(int outcome);
 /* The outcome whose word is at index; raises on another. */
 INTERNAL int outcome_check(lua_State *L, int index);
 

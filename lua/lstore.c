@@ -1,10 +1,11 @@
 /* lstore.c: rille.open and the methods of a store. */
 #include "../core/system.h"
 #include "lrille.h"
+#include "rille_lua.h"
 
 static const char *const open_options[] = {
-    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild", "load",
-    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", NULL};
+    "readonly",      "create", "sync",  "sync_interval_ms", "background",  "rebuild",  "load",
+    "segment_bytes", "clock",  "peers", "on_indoubt",       "indoubt_age", "progress", NULL};
 
 /* ---- The handle ---- */
 
@@ -175,6 +176,19 @@ static void check_hook(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Behind the store. What can be read is not all there was: a detail says so and how far. */
+static int push_remark(lua_State *L, const rille_error *e) {
+  lua_pushstring(L, e->message);
+  lua_pushstring(L, rille_code_name(e->code));
+  if (e->code != RILLE_REMARK_CORRUPT) return 3;
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, rille_code_name(RILLE_CORRUPT));
+  lua_setfield(L, -2, "code");
+  set_integer(L, "address", e->address);
+  set_integer(L, "position", e->position);
+  return 4;
+}
+
 int store_open_handle(lua_State *L) {
   size_t length;
   luaL_checktype(L, 1, LUA_TSTRING);
@@ -187,19 +201,53 @@ int store_open_handle(lua_State *L) {
   if (!read_options(L, &o)) return error_push_message(L, "invalid");
   check_hook(L);
   if (lua_istable(L, 2)) read_peers(L, &o);
+  struct progress p = progress_of(L, 2);
+  if (p.function) o.progress = progress_tell, o.progress_context = &p;
   struct store_handle *s = push_handle(L);
   s->clock = refer(L, 2, "clock");
   s->load = refer(L, 2, "load");
   s->readonly = o.readonly;
   rille_error e;
   int result = rille_store_open(path, &o, &s->store, &e);
+  if (p.failed) return lua_error(L);
   if (result < 0) return error_push(L, &e);
   keep_values(L, path);
   if (result == 0) return 1;
-  lua_pushstring(L, e.message);
-  lua_pushliteral(L, "remark");
-  return 3;
+  return push_remark(L, &e);
 }
+
+/* ---- The host's store ---- */
+
+static void read_push_options(lua_State *L, int index, struct store_handle *s) {
+  static const char *const names[] = {"load", "clock", NULL};
+  options_check(L, index, names, 0, "option");
+  s->load = refer(L, index, "load");
+  s->clock = refer(L, index, "clock");
+}
+
+/* The handle has one of its own underneath, so whoever closes first harms nobody. */
+int rille_push_with(lua_State *L, rille_store *store, int index) {
+  rille_error e;
+  luaL_checkstack(L, LUA_MINSTACK, "rille_push");
+  index = index ? lua_absindex(L, index) : lua_gettop(L) + 1; /* none, if it is not there */
+  int top = lua_gettop(L);
+  if (luaL_getmetatable(L, STORE_HANDLE) == LUA_TNIL) luaL_requiref(L, "rille", luaopen_rille, 0);
+  lua_settop(L, top);
+  struct store_handle *s = push_handle(L);
+  if (index <= top) read_push_options(L, index, s);
+  int failed = rille_store_share(store, &s->store, &e);
+  if (failed == RILLE_MEMORY) luaL_error(L, "%s", e.message);
+  if (failed) {
+    lua_settop(L, top);
+    return failed;
+  }
+  s->readonly = rille_store_is_readonly(store);
+  lua_pushstring(L, rille_store_path(store));
+  lua_setiuservalue(L, -2, STORE_PATH);
+  return 0;
+}
+
+int rille_push(lua_State *L, rille_store *store) { return rille_push_with(L, store, 0); }
 
 /* ---- What a store is asked, and told ---- */
 
@@ -218,14 +266,6 @@ int store_push_done(lua_State *L, int result, const rille_error *e) {
 /* Who only reads settles nothing, and shows what is there. */
 int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e) {
   return s->readonly ? 0 : rille_store_strong(s->store, q, e);
-}
-
-/* The string at index; numbers are none. */
-static rille_text check_text(lua_State *L, int index) {
-  rille_text text;
-  luaL_checktype(L, index, LUA_TSTRING);
-  text.bytes = lua_tolstring(L, index, &text.length);
-  return text;
 }
 
 /* A number says what is there: it is no answer that home is out of reach. */
@@ -255,7 +295,7 @@ static int push_number_of(lua_State *L, int (*ask)(rille_store *store, rille_tex
   uint64_t number;
   rille_error e;
   store_check(L, 1);
-  rille_text name = check_text(L, 2);
+  rille_text name = argument_text(L, 2);
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
   strengthen(L);
@@ -291,13 +331,14 @@ static int store_poll(lua_State *L) {
   return 1;
 }
 
-/* truncate(stream, { before = version }) */
-static int store_truncate(lua_State *L) {
+typedef int cut_function(rille_store *, rille_text, uint64_t, rille_error *);
+
+static int cut(lua_State *L, cut_function *function) {
   static const char *const names[] = {"before", NULL};
   lua_Integer before;
   rille_error e;
   store_check(L, 1);
-  rille_text stream = check_text(L, 2);
+  rille_text stream = argument_text(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
   options_check(L, 3, names, 0, "option");
   if (!options_integer(L, 3, "before", &before))
@@ -308,13 +349,18 @@ static int store_truncate(lua_State *L) {
     lua_pushliteral(L, "before must not be negative");
     return error_push_message(L, "invalid");
   }
-  return store_push_done(L, rille_store_truncate(store, stream, (uint64_t)before, &e), &e);
+  return store_push_done(L, function(store, stream, (uint64_t)before, &e), &e);
 }
+
+/* truncate(stream, { before = version }) */
+static int store_truncate(lua_State *L) { return cut(L, rille_store_truncate); }
+
+int store_prune(lua_State *L) { return cut(L, rille_store_prune); }
 
 static int store_delete(lua_State *L) {
   rille_error e;
   store_check(L, 1);
-  rille_text stream = check_text(L, 2);
+  rille_text stream = argument_text(L, 2);
   rille_store *store = store_open_at(L, 1);
   return store ? store_push_done(L, rille_store_delete(store, stream, &e), &e) : RESULTS_CLOSED;
 }

@@ -6,6 +6,7 @@
 
 #include "lterminal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define STANDARD_DESCRIPTORS 3
+#define NAMES_MOST 10000
 
 /* is(descriptor) -> boolean */
 static int terminal_is(lua_State *L) {
@@ -21,11 +23,11 @@ static int terminal_is(lua_State *L) {
   return 1;
 }
 
-/* width() -> columns of the terminal on standard output, or nil */
+/* width([descriptor]) -> columns of the terminal there or on standard output, or nil */
 static int terminal_width(lua_State *L) {
   struct winsize size;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    lua_pushinteger(L, size.ws_col);
+  int descriptor = (int)luaL_optinteger(L, 1, STDOUT_FILENO);
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) lua_pushinteger(L, size.ws_col);
   else lua_pushnil(L);
   return 1;
 }
@@ -35,6 +37,23 @@ static int terminal_seconds(lua_State *L) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+  return 1;
+}
+
+/* names(folder) -> list of what is in it, at most NAMES_MOST; empty where it can't be read. Its
+** elements are bytes, so nothing is called between opening and closing that may raise, but for
+** want of memory, which ends the command. */
+static int terminal_names(lua_State *L) {
+  const char *folder = luaL_checkstring(L, 1);
+  lua_newtable(L);
+  DIR *d = opendir(folder);
+  if (!d) return 1;
+  struct dirent *entry;
+  for (lua_Integer n = 1; n <= NAMES_MOST && (entry = readdir(d)) != NULL; n++) {
+    lua_pushstring(L, entry->d_name);
+    lua_rawseti(L, -2, n);
+  }
+  closedir(d);
   return 1;
 }
 
@@ -88,17 +107,21 @@ static int terminal_interrupted(lua_State *L) {
 
 /* ---- An end that is no failure ---- */
 
+static volatile sig_atomic_t ends_line; /* somebody sees the ^C that was typed */
+
 static void leave(int number) {
-  (void)number;
+  if (number == SIGINT && ends_line && write(STDERR_FILENO, "\n", 1) < 0) _exit(0);
   _exit(0);
 }
 
 /* end_quietly(): from now on being told to end, or having no reader, is how the
-** process ends well. What it has shown must have been flushed. */
+** process ends well. What it has shown must have been flushed. What ^C leaves on a
+** terminal is ended, for the shell does so only behind those that a signal killed. */
 static int terminal_end_quietly(lua_State *L) {
   static const int signals[] = {SIGINT, SIGTERM, SIGPIPE};
   struct sigaction action = {.sa_handler = leave};
   (void)L;
+  ends_line = isatty(STDERR_FILENO);
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
     sigaction(signals[i], &action, NULL);
   return 0;
@@ -108,6 +131,7 @@ void terminal_push(lua_State *L) {
   static const luaL_Reg functions[] = {{"is", terminal_is},
                                        {"width", terminal_width},
                                        {"seconds", terminal_seconds},
+                                       {"names", terminal_names},
                                        {"prepare", terminal_prepare},
                                        {"end_on_interrupt", terminal_end_on_interrupt},
                                        {"hold_interrupt", terminal_hold_interrupt},

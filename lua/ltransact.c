@@ -1,8 +1,10 @@
 /* ltransact.c: a whole transaction over stores in one call, for rille/drive.lua.
 **
 ** It reads what the Lua half has collected, lets the core do it (rille_store_transact), and
-** makes the result. Lua runs before and after, never in between: so the stores stay open, and
-** texts stay where they are, without being held.
+** makes the result. Lua runs before and after, and once in between, while the disk takes the
+** decision: then the result is made, which nobody sees before it is true. What the collector
+** calls meanwhile may be anything; so it is looked at whether the stores are still open. All
+** texts stay where they are, because the tables that have them are on the stack.
 **
 ** What recovery and who asks again need goes into the decision's frame as rille/answer.lua
 ** describes it: one map of MessagePack, here written straight to bytes. */
@@ -39,6 +41,9 @@ struct watched_end {
 
 struct whole {
   rille_transact t;
+  lua_State *L;
+  const rille_transacted *done;
+  bool has_result; /* on top of the stack: made meanwhile */
   struct store_handle *home;
   struct listed *list;
   size_t count;
@@ -406,14 +411,44 @@ static void push_result(lua_State *L, const struct whole *w, const rille_transac
   set_flag(L, "duplicate", 0);
   push_names(L, w, false);
   lua_setfield(L, -2, "members");
-  push_names(L, w, true);
-  lua_setfield(L, -2, "pending");
+  lua_newtable(L);
+  lua_setfield(L, -2, "pending"); /* correct_pending */
   lua_newtable(L);
   lua_setfield(L, -2, "excluded");
   push_all_versions(L, w);
   lua_setfield(L, -2, "versions");
   push_positions(L, w, &done->decided);
   lua_setfield(L, -2, "positions");
+}
+
+/* result(whole) --> the result */
+static int make_result(lua_State *L) {
+  const struct whole *w = lua_touserdata(L, 1);
+  push_result(L, w, w->done);
+  return 1;
+}
+
+static bool are_open(const struct whole *w) {
+  if (w->home->store != w->t.home) return false;
+  for (size_t i = 0; i < w->count; i++) {
+    const struct listed *p = &w->list[i];
+    if (p->member == HOME ? !p->handle->store : p->handle->store != w->t.members[p->member].store)
+      return false;
+  }
+  return true;
+}
+
+/* An error, which is one of memory or of a collector's call, must not end what is written: then
+** the result is made afterwards. */
+static int meanwhile(void *context, const rille_transacted *done) {
+  struct whole *w = context;
+  lua_State *L = w->L;
+  lua_pushcfunction(L, make_result);
+  lua_pushlightuserdata(L, w);
+  w->done = done;
+  w->has_result = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  if (!w->has_result) lua_pop(L, 1);
+  return !are_open(w);
 }
 
 /* tx.ends, of those that owe something; tx.unreached if some were not told: recovery ends it. */
@@ -500,20 +535,32 @@ static void mark_ended(lua_State *L, const struct whole *w) {
   lua_pop(L, 1);
 }
 
+/* A result that was made meanwhile is of one whose members were all reached. */
+static void correct_pending(lua_State *L, const struct whole *w) {
+  for (size_t i = 0; i < w->t.member_count; i++)
+    if (!w->t.members[i].reached) {
+      push_names(L, w, true);
+      lua_setfield(L, -2, "pending");
+      return;
+    }
+}
+
 static int push_outcome(lua_State *L, struct whole *w, int result, const rille_transacted *done,
                         const rille_error *e) {
   if (result == 0) {
     note_last(w, done);
     mark_ended(L, w);
     set_ends(L, w);
+    if (!w->has_result) push_result(L, w, done);
+    correct_pending(L, w);
     lua_pushliteral(L, "committed");
-    push_result(L, w, done);
+    lua_insert(L, -2);
     return 2;
   }
   if (result != RILLE_ABORTED && result != RILLE_UNKNOWN) return error_push(L, e);
   set_failure(L, w, done, e);
   bool duplicate = done->home_error.code == RILLE_DUPLICATE && w->t.client.length;
-  lua_pushstring(L, duplicate ? "duplicate" : outcome_word(done->outcome));
+  lua_pushstring(L, duplicate ? "duplicate" : outcome_name(done->outcome));
   return 1;
 }
 
@@ -539,6 +586,8 @@ static int transact(lua_State *L) {
   w.list = many ? lua_newuserdatauv(L, w.count * sizeof *w.list, 0) : few;
   w.t.size = sizeof w.t;
   w.t.describe = describe;
+  w.t.meanwhile = meanwhile;
+  w.L = L;
   w.t.context = &w;
   read_transaction(L, &w);
   read_all_watched(L, &w);

@@ -12,17 +12,6 @@
 #define DETAIL_ROOM_BYTES ((size_t)64 << 10) /* of the buffer, from one call to the next */
 #define TIME_MOST_S 9e12
 
-static rille_text check_text(lua_State *L, int index) {
-  rille_text text;
-  luaL_checktype(L, index, LUA_TSTRING);
-  text.bytes = lua_tolstring(L, index, &text.length);
-  return text;
-}
-
-static rille_text optional_text(lua_State *L, int index) {
-  return lua_isnoneornil(L, index) ? (rille_text){0} : check_text(L, index);
-}
-
 static void set_text(lua_State *L, const char *name, rille_text text) {
   if (!text.length) return;
   lua_pushlstring(L, text.bytes, text.length);
@@ -46,7 +35,7 @@ static const char *const outcome_words[] = {
     [RILLE_OUTCOME_COMMITTED] = "committed", [RILLE_OUTCOME_ABORTED] = "aborted",
     [RILLE_OUTCOME_UNKNOWN] = "unknown",     NULL};
 
-const char *outcome_word(int outcome) {
+const char *outcome_name(int outcome) {
   return outcome_words[outcome < 0 || outcome > RILLE_OUTCOME_UNKNOWN ? RILLE_OUTCOME_UNKNOWN
                                                                       : outcome];
 }
@@ -132,7 +121,7 @@ static int commit(lua_State *L) {
   struct store_handle *s = store_check(L, 1);
   rille_finished finished = {0};
   rille_error e;
-  rille_text id = check_text(L, 2);
+  rille_text id = argument_text(L, 2);
   if (!s->store) return error_push_closed(L, "store");
   int result = rille_store_commit(s->store, id, &finished, &e);
   if (result >= 0 && finished.last > s->last) s->last = finished.last;
@@ -143,7 +132,7 @@ static int abort_(lua_State *L) {
   rille_finished finished = {0};
   rille_error e;
   rille_store *store = store_open_at(L, 1);
-  rille_text id = check_text(L, 2);
+  rille_text id = argument_text(L, 2);
   if (!store) return RESULTS_CLOSED;
   return push_finished(L, rille_store_abort(store, id, &finished, &e), &finished, &e);
 }
@@ -156,7 +145,7 @@ static const rille_text *read_members(lua_State *L, int index, size_t *count) {
   rille_text *members = lua_newuserdatauv(L, (*count + 1) * sizeof *members, 0);
   for (size_t i = 0; i < *count; i++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
-    members[i] = check_text(L, -1);
+    members[i] = argument_text(L, -1);
     lua_pop(L, 1);
   }
   return members;
@@ -188,7 +177,7 @@ static int decide(lua_State *L) {
   int result = rille_store_decide(s->store, &d, &decided, &e);
   if (result < 0) return work_push_failure(L, append, &e);
   lua_createtable(L, 0, 6);
-  lua_pushstring(L, outcome_word(decided.outcome));
+  lua_pushstring(L, outcome_name(decided.outcome));
   lua_setfield(L, -2, "outcome");
   if (decided.first) {
     set_integer(L, "first", decided.first);
@@ -228,7 +217,7 @@ static int append(lua_State *L) {
 }
 
 static int ask(lua_State *L, rille_store *store, rille_told *told, rille_error *e) {
-  rille_text id = check_text(L, 2);
+  rille_text id = argument_text(L, 2);
   if (lua_isnoneornil(L, 3)) return rille_store_outcome(store, id, told, e);
   return rille_store_outcome_settle(store, id, lua_toboolean(L, 3), told, e);
 }
@@ -254,7 +243,7 @@ static int outcome(lua_State *L) {
   rille_text detail = {(const char *)room->bytes, told.length};
   lua_createtable(L, 0, 8);
   set_text(L, "detail", detail);
-  lua_pushstring(L, outcome_word(told.outcome));
+  lua_pushstring(L, outcome_name(told.outcome));
   lua_setfield(L, -2, "outcome");
   lua_pushstring(L, told.id);
   lua_setfield(L, -2, "id");
@@ -272,7 +261,7 @@ static int outcome(lua_State *L) {
 static int ended(lua_State *L) {
   rille_error e;
   rille_store *store = store_open_at(L, 1);
-  rille_text id = check_text(L, 2);
+  rille_text id = argument_text(L, 2);
   if (!store) return RESULTS_CLOSED;
   return store_push_done(L, rille_store_end(store, id, &e), &e);
 }
@@ -352,8 +341,8 @@ static int settle(lua_State *L) {
   rille_settled settled = {0};
   rille_error e = {0};
   rille_store *store = store_open_at(L, 1);
-  options.id = optional_text(L, 2);
-  options.home = optional_text(L, 3);
+  options.id = argument_text_or_none(L, 2);
+  options.home = argument_text_or_none(L, 3);
   if (!store) return RESULTS_CLOSED;
   if (rille_store_settle(store, &options, &settled, &e) < 0) return error_push(L, &e);
   lua_createtable(L, 0, 5);
@@ -369,9 +358,9 @@ static int settle(lua_State *L) {
 static int resolve(lua_State *L) {
   rille_error e;
   rille_store *store = store_open_at(L, 1);
-  rille_text id = check_text(L, 2);
+  rille_text id = argument_text(L, 2);
   int word = outcome_check(L, 3);
-  rille_text reason = check_text(L, 4);
+  rille_text reason = argument_text(L, 4);
   if (!store) return RESULTS_CLOSED;
   return store_push_done(L, rille_store_resolve(store, id, word, reason, &e), &e);
 }

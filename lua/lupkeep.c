@@ -75,6 +75,30 @@ int store_stats(lua_State *L) {
   return 1;
 }
 
+/* ---- Progress ---- */
+
+int progress_tell(void *context, uint64_t done, uint64_t all) {
+  struct progress *p = context;
+  if (p->failed || !p->function) return p->failed;
+  lua_pushvalue(p->L, p->function);
+  lua_pushinteger(p->L, (lua_Integer)done);
+  lua_pushinteger(p->L, (lua_Integer)all);
+  p->failed = lua_pcall(p->L, 2, 0, 0) != LUA_OK;
+  return p->failed;
+}
+
+struct progress progress_of(lua_State *L, int options) {
+  struct progress p = {.L = L};
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!lua_istable(L, options)) return p;
+  lua_getfield(L, options, "progress");
+  if (!lua_isnil(L, -1)) {
+    luaL_checktype(L, -1, LUA_TFUNCTION);
+    p.function = lua_gettop(L);
+  }
+  return p;
+}
+
 /* ---- store:verify ---- */
 
 /* One problem, into the list that is the first argument. */
@@ -154,17 +178,25 @@ int store_verify(lua_State *L) {
 
 /* ---- store:backup ---- */
 
-/* backup(folder) -> true */
+/* backup(folder [, { progress = function(done, all) }]) -> true */
 int store_backup(lua_State *L) {
+  static const char *const names[] = {"progress", NULL};
   size_t length;
   rille_error e;
   store_check(L, 1);
   luaL_checktype(L, 2, LUA_TSTRING);
   const char *folder = lua_tolstring(L, 2, &length);
+  options_check(L, 3, names, 0, "option");
+  struct progress p = progress_of(L, 3);
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
-  if (length && strlen(folder) == length)
-    return store_push_done(L, rille_store_backup(store, folder, &e), &e);
+  if (length && strlen(folder) == length) {
+    struct store_handle *s = store_check(L, 1);
+    store_enter(s);
+    int result = rille_store_backup_told(store, folder, progress_tell, &p, &e);
+    store_leave(s);
+    return p.failed ? lua_error(L) : store_push_done(L, result, &e);
+  }
   lua_pushstring(L, length ? "the folder's name holds a NUL" : "the folder's name is empty");
   return error_push_message(L, "invalid");
 }

@@ -23,8 +23,11 @@ local function read_file(path)
   return text
 end
 
-local function command_line(words)
-  local list = { quoted(BUILD .. "/bin/rille") }
+local ROOT = BUILD:find "^/" and "" or assert(os.getenv "PWD") .. "/"
+
+---@param elsewhere? boolean it will run in another folder
+local function command_line(words, elsewhere)
+  local list = { quoted((elsewhere and ROOT or "") .. BUILD .. "/bin/rille") }
   for _, word in ipairs(words) do list[#list + 1] = quoted(word) end
   return table.concat(list, " ")
 end
@@ -176,10 +179,24 @@ describe("help", function()
 end)
 
 describe("a command line that can't be understood", function()
-  it("has no command: the help is shown", function()
+  it("has no command: what a newcomer needs is shown, and where the rest is", function()
     local message = failure(USAGE, {})
     contains(message, "a command is needed")
-    contains(message, "Commands:")
+    for _, name in ipairs { "append", "import", "cat", "tail", "fold", "stat", "--help" } do
+      contains(message, "rille " .. name .. " ")
+    end
+    assert(not message:find("settle", 1, true), message)
+    for line in message:gmatch "[^\n]+" do assert(#line <= 120, line) end
+  end)
+
+  it("has the store before the command, or the stream before the store", function()
+    local path = counted(1)
+    contains(failure(USAGE, { path, "cat" }), "the command comes first, then the store: rille cat " .. path)
+    contains(failure(USAGE, { path }), "rille COMMAND " .. path)
+    local new = scratch.path()
+    contains(failure(USAGE, { "append", new, path, "--type", "T" }), "the store comes first")
+    assert(not exists(new))
+    assert.equal(1, #events_of(path))
   end)
 
   it("has an unknown command or option", function()
@@ -190,7 +207,8 @@ describe("a command line that can't be understood", function()
   end)
 
   it("shows how the command is used", function()
-    contains(failure(USAGE, { "append" }), "Usage: rille append ")
+    contains(failure(USAGE, { "append" }), "Usage: rille append STORE STREAM --type T [--data JSON]")
+    contains(failure(USAGE, { "append", "s", "a", "Paid", "--type", "T" }), "it takes STORE STREAM;")
   end)
 
   local wrong = {
@@ -225,6 +243,71 @@ describe("a command line that can't be understood", function()
   end)
 end)
 
+describe("--json", function()
+  -- The fields that each command must print in every line, and its words behind the store's.
+  local PRINTED = {
+    append = { "first last version duplicate", "counted", "--type", "Counted", "--data", '{"n":4}' },
+    import = { "events duplicates line seconds", "-" },
+    export = { "position stream version type time id", "--stream", "counted" },
+    cat = { "position stream version type time id", "counted" },
+    tail = { "position stream version type time id", "-n", "2", "--type", "Counted" },
+    fold = { "state position version", "counter.lua", "--stream", "counted" },
+    project = { "name mark", "counts", "counter.lua" },
+    process = { "name mark", "copies", "copy.lua" },
+    state = { "key state position", "counts" },
+    diff = { "key changes", "counts", "0", "3" },
+    why = { "position time stream version type changes", "counts", "counted" },
+    marks = { "kind name mark lag" },
+    tx = { "", "list" },
+    stat = { "head streams log_bytes durable uuid" },
+    verify = { "ok events bytes problems readable" },
+    rebuild = { "events seconds" },
+    backup = { "events log_bytes", "copy.rille" },
+    report = { "" },
+  }
+  -- In this order: project keeps what state and diff show.
+  local NAMES = { "append", "import", "export", "cat", "tail", "fold", "project", "process", "state", "diff", "why",
+    "marks", "tx", "stat", "verify", "rebuild", "backup", "report" }
+
+  it("has each command print one object a line, with the fields that there are", function()
+    local folder = scratch.path "folder"
+    scratch.shell("mkdir '%s' && cp -r '%s' '%s/s'", folder, counted(3), folder)
+    scratch.shell("cp '%s' '%s'", scratch.file("counter.lua", COUNTER), folder)
+    scratch.shell("cp '%s' '%s'", scratch.file("copy.lua", [[return { from = { types = { "None" } },
+      on = { None = function() end } }]]), folder)
+    for _, name in ipairs(NAMES) do
+      local fields, words = PRINTED[name][1], { name, "s", table.unpack(PRINTED[name], 2) }
+      words[#words + 1] = "--json"
+      local status, out, err = shell(("cd '%s' && echo '{\"stream\":\"a\",\"type\":\"T\"}' | %s"):format(folder,
+        command_line(words, true)))
+      assert.equal(DONE, status, name .. ": " .. err)
+      local list = decode_lines(out)
+      assert(#list > 0 or fields == "", name .. " printed nothing")
+      for _, object in ipairs(list) do
+        for field in fields:gmatch "%S+" do assert(object[field] ~= nil, name .. " has no " .. field .. ": " .. out) end
+      end
+    end
+  end)
+
+  it("tells each rest of what follows the store", function()
+    local path, script, out = counted(3), scratch.file("counter.lua", COUNTER), scratch.file("followed", "")
+    scratch.shell("{ %s >'%s' & echo $! >'%s.pid'; }", command_line { "project", path, "counts", script, "--follow",
+      "--json" }, out, out)
+    local function wait_for(text)
+      local limit = os.time() + 60
+      while not read_file(out):find(text, 1, true) and os.time() < limit do os.execute "sleep 0.02" end
+      contains(read_file(out), text)
+    end
+    local ok, problem = pcall(function()
+      wait_for '{"mark":3,"name":"counts"}\n'
+      output { "append", path, "counted", "--type", "Counted", "--data", '{"n":4}' }
+      wait_for '{"mark":4,"name":"counts"}\n'
+    end)
+    scratch.shell("kill -TERM $(cat '%s.pid')", out)
+    if not ok then error(problem, 0) end
+  end)
+end)
+
 describe("a command without argparse", function()
   it("says what to install", function()
     local status, out, err = shell("LUA_PATH=/nowhere/?.lua LUA_PATH_5_4=/nowhere/?.lua "
@@ -252,6 +335,44 @@ describe("a store", function()
       assert(not exists(path))
     end)
   end
+
+  it("that is absent has a near name in its folder", function()
+    local folder = scratch.path "folder"
+    scratch.shell("mkdir '%s'", folder)
+    output { "append", folder .. "/bank.rille", "a", "--type", "T" }
+    for _, name in ipairs { "/bnak.rille", "/bank", "/bank.rile/" } do
+      contains(failure(FAILED, { "stat", folder .. name }), ("(did you mean '%s/bank.rille'?)"):format(folder))
+    end
+    local inside = ("cd '%s' && exec %s"):format(folder, command_line({ "cat", "bnk.rille" }, true))
+    contains(select(3, shell(inside)), "there is no store at bnk.rille (did you mean 'bank.rille'?)")
+    local message = failure(FAILED, { "stat", folder .. "/something" })
+    assert(not message:find "did you mean", message)
+  end)
+
+  it("that was damaged and is not all there gives what it can, and a status that says so", function()
+    local path, copy = scratch.path(), scratch.path()
+    for _, text in ipairs { '"sound"', '"damaged"', '"needle"' } do
+      output { "append", path, "a", "--type", "T", "--data", text }
+    end
+    scratch.remove(path .. "/index") -- whoever opens it now looks at the whole log
+    scratch.shell("cd '%s/log' && for f in *; do sed -i 's/damaged/damageD/' \"$f\"; done", path)
+    for _, words in ipairs { { "export" }, { "cat" }, { "cat", "a" }, { "tail" } } do
+      local status, out, err = run { words[1], path, words[2] }
+      assert.equal(FAILED, status)
+      contains(out, '"sound"')
+      assert(not out:find("needle", 1, true))
+      contains(err, "NOT all there was: nothing behind position 1 can be read")
+      contains(err, "backup")
+    end
+    local status, _, err = run { "backup", path, copy }
+    assert.equal(FAILED, status)
+    contains(err, "NOT all there was")
+    assert.equal(1, #decode_lines(output { "export", copy }))
+    local store <close>, message, code, detail = rille.open(path, { readonly = true })
+    assert(store, message)
+    assert.same({ "remark", "corrupt", 1 }, { code, detail.code, detail.position })
+    assert(detail.address > 0)
+  end)
 
   it("must be a store", function()
     local folder, file = scratch.path "folder", scratch.file("file", "text")
@@ -1009,7 +1130,7 @@ end } }]])
     contains(message, "position 3")
     contains(failure(FAILED, { "fold", path, "/nowhere/x.lua" }), "/nowhere/x.lua")
     contains(failure(FAILED, { "fold", path, scratch.file("bad.lua", "return {") }), "bad.lua:1:")
-    contains(failure(FAILED, { "fold", path, script }), "give stream")
+    contains(failure(FAILED, { "fold", path, script }), "give --stream S")
     contains(failure(FAILED, { "fold", path, script, "--key", "a", "--at", "10" }),
       "beyond the head")
     contains(failure(FAILED, { "fold", path, script, "--stream", "" }), "stream is empty")
@@ -1220,7 +1341,7 @@ describe("progress", function()
       command_line { "import", path, "--batch", "10" })
     local status, out = shell(("script -qec %s /dev/null </dev/null"):format(quoted(inner)))
     assert.equal(DONE, status)
-    assert(out:find "\27%[Kline %d+: imported %d+ events", out)
+    assert(out:find "\27%[K[%d,]+ events  [%d,]+ events/s\r?", out)
     contains(out, "\27[Krille: imported 4000 events in ")
   end)
 
@@ -1228,6 +1349,6 @@ describe("progress", function()
     local lines = scratch.file("lines", lines_of(20))
     local out = on_terminal { "import", scratch.path(), lines, "--batch", "1" }
     contains(out, "rille: imported 20 events in ")
-    assert(not out:find("line", 1, true), out)
+    assert(not out:find("events/s\r", 1, true) and not out:find("\27", 1, true), out)
   end)
 end)

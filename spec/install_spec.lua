@@ -24,60 +24,183 @@ describe("make", function()
   end)
 end)
 
-describe("the rock", function()
-  it("is built from every source", function()
-    local rockspec = {}
-    assert(loadfile("rockspec/rille-scm-1.rockspec", "t", rockspec))()
-    local listed = rockspec.build.modules.rille.sources
-    local there = {}
-    for path in process.run("LC_ALL=C ls core/*.c lua/*.c"):gmatch "[^\n]+" do
-      there[#there + 1] = path
-    end
-    table.sort(listed)
-    table.sort(there)
-    assert.same(there, listed)
-  end)
+---The fields of a rockspec.
+local function rockspec(path)
+  local fields = {}
+  assert(loadfile(path, "t", fields))()
+  return fields
+end
 
-  it("installs without network, loads, and brings the command", function()
-    if process.run "command -v luarocks >/dev/null && echo yes" ~= "yes\n" then
-      pending "luarocks is not installed"
+local SCM, POSTGRES = "rockspec/rille-scm-1.rockspec", "rockspec/postgres/rille-postgres-scm-1.rockspec"
+local VERSION = assert(process.run "cat core/rille.h":match '#define RILLE_VERSION "([^"]+)"')
+
+local function released(path) return (path:gsub("scm%-1", VERSION .. "-1")) end
+
+local function files(pattern)
+  local list = {}
+  for path in process.run("LC_ALL=C ls " .. pattern):gmatch "[^\n]+" do list[#list + 1] = path end
+  return list
+end
+
+describe("a rockspec", function()
+  it("of the release is that of the source, with the version of rille.h", function()
+    for _, path in ipairs { SCM, POSTGRES } do
+      local expected, release = rockspec(path), rockspec(released(path))
+      assert.equal("v" .. VERSION, release.source.tag)
+      expected.version, expected.source = VERSION .. "-1", release.source
+      assert.same(expected, release)
     end
-    local tree, clone = scratch.path "tree", scratch.path "clone"
-    process.run(("mkdir '%s' && cp -r core lua docs examples rockspec '%s'"):format(clone, clone))
-    local output, status = process.run(
-      ("cd '%s' && luarocks --lua-version 5.4 make --deps-mode none %s --tree '%s' 2>&1"):format(clone, FLAGS, tree))
-    assert.equal(0, status, output)
-    local command = ("cd / && LUA_CPATH='%s/lib/lua/5.4/?.so;;' '%s/bin/rille' --version 2>&1")
-    output = process.run(command:format(tree, tree))
-    assert.truthy(output:find("^rille %d"), output)
+    assert.same({ released(SCM), SCM }, files "rockspec/*.rockspec")
   end)
 end)
 
-describe("the rock of PostgreSQL", function()
-  it("is built from every source of its folder", function()
-    local rockspec = {}
-    assert(loadfile("rockspec/postgres/rille-postgres-scm-1.rockspec", "t", rockspec))()
-    local there = {}
-    for path in process.run("LC_ALL=C ls lua/postgres/*.c"):gmatch "[^\n]+" do there[#there + 1] = path end
-    assert.same(there, rockspec.build.modules["rille.postgres"].sources)
+-- The rocks -----------------------------------------------------------------------
+
+-- A compiler for who builds the same sources again and again, with the same flags: each object is
+-- made once.
+local COMPILER = [[#!/bin/sh
+for word; do
+  case $word in *.c) source=$word ;; *.o) object=$word ;; -c) compiling=yes ;; esac
+done
+[ "$compiling" ] || exec gcc "$@"
+kept="%s/${source##*/}.o"
+[ -f "$kept" ] || gcc "$@" -o "$kept" || exit 1
+cp "$kept" "$object"
+]]
+
+-- No network: whatever asks for it is refused at once.
+local OFFLINE = "env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1 "
+local NO_LUAROCKS = process.run "command -v luarocks >/dev/null && echo yes" ~= "yes\n" and "luarocks is not installed"
+local pq_folder, no_pq = process.run "pkg-config --variable=includedir libpq"
+local NO_PQ = NO_LUAROCKS or no_pq ~= 0 and "libpq is not installed"
+
+describe("LuaRocks", function()
+  local clone, variables, made_tree
+  local root = process.run "pwd":match "[^\n]+"
+  local build = os.getenv "RILLE_BUILD" or "build"
+  build = build:find "^/" and build or root .. "/" .. build
+
+  ---A command in the clone; its failure is the test's.
+  local function run(command, ...)
+    command = ("cd '%s' && %s"):format(clone, command:format(...))
+    local output, status = process.run(command .. " 2>&1")
+    if status ~= 0 then error(("status %d: %s\n%s"):format(status, command, output), 2) end
+    return output
+  end
+
+  local function luarocks(words, ...)
+    return run("%sluarocks --lua-version 5.4 %s %s", OFFLINE, words:format(...), variables)
+  end
+
+  local function tree() return scratch.path "tree" end
+
+  ---The command that a tree has loads the module that it has.
+  local function says_version(place)
+    local said = run("cd / && env -u LUA_CPATH -u LUA_PATH '%s/bin/rille' --version", place)
+    assert.equal(("rille %s\n"):format(VERSION), said)
+  end
+
+  ---The tree into which the clone was made.
+  local function made()
+    if not made_tree then
+      made_tree = tree()
+      luarocks("make --deps-mode none --tree '%s'", made_tree)
+    end
+    return made_tree
+  end
+
+  local function names(place) return run("cd '%s' && find . -type f | LC_ALL=C sort", place) end
+
+  setup(function()
+    if NO_LUAROCKS then return end
+    clone = scratch.path "rille"
+    local compiler, kept = scratch.path "cc", scratch.path "kept"
+    scratch.shell("mkdir '%s' '%s' && cp -Rp core lua docs examples rockspec spec .ci Makefile LICENSE README.md '%s'",
+      clone, kept, clone)
+    local file = assert(io.open(compiler, "w"))
+    assert(file:write((COMPILER:format(kept))))
+    file:close()
+    scratch.shell("chmod +x '%s'", compiler)
+    variables = ("%s CC='%s' PQ_INCDIR='%s'"):format(FLAGS, compiler, pq_folder:match "[^\n]*")
+    -- What is left of other builds, and files of somebody's own: nothing of it may be in a rock.
+    for _, stray in ipairs { "core/append.o", "lua/lstore.o", "lua/stray.o", "rille.so", "lua/rille/stray.lua",
+      "stray.lua", "stray.so" } do
+      scratch.shell("echo 'not C, Lua or an object' >'%s/%s'", clone, stray)
+    end
   end)
 
-  it("installs beside the other, and is found by it", function()
-    if process.run "command -v luarocks >/dev/null && echo yes" ~= "yes\n" then
-      return pending "luarocks is not installed"
+  it("finds nothing wrong with a rockspec", function()
+    if NO_LUAROCKS then return pending(NO_LUAROCKS) end
+    for _, path in ipairs { SCM, POSTGRES, released(SCM), released(POSTGRES) } do luarocks("lint %s", path) end
+  end)
+
+  it("makes the module and the command, and nothing of what lies about", function()
+    if NO_LUAROCKS then return pending(NO_LUAROCKS) end
+    local place = made()
+    says_version(place)
+    local there = names(place)
+    assert.is_nil(there:find("stray", 1, true), there)
+    assert.is_nil(there:find("%.o\n"), there)
+    assert.is_nil(there:find("./share/lua/", 1, true), there) -- all of the module is in one file
+    for _, name in ipairs { "./lib/lua/5.4/rille.so", "/conf/rille.lua", "/docs/lua.md", "/examples/host.c" } do
+      assert.truthy(there:find(name, 1, true), there)
     end
-    local folder, status = process.run "pkg-config --variable=includedir libpq"
-    if status ~= 0 then return pending "libpq is not installed" end
-    local tree, clone = scratch.path "tree", scratch.path "clone"
-    process.run(("mkdir '%s' && cp -r core lua docs examples rockspec '%s'"):format(clone, clone))
-    local output
-    output, status = process.run(([[cd '%s' && luarocks --lua-version 5.4 make --deps-mode none %s --tree '%s' \
-      rockspec/postgres/rille-postgres-scm-1.rockspec PQ_INCDIR=%s 2>&1]]):format(clone, FLAGS, tree, folder))
-    assert.equal(0, status, output)
-    local program = scratch.file("found.lua", [[
-      package.cpath = arg[1] .. "/lib/lua/5.4/?.so;" .. package.cpath
-      print(require "rille".postgres "dbname=shop")]])
-    output = process.lua(('return assert(loadfile "%s")(...)'):format(program), tree)
-    assert.equal("rille.postgres (postgres shop)\n", output)
+    local loaded = run([[cd / && LUA_CPATH='%s/lib/lua/5.4/?.so' LUA_PATH='' lua5.4 -e 'require "rille"
+      print(package.preload["rille.cli"] ~= nil, package.preload["rille.stray"])']], place)
+    assert.equal("true\tnil\n", loaded)
+  end)
+
+  it("makes it for one user", function()
+    if NO_LUAROCKS then return pending(NO_LUAROCKS) end
+    local home = scratch.path "home"
+    local says = "export HOME='" .. home .. "' && mkdir -p \"$HOME\" && "
+    run("%s%sluarocks --lua-version 5.4 make --local --deps-mode none %s", says, OFFLINE, variables)
+    local said = run([[%seval "$(luarocks --lua-version 5.4 path)" && cd / && rille --version &&
+      lua5.4 -e 'print(require "rille"._VERSION)']], says)
+    assert.equal(("rille %s\n"):format(VERSION):rep(2), said)
+    says_version(home .. "/.luarocks")
+  end)
+
+  it("packs what is installed, and installs that elsewhere without a compiler", function()
+    if NO_LUAROCKS then return pending(NO_LUAROCKS) end
+    local first, second = made(), tree()
+    luarocks("pack rille --tree '%s'", first)
+    local rock = run "ls rille-scm-1.*.rock":match "[^\n]+"
+    luarocks("install --deps-mode none --tree '%s' '%s' CC=false", second, rock)
+    says_version(second)
+    assert.equal(names(first), names(second))
+  end)
+
+  it("installs source rocks, of rille and of its PostgreSQL", function()
+    if NO_PQ then return pending(NO_PQ) end
+    if process.run "command -v git >/dev/null && echo yes" ~= "yes\n" then return pending "git is not installed" end
+    local place = tree()
+    run "git init -q . && git add core lua docs examples rockspec Makefile LICENSE README.md"
+    run "git -c user.name=Ann -c user.email=ann@example.org commit -qm all"
+    run("%smake -s rock B=made 2>&1", OFFLINE)
+    local archive = run("tar tzf made/rock/rille-%s.tar.gz", VERSION)
+    assert.truthy(archive:find(("rille-%s/core/rille.h\n"):format(VERSION), 1, true), archive)
+    for _, name in ipairs { "rille", "rille-postgres" } do
+      luarocks("install --deps-mode none --tree '%s' made/rock/%s-%s-1.src.rock", place, name, VERSION)
+    end
+    says_version(place)
+    local said = run([[cd / && LUA_CPATH='%s/lib/lua/5.4/?.so' LUA_PATH='' lua5.4 -e '
+      print(require "rille".postgres "dbname=shop")']], place)
+    assert.equal("rille.postgres (postgres shop)\n", said)
+    assert.truthy(luarocks("list --porcelain --tree '%s'", place):find("rille-postgres\t" .. VERSION, 1, true))
+  end)
+
+  it("makes the rock of PostgreSQL beside the other, from a clone", function()
+    if NO_PQ then return pending(NO_PQ) end
+    local place = tree()
+    luarocks("make --deps-mode none --tree '%s' %s", place, POSTGRES)
+    assert.truthy(names(place):find("./lib/lua/5.4/rille/postgres.so", 1, true))
+  end)
+
+  it("runs the tests", function()
+    if NO_LUAROCKS then return pending(NO_LUAROCKS) end
+    run "rm lua/rille/stray.lua" -- make embeds what is there, and this is no Lua
+    local said = luarocks("test -- TESTS=spec/own_spec.lua B='%s'", build)
+    assert.truthy(said:find "\n[%d]+ passed, 0 failed", said)
   end)
 end)

@@ -17,7 +17,8 @@ values.seed("mutants_spec")
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fPIC -fvisibility=hidden -Icore $(pkg-config --cflags lmdb 2>/dev/null) "
 local PART = tonumber(os.getenv "PART") or 5
-local PATIENCE = 15  -- seconds more than it needs, for a program that a fault makes wait
+local PATIENCE = 120 -- seconds more than it needs, on a busy machine ...
+local WAITING = 30   -- ... and of a program that the fault makes wait for ever, having told what failed
 local RAIDS = 8      -- trials, where chance has a part in it
 local POWER = 4      -- seconds of states, for a fault to be found; one that is ends it
 local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
@@ -57,24 +58,34 @@ local function object_of(program)
   return programs[program]
 end
 
-local function run_program(object, program, part, seconds)
+local function patience(mutant) return mutant.waits and WAITING or PATIENCE end
+
+---Whether a program passed, by its status. One that did not end has found only what it told.
+local function has_passed(mutant, status, output)
+  if status == 124 and not output:find("failed: ", 1, true) then
+    error(mutant.name .. ": it did not end in time\n" .. output, 0)
+  end
+  return status == 0
+end
+
+local function run_program(mutant, object, program, part, seconds)
   local path = scratch.path(program)
   shell("${CC:-cc} -o '%s' '%s' '%s' %s/librille.a -llmdb -lpthread", path, object_of(program), object, BUILD)
   local how = "SECONDS=%d ALL=1 CASES=12 TMPDIR='%s' timeout %d '%s' %d '%s'"
-  local output, status = process.run(how:format(seconds or 1, scratch.folder, PATIENCE + (seconds or 1), path,
-    math.random(1 << 30), part))
+  local output, status = process.run(how:format(seconds or 1, scratch.folder, patience(mutant) + (seconds or 1),
+    path, math.random(1 << 30), part))
   assert(status == 0 or not output:find "\n0 passed, 0 failed", "no test has that name: " .. part)
-  return status == 0 and not output:find "^0 passed" and not output:find "\n0 passed", output
+  return has_passed(mutant, status, output) and not output:find "^0 passed" and not output:find "\n0 passed", output
 end
 
-local function run_power(object, name, workload)
-  local path = scratch.path "power"
+local function run_power(mutant, object, name)
+  local path, workload = scratch.path "power", mutant.power
   shell("${CC:-cc} -o '%s' '%s' '%s' $(ls %s/spec/power/*.o %s/spec/power/small/*.o | grep -v '/%s') %s/librille.a " ..
     "-llmdb -lpthread", path, object_of "power", object, BUILD, BUILD, name:gsub("c$", "o"), BUILD)
-  local output, status = process.run(("SECONDS=%d timeout %d '%s' %d '%s'"):format(POWER, PATIENCE + POWER, path,
-    math.random(1 << 30), workload))
+  local output, status = process.run(("SECONDS=%d timeout %d '%s' %d '%s'"):format(POWER, patience(mutant) + POWER,
+    path, math.random(1 << 30), workload))
   assert(not output:find "\n0 passed, 0 failed", "no workload has that name: " .. workload)
-  return status == 0, output
+  return has_passed(mutant, status, output), output
 end
 
 -- A module with the fault.
@@ -105,7 +116,7 @@ end
 local function run_spec(object, name, how)
   local module = link_module(object, name)
   local output = process.run(("LUA_CPATH='%s' timeout %d '%s' spec/support/busted.lua -o spec/support/report.lua " ..
-    "--filter='%s' spec/%s_spec.lua"):format(module:gsub("rille.so$", "?.so;;"), 4 * PATIENCE,
+    "--filter='%s' spec/%s_spec.lua"):format(module:gsub("rille.so$", "?.so;;"), PATIENCE,
     os.getenv "RILLE_LUA" or "lua5.4", how[2], how[1]))
   local passed, failed = output:match "(%d+) passed, (%d+) failed"
   assert(passed and passed + failed > 0, "no test has that name: " .. how[2] .. output)
@@ -124,8 +135,8 @@ local function run_fuzz(mutant)
   shell(COMPILE .. "-Ilua $(pkg-config --cflags lua5.4 2>/dev/null) -fsanitize=address -o '%s' spec/fuzz/%s.c " ..
     "spec/fuzz/replay.c '%s' %s %s/librille.a -llmdb -lpthread %s", path, target, object, binding, BUILD, lua)
   local output, status = process.run(("ASAN_OPTIONS=detect_leaks=0 timeout %d '%s' spec/fuzz/corpus/%s %d %d"):format(
-    4 * PATIENCE, path, target, mutant.rounds or 20000, math.random(1 << 30)))
-  return status == 0, output
+    PATIENCE, path, target, mutant.rounds or 20000, math.random(1 << 30)))
+  return has_passed(mutant, status, output), output
 end
 
 -- Whether the tests behave: fail, or pass where there is no fault.
@@ -147,14 +158,14 @@ describe("a fault is found:", function()
         if mutant.fuzz then return check(mutant, "fuzz " .. mutant.fuzz, run_fuzz(mutant)) end
         local object, name = mutate(mutant, mutant.power and "-include spec/power/small.h")
         if mutant.c and not (mutant.sound and not rounds.all) then
-          check(mutant, mutant.c[1], run_program(object, mutant.c[1], mutant.c[2]))
+          check(mutant, mutant.c[1], run_program(mutant, object, mutant.c[1], mutant.c[2]))
         end
         if mutant.raid then check(mutant, mutant.raid[1], run_raids(object, name, mutant.raid)) end
         if mutant.spec then check(mutant, mutant.spec[1], run_spec(object, name, mutant.spec)) end
-        if mutant.power then check(mutant, mutant.power, run_power(object, name, mutant.power)) end
+        if mutant.power then check(mutant, mutant.power, run_power(mutant, object, name)) end
         if mutant.contest and (rounds.all or not mutant.c) then check(mutant, "contest", run_contest(object, name)) end
         if mutant.kills and rounds.all then
-          check(mutant, "kill", run_program(object, "kill", "", mutant.sound and 10 or KILLING))
+          check(mutant, "kill", run_program(mutant, object, "kill", "", mutant.sound and 10 or KILLING))
         end
       end)
     end

@@ -717,20 +717,6 @@ describe("a script", function()
   end)
 end)
 
-describe("examples/orders.lua", function()
-  it("cancels what is not paid, ships what is, and mends what was put aside", function()
-    local lua, build = os.getenv "RILLE_LUA" or "lua5.4", os.getenv "RILLE_BUILD" or "build"
-    local pipe = assert(io.popen(("RILLE_BUILD='%s' '%s' examples/orders.lua '%s' 2>&1")
-      :format(build, lua, scratch.path "orders")))
-    local text = pipe:read "a"
-    assert(pipe:close(), text)
-    contains(text, "put aside: order-2 at position 8: examples/processors/order.lua:24: nobody delivers to")
-    contains(text, "order-1: Placed, Paid, Shipped, TimedOut\n")
-    contains(text, "order-2: Placed, Paid, Shipped, TimedOut\n")
-    contains(text, "order-3: Placed, TimedOut, Cancelled, Paid, Refunded\n")
-  end)
-end)
-
 describe("misuse", function()
   it("raises", function()
     files["p.lua"] = ANSWER

@@ -20,7 +20,7 @@ local PRELOAD = os.getenv "RILLE_PRELOAD" or ""
 -- is waited for by idle processors.
 local LONGEST = {
   "spec/spin_spec.lua", "spec/mutants_spec.lua", "spec/memory_spec.lua", "spec/recovery_spec.lua",
-  "spec/postgres_recovery_spec.lua", "spec/handles_spec.lua", "spec/install_spec.lua",
+  "spec/postgres_recovery_spec.lua", "spec/handles_spec.lua", "spec/install_spec.lua", "spec/embed_spec.lua",
   "spec/crash_spec.lua", "spec/query_spec.lua", "spec/json_spec.lua", "spec/policy_fuzz_spec.lua",
   "spec/index_spec.lua", "spec/cli_spec.lua", "spec/isolate_spec.lua", "spec/bank_spec.lua",
   "spec/steps_spec.lua", "spec/damage_spec.lua", "spec/examples_spec.lua", "spec/transaction_spec.lua",
@@ -30,7 +30,11 @@ local LONGEST = {
 
 -- They run nothing of ours in a process that loads the sanitizer.
 local NO_SECOND_RUN = {
+  ["spec/completion_spec.lua"] = "asks shells, which run the command as users have it",
+  ["spec/manual_spec.lua"] = "has man show a page",
+  ["spec/terminal_spec.lua"] = "types at a screen, where the command is run as users have it",
   ["spec/house_spec.lua"] = "reads sources",
+  ["spec/embed_spec.lua"] = "builds with flags of its own",
   ["spec/install_spec.lua"] = "has the rock built, by its own rules",
   ["spec/locks_spec.lua"] = "is a model in Lua",
   ["spec/mutants_spec.lua"] = "links faults with the library as users have it",

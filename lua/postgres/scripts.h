@@ -809,7 +809,7 @@ static const struct {
      "---nil, message, code: why this server is none to trust a transaction to.\n"
      "local function objection(facts, place)\n"
      "  if facts.version < VERSION_LEAST then\n"
-     "    return nil, (\"%s: this is PostgreSQL %d; 13 or later is needed\"):format(place, facts.version // 10000),\n"
+     "    return nil, (\"%s: this is PostgreSQL %d; 13 or later is needed\"):format(place, math.floor(facts.version / 10000)),\n"
      "      \"unsupported\"\n"
      "  elseif facts.standby then\n"
      "    return nil, place .. \": this is a standby, which takes no writes: connect to its primary\", \"readonly\"\n"
@@ -897,7 +897,7 @@ static const struct {
      "end\n"
      "\n"
      "return session\n"
-     , 5787},
+     , 5798},
     {"postgres.statement",
      "-- statement.lua: what a branch does not let through to the server.\n"
      "--\n"

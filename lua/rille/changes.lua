@@ -30,7 +30,8 @@ end
 ---A text as Lua would have it written, on one line.
 function changes.quoted(text) return (("%q"):format(text):gsub("\\\n", "\\n")) end
 
-local function place_of(place, key)
+---The place of a key in what is at a place: items[3] and "name" give items[3].name.
+function changes.place(place, key)
   local kind = type(key)
   if kind == "number" or kind == "boolean" then return ("%s[%s]"):format(place, tostring(key)) end
   if kind ~= "string" then return ("%s[a %s]"):format(place, kind) end
@@ -45,7 +46,7 @@ end
 local function collect(list, place, a, b)
   if type(a) == "table" and type(b) == "table" then
     for _, key in ipairs(changes.keys(a, b)) do
-      collect(list, place_of(place, key), rawget(a, key), rawget(b, key))
+      collect(list, changes.place(place, key), rawget(a, key), rawget(b, key))
     end
   elseif not same(a, b) then
     list[#list + 1] = { place = place == "" and "state" or place, before = a, after = b }

@@ -6,6 +6,9 @@ local rille = require "rille"
 local event = require "rille.event"
 local import = require "rille.import"
 local listing = require "rille.listing"
+local meter = require "rille.meter"
+local names = require "rille.names"
+local near = require "rille.near"
 local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local tail = require "rille.tail"
@@ -17,12 +20,25 @@ local PROGRESS_EVENTS = 4096  -- so often does a loop look at the clock
 
 -- What they share ---------------------------------------------------------------------
 
----@return rille.store
+---Says what opening a store had to remark. Where bytes of the log are damaged, whoever reads it
+---gets less than there was, and must not take that for all.
+local function tell(path, message, code, detail)
+  if code ~= "remark" then return end
+  if not detail then return screen.say(message) end
+  screen.problem((message:gsub("%. Readable up to .*", "")))
+  screen.say(("this is NOT all there was: nothing behind position %d can be read. Keep %s as it is; a backup may have "
+    .. "the rest, and `rille verify` tells what is damaged"):format(detail.position, path))
+end
+
+---@return rille.store store, string? remark, string? code, table? detail
 local function open(path, options)
-  local store, message, code = rille.open(path, options)
-  if not store then screen.fail(message) end
-  if code == "remark" then screen.say(message) end
-  return store
+  local store, message, code, detail = rille.open(path, options)
+  if store then
+    tell(path, message, code, detail)
+    return store, message, code, detail
+  end
+  if code == "notfound" then message = message .. near.store(path) end
+  screen.fail(message)
 end
 
 local function open_to_read(path) return open(path, { readonly = true }) end
@@ -66,6 +82,10 @@ function commands.append(options)
   local bytes, fault = event.check(e)
   if not bytes then screen.fail(fault) end
   e.stream = nil
+  if near.is_store(options.stream) and not near.is_store(options.store) then
+    screen.fail(("%s is a store, %s is none: the store comes first, then the stream"):format(options.stream,
+      options.store), 2)
+  end
   local store = closing(open(options.store))
   local done, message = store:append(options.stream, e, { expect = options.expect })
   if not done then screen.fail(message) end
@@ -73,6 +93,16 @@ function commands.append(options)
   if options.json then screen.json(done)
   else screen.write(("version %d, position %d\n"):format(done.version, done.last))
   end
+end
+
+---Tells somebody who has asked for events and gets none why that may be.
+local function advise_nothing(store, options)
+  local stream = options.stream
+  if stream and store:version(stream) == 0 then
+    return screen.advise(("no stream is called %q%s"):format(stream, near.stream(store, stream)))
+  end
+  local kind = options.type and #options.type == 1 and options.type[1]
+  screen.advise("no events" .. (kind and (" of the type %q%s"):format(kind, near.type(store, kind)) or ""))
 end
 
 -- import, export --------------------------------------------------------------------------
@@ -86,16 +116,17 @@ function commands.export(options)
   check_name("stream", options.stream)
   for _, name in ipairs(options.type) do check_name("type", name) end
   local store = closing(open_to_read(options.store))
-  local progress = screen.progress()
-  local head, count = store:head(), 0
+  local progress = meter.new "event"
+  local head, after, count = store:head(), options.after or 0, 0
   for e in store:all { after = options.after, stream = options.stream, types = options.type } do
     count = count + 1
     if count % PROGRESS_EVENTS == 0 and not screen.is_terminal() then
-      progress.show(function() return ("position %d of %d"):format(e.position, head) end)
+      progress.tell(e.position - after, head - after, count)
     end
     screen.json(event.exported(e))
   end
   progress.clear()
+  if count == 0 and head > 0 then advise_nothing(store, options) end
 end
 
 -- cat, tail -------------------------------------------------------------------------------
@@ -110,7 +141,7 @@ function commands.cat(options)
     show(e)
   end
   show(nil)
-  if count == 0 and screen.is_terminal() then screen.say "no events" end
+  if count == 0 then advise_nothing(store, options) end
 end
 
 function commands.tail(options)
@@ -132,13 +163,23 @@ function commands.fold(options)
   local state, position, version = store:fold(options.reducer, {
     stream = options.stream, key = options.key, at = options.at, version = options.version,
     params = params_of(options.param) })
-  if state == nil and type(position) == "string" then screen.fail(position) end -- a message
+  if state == nil and type(position) == "string" then -- a message
+    screen.fail((position:gsub("give stream$", "give --stream S, or --key K for one of its keys")))
+  end
   if state == nil then state = rille.null end
   if options.json then
     screen.json { state = state, position = position, version = version, key = options.key }
     return
   end
   screen.write(assert(rille.json.encode(state, { pretty = screen.is_terminal() })), "\n")
+end
+
+-- names ---------------------------------------------------------------------------------
+
+function commands.names(options)
+  local store = closing(rille.open(options.store, { readonly = true }))
+  if not store then return 1 end
+  for _, name in ipairs(names(store, options)) do screen.write(name, "\n") end
 end
 
 -- stat ------------------------------------------------------------------------------------
@@ -203,13 +244,9 @@ local function verified(path, deep)
   if not store and code == "corrupt" then return unopened(message, detail) end
   if not store then screen.fail(message) end
   if code == "remark" then screen.say(message) end
-  local progress = screen.progress()
+  local progress = meter.new "byte"
   local result
-  result, message = store:verify { deep = deep or nil, progress = function(done, all)
-    progress.show(function()
-      return ("%d %% of %s"):format(math.floor(100 * done / all), screen.bytes(all))
-    end)
-  end }
+  result, message = store:verify { deep = deep or nil, progress = progress.tell }
   progress.clear()
   if not result then screen.fail(message) end
   return result
@@ -237,7 +274,10 @@ end
 
 function commands.rebuild(options)
   local begun = core.terminal.seconds()
-  local store, message = closing(rille.open(options.store, { create = false, rebuild = true }))
+  local progress = meter.new "byte"
+  local store, message = closing(rille.open(options.store, { create = false, rebuild = true,
+    progress = progress.tell }))
+  progress.clear()
   if not store then screen.fail(message) end
   local events = store:head()
   close(store)
@@ -257,7 +297,15 @@ end
 
 function commands.backup(options)
   local store = closing(open_to_read(options.store))
-  local done, message = store:backup(options.dir)
+  local progress = meter.new "byte"
+  core.terminal.hold_interrupt() -- what was copied is removed before this ends
+  local ok, done, message = pcall(store.backup, store, options.dir, { progress = function(copied, all)
+    if core.terminal.interrupted() then screen.fail "interrupted: there is no copy" end
+    progress.tell(copied, all)
+  end })
+  core.terminal.end_on_interrupt()
+  progress.clear()
+  if not ok then error(done, 0) end
   if not done then screen.fail(message) end
   local copied = contents(options.dir)
   if options.json then return screen.json(copied) end
@@ -267,5 +315,7 @@ end
 
 require "rille.inspecting"(commands, open, params_of)
 require "rille.doubting"(commands, open)
+require "rille.retaining"(commands, open)
+require "rille.reporting"(commands, open, params_of)
 
 return commands

@@ -1,11 +1,18 @@
 -- delays.lua: events that are to come later: a fold of the stream "$delayed-NAME".
 --
---      $delayed    { stream, event, due, key, to }    its version is the timer's number
---      $delivered  { number }                         with it, in one append, came the event
+--      $delayed    { stream, event, due, key, to, first }   its version is the timer's number
+--      $delivered  { number }                               with it, in one append, came the event,
+--                                                           or the same timer under a new number
+--
+-- `first` is the number that the timer had first, where it was written again (pruning.lua): by
+-- that an event that goes to another store is known there.
 --
 -- Whoever delivers expects the version of the stream that it has read: of two instances one
 -- is refused, reads on, and finds the timer gone. In memory the timers that are left stand in
 -- a heap, the one that is due first on top; of those due at one moment the elder is first.
+-- One that is done stays there until it comes to the top, or most are such.
+
+local pruning = require "rille.pruning"
 
 ---@class rille.delays
 local Delays = {}
@@ -13,7 +20,7 @@ Delays.__index = Delays
 
 local delays = { DELAYED = "$delayed", DELIVERED = "$delivered" }
 
-local function is_before(a, b) return a.due < b.due or a.due == b.due and a.number < b.number end
+local function is_before(a, b) return a.due < b.due or a.due == b.due and a.first < b.first end
 
 local function half(i) return math.floor(i / 2) end
 
@@ -40,19 +47,51 @@ local function pop(heap)
   heap[i] = last
 end
 
+local function take_delayed(self, e)
+  local data = e.data
+  local timer = { number = e.version, first = data.first or e.version, due = data.due, key = data.key,
+                  stream = data.stream, event = data.event, to = data.to }
+  self.timers[timer.number] = timer
+  self.open = self.open + 1
+  push(self.heap, timer)
+end
+
+---The timer is done.
+function Delays:forget(number)
+  if not self.timers[number] then return end
+  self.timers[number] = nil
+  self.open = self.open - 1
+end
+
+function Delays:is_open(number) return self.timers[number] ~= nil end
+
+function Delays:take(e)
+  if e.type == delays.DELAYED then take_delayed(self, e)
+  elseif e.type == delays.DELIVERED then self:forget(e.data.number)
+  end
+end
+
+---The events that write a timer again.
+function Delays:again(number)
+  local t = self.timers[number]
+  return {
+    { type = delays.DELIVERED, data = { number = number } },
+    { type = delays.DELAYED, data = { stream = t.stream, event = t.event, due = t.due, key = t.key, to = t.to,
+                                      first = t.first } },
+  }
+end
+
+---Only what is left, where most of the heap is not.
+local function clean_heap(self)
+  if #self.heap <= 2 * self.open + 64 then return end
+  self.heap = {}
+  for _, timer in pairs(self.timers) do push(self.heap, timer) end
+end
+
 ---Reads on.
 function Delays:catch_up()
-  for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
-    self.version = e.version
-    if e.type == delays.DELAYED then
-      local timer = { number = e.version, due = e.data.due, stream = e.data.stream, event = e.data.event,
-                      to = e.data.to }
-      self.timers[timer.number] = timer
-      push(self.heap, timer)
-    elseif e.type == delays.DELIVERED then
-      self.timers[e.data.number] = nil
-    end
-  end
+  pruning.catch_up(self)
+  clean_heap(self)
 end
 
 ---The timer that is due first, or nil.
@@ -76,8 +115,9 @@ function Delays:delayed(emit, due, key)
 end
 
 function delays.open(store, name)
-  return setmetatable({ store = store, stream = "$delayed-" .. name, version = 0, timers = {}, heap = {} },
-    Delays)
+  local self = setmetatable({ store = store, stream = "$delayed-" .. name, timers = {}, heap = {} }, Delays)
+  pruning.init(self)
+  return self
 end
 
 return delays

@@ -19,24 +19,8 @@ local function succeed(value, message)
   return value
 end
 
----What is not over in a store: in doubt here, or decided here and not acknowledged.
-local function list_of(store)
-  local list = succeed(settling.indoubt(store))
-  for _, entry in ipairs(list) do entry.state = entry.contradicted and "contradicted" or "in doubt" end
-  for _, doubt in ipairs(succeed(means.pending(store))) do
-    local detail, names = rille.decode(doubt.detail or "") or {}, {}
-    for _, p in ipairs(detail.participants or {}) do
-      if p.member and not p.home then names[#names + 1] = p.name end
-    end
-    list[#list + 1] = { id = doubt.id, state = "pending", client = detail.client, age = doubt.age,
-                        coordinator = detail.coordinator or "", place = core.store_place(store),
-                        participants = names }
-  end
-  return list
-end
-
 local function find(store, id)
-  for _, entry in ipairs(list_of(store)) do
+  for _, entry in ipairs(succeed(settling.unfinished(store))) do
     if entry.id == id or entry.client == id then return entry end
   end
 end
@@ -58,7 +42,7 @@ local function show_list(list, json)
     for _, entry in ipairs(list) do screen.json(shown(entry)) end
     return
   end
-  if #list == 0 then return screen.say "no transactions that are not over" end
+  if #list == 0 then return screen.say "no transaction is in doubt or pending here" end
   local add = screen.table { { "id", most = 70 }, { "state" }, { "age", right = true }, { "coordinator", most = 20 },
     { "place" } }
   for _, e in ipairs(list) do add { e.id, e.state, seconds(e.age), e.coordinator, e.place } end
@@ -116,7 +100,7 @@ return function(commands, open)
 
   function actions.list(options)
     local store = closing(open(options.store, { readonly = true }))
-    show_list(list_of(store), options.json)
+    show_list(succeed(settling.unfinished(store)), options.json)
   end
 
   function actions.show(options)

@@ -15,7 +15,7 @@ local TIME_END = 9e12          -- seconds
 local RECORD_BYTES, TAG_BYTES = 256, 24
 
 local READ = { "stream", "type", "data", "meta", "id", "tags", "time" }
-local FIELDS = { position = true, version = true } -- accepted, for they are exported
+local FIELDS = { position = true, version = true, redacted = true } -- accepted, for they are exported
 for _, name in ipairs(READ) do FIELDS[name] = true end
 
 ---What is wrong with a name, or nil.

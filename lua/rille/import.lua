@@ -8,6 +8,7 @@
 local core = ...
 local rille = require "rille"
 local event = require "rille.event"
+local meter = require "rille.meter"
 local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 local terminal = core.terminal
@@ -89,7 +90,7 @@ Import.__index = Import
 local function begin(store, lines, options)
   return setmetatable({ store = store, lines = lines, most = options.batch, from = options.from,
     parts = {}, count = 0, bytes = 0, done = options.from - 1, events = 0, known = 0,
-    progress = screen.progress() }, Import)
+    progress = meter.new "event" }, Import)
 end
 
 ---Writes the batch. What its ids say is there already is not written again.
@@ -140,11 +141,8 @@ function Import:parse(line)
 end
 
 function Import:tell()
-  self.progress.show(function()
-    local size, taken = self.lines.size, self.lines.taken
-    local part = size and size > 0 and (", %d %%"):format(math.floor(100 * taken / size)) or ""
-    return ("line %d: imported %s%s"):format(self.done, screen.count(self.events, "event"), part)
-  end)
+  local lines = self.lines
+  self.progress.tell(lines.taken - (#lines.block - lines.at + 1), lines.size, self.events)
 end
 
 function Import:run()

@@ -4,6 +4,8 @@
 local core = ...
 local rille = require "rille"
 local changes = require "rille.changes"
+local meter = require "rille.meter"
+local near = require "rille.near"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
@@ -22,10 +24,11 @@ return function(commands, open, params_of)
   ---Runs to the head, slice by slice, and tells how far it is. The seconds until it has
   ---something to do by itself, or nil.
   local function run(worker)
-    local progress = screen.progress()
+    local progress, most = meter.new "event", nil
     repeat
       local left = succeed(worker:run { ms = SLICE_MS })
-      progress.show(function() return ("%s to go"):format(screen.count(left, "event")) end)
+      most = math.max(most or left, left)
+      progress.tell(most - left, most)
     until left == 0
     progress.clear()
     local left, due = worker:run {}
@@ -34,18 +37,22 @@ return function(commands, open, params_of)
   end
 
   ---... and on, with whatever comes.
-  local function follow(store, worker)
+  local function follow(store, worker, options)
     core.terminal.end_quietly()
     while true do
       local head = store:head()
       local due = run(worker)
+      if options.json then
+        screen.json { name = options.name, mark = succeed(worker:mark()) }
+        screen.flush()
+      end
       local came, message = store:wait(head + 1, math.min(due or WAIT_S, WAIT_S))
       if came == nil then screen.fail(message) end
     end
   end
 
   local function work(store, worker, options)
-    if options.follow then return follow(store, worker) end
+    if options.follow then return follow(store, worker, options) end
     run(worker)
     local mark = succeed(worker:mark())
     if options.json then screen.json { name = options.name, mark = mark }
@@ -81,7 +88,10 @@ return function(commands, open, params_of)
 
   ---The script and the parameters of a projection.
   local function entry_of(store, name)
-    local entry = succeed(registry.find(store, "projection", name))
+    local entry, message, code = registry.find(store, "projection", name)
+    if not entry then
+      screen.fail(message .. (code == "notfound" and near.of(store, "projection", name) or ""))
+    end
     return entry.path or entry.script, entry.params
   end
 
@@ -91,9 +101,15 @@ return function(commands, open, params_of)
   end
 
   local function show_states(p, options)
-    for key, state in p:each { consistency = options.consistency } do
-      screen.json { key = key, state = state }
+    if options.json or not screen.is_terminal() then
+      for key, state in p:each { consistency = options.consistency } do
+        screen.json { key = key, state = state, position = options.json and p:mark() or nil }
+      end
+      return
     end
+    local add = screen.table { { "key", most = 40 }, { "state" } }
+    for key, state in p:each { consistency = options.consistency } do add { key, assert(rille.json.encode(state)) } end
+    add(nil)
   end
 
   function commands.state(options)
@@ -106,7 +122,10 @@ return function(commands, open, params_of)
     end
     local state, position, code = p:get(options.key, { at = options.at, consistency = options.consistency })
     if state == nil and code then screen.fail(position) end
-    if state == nil then screen.fail(("no event has reached the key %q"):format(options.key or "")) end
+    if state == nil then
+      local key = options.key or ""
+      screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
+    end
     if options.json then
       screen.json { state = state, position = position, key = options.key }
     else
@@ -151,7 +170,7 @@ return function(commands, open, params_of)
     for event, before, after in past.why(store, definition, options.key or "") do
       local list = changes.between(before, after)
       if options.json then
-        screen.json { position = event.position, stream = event.stream, version = event.version,
+        screen.json { position = event.position, time = event.time, stream = event.stream, version = event.version,
                       type = event.type, changes = json_changes(list) }
       else
         screen.write(("%d %s %s %s\n"):format(event.position, os.date("%Y-%m-%d %H:%M:%S", math.floor(event.time)),

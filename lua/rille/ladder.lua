@@ -65,7 +65,8 @@ Climb.__index = Climb
 
 ---@param name string of the script
 function ladder.climb(store, scope, name)
-  return setmetatable({ store = store, scope = scope, name = name, puts = {}, spacing = RUNG_EVENTS }, Climb)
+  return setmetatable({ store = store, scope = scope, name = name, puts = {}, spacing = RUNG_EVENTS,
+    log_generation = core.log_generation(store) }, Climb)
 end
 
 ---Leaves a rung, if the state can be one.
@@ -106,6 +107,7 @@ end
 ---What was left is kept, if it can be: a fold does not fail for want of rungs.
 function Climb:save()
   if #self.puts == 0 or core.is_readonly(self.store) then return end
+  if core.log_generation(self.store) ~= self.log_generation then return end -- content was redacted
   local put, before = enlist(self)
   if put then
     self.puts[#self.puts + 1] = put

@@ -5,8 +5,8 @@ local rille = require "rille"
 local event = require "rille.event"
 local screen = require "rille.screen"
 
-local COLUMNS = { { "position", right = true }, { "time" }, { "stream", most = 30 },
-  { "version", right = true }, { "type", most = 24 }, { "data" } }
+local COLUMNS = { { "position", right = true }, { "time", drop = 1 }, { "stream", most = 30 },
+  { "version", right = true, drop = 2 }, { "type", most = 24 }, { "data" } }
 
 local function row(e)
   local data = e.data == nil and "" or rille.json.encode(e.data)

@@ -19,16 +19,24 @@ local function distance(a, b)
   return row[#b]
 end
 
----The message for a name that nobody knows.
----@param what string "option"
+---The one of the names that a word may have been meant for, or nil.
 ---@param known table<string, any>
-function options.unknown(what, word, known)
-  word = tostring(word)
+---@return string?
+function options.nearest(word, known)
   local best, least = nil, 1 + math.floor(#word / 3)
   for name in pairs(known) do
     local d = distance(word, name)
     if d < least or d == least and best and name < best or d == least and not best then best, least = name, d end
   end
+  return best
+end
+
+---The message for a name that nobody knows.
+---@param what string "option"
+---@param known table<string, any>
+function options.unknown(what, word, known)
+  word = tostring(word)
+  local best = options.nearest(word, known)
   local hint = best and (" (did you mean '%s'?)"):format(best) or ""
   return ("unknown %s '%s'%s"):format(what, word, hint)
 end

@@ -7,6 +7,10 @@
 -- Parked again, an event takes its old place: its entry is the newer one. Events of a key
 -- that has a parked one are parked behind it, unseen by the script: so the effects of a key
 -- keep their order. Where a processor has no key, its events don't wait for each other.
+--
+-- In memory an entry has the version of its event, too, and each version its entry.
+
+local pruning = require "rille.pruning"
 
 ---@class rille.parking
 local Parking = {}
@@ -18,6 +22,8 @@ local function remove(self, position)
   local entry = self.entries[position]
   if not entry then return end
   self.entries[position] = nil
+  self.versions[entry.version] = nil
+  self.open = self.open - 1
   if entry.key == nil then return end
   local of_key = self.keys[entry.key]
   of_key[position] = nil
@@ -27,21 +33,45 @@ end
 local function add(self, entry)
   remove(self, entry.position)
   self.entries[entry.position] = entry
+  self.versions[entry.version] = entry
+  self.open = self.open + 1
   if entry.key == nil then return end
   local of_key = self.keys[entry.key] or {}
   self.keys[entry.key] = of_key
   of_key[entry.position] = entry
 end
 
----Reads on.
-function Parking:catch_up()
-  for e in self.store:read(self.stream, { after = self.version, consistency = "eventual" }) do
-    self.version = e.version
-    if e.type == parking.PARKED then add(self, e.data)
-    elseif e.type == parking.UNPARKED then remove(self, e.data.position)
-    end
+local function without_version(entry)
+  local copy = {}
+  for name, value in pairs(entry) do copy[name] = value end
+  copy.version = nil
+  return copy
+end
+
+function Parking:forget(version)
+  local entry = self.versions[version]
+  if entry then remove(self, entry.position) end
+end
+
+function Parking:is_open(version) return self.versions[version] ~= nil end
+
+function Parking:take(e)
+  if e.type == parking.PARKED then
+    local entry = e.data
+    entry.version = e.version
+    add(self, entry)
+  elseif e.type == parking.UNPARKED then
+    remove(self, e.data.position)
   end
 end
+
+---The event that writes an entry again.
+function Parking:again(version)
+  return { { type = parking.PARKED, data = without_version(self.versions[version]) } }
+end
+
+---Reads on.
+function Parking:catch_up() pruning.catch_up(self) end
 
 ---Whether events of the key have to wait.
 function Parking:holds(key) return key ~= nil and self.keys[key] ~= nil end
@@ -61,11 +91,7 @@ end
 ---Copies of all entries, in the order of their positions.
 function Parking:list()
   local list = {}
-  for _, entry in pairs(self.entries) do
-    local copy = {}
-    for name, value in pairs(entry) do copy[name] = value end
-    list[#list + 1] = copy
-  end
+  for _, entry in pairs(self.entries) do list[#list + 1] = without_version(entry) end
   table.sort(list, function(a, b) return a.position < b.position end)
   return list
 end
@@ -81,8 +107,10 @@ function Parking:unparked(position)
 end
 
 function parking.open(store, name)
-  return setmetatable({ store = store, stream = "$parked-" .. name, version = 0, entries = {}, keys = {} },
+  local self = setmetatable({ store = store, stream = "$parked-" .. name, entries = {}, versions = {}, keys = {} },
     Parking)
+  pruning.init(self)
+  return self
 end
 
 return parking

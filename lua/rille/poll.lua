@@ -32,15 +32,17 @@ function poll.forget(store, object)
   end
 end
 
----What a round has found: { left, due, failure }; objects that failed are not run again.
-local function run_one(round, object, ms)
+---What a round has found: { left, heads, count, due, failure }; objects that failed are not run
+---again.
+local function run_one(round, store, object, ms)
   local left, due, code, detail = object:run { ms = ms }
   if left == nil then
     round.failed[object] = true
     round.failure = round.failure or { due, code, detail }
     return
   end
-  round.left = round.left + left
+  round.left, round.count = round.left + left, round.count + 1
+  round.heads = round.heads + (store:head() or 0)
   if type(due) == "number" and (not round.due or due < round.due) then round.due = due end
   if type(code) == "string" then round.fault = round.fault or code end
 end
@@ -62,14 +64,20 @@ local function run_together(list, till, failed)
   end
 end
 
+---Each object has told what was left when its turn was over; what has been appended since, by
+---those after it, is left for it, too.
+local function count_left(round, head)
+  return round.left + math.max(0, round.count * (head or 0) - round.heads)
+end
+
 ---Runs each object once, beginning with number `first`; `till`: when the time is up.
-local function run_round(list, first, till, failed)
-  local round, order = { left = 0, failed = failed }, {}
+local function run_round(store, list, first, till, failed)
+  local round, order = { left = 0, heads = 0, count = 0, failed = failed }, {}
   run_together(list, till, failed)
   for i = 1, #list do order[i] = list[(first + i - 1) % #list + 1] end
   for _, object in ipairs(order) do
     local ms = till and math.max(0, (till - core.monotonic()) * 1000)
-    if not failed[object] then run_one(round, object, ms) end
+    if not failed[object] then run_one(round, store, object, ms) end
   end
   return round
 end
@@ -79,10 +87,12 @@ local function run_all(store, list, till)
   local failed, failure, round = {}, nil
   repeat
     local before = store:head()
-    round = run_round(list, till and list.first or 0, till, failed)
+    round = run_round(store, list, till and list.first or 0, till, failed)
     failure = failure or round.failure
     list.first = list.first + 1
-    local at_rest = round.left == 0 and store:head() == before
+    local head = store:head()
+    local at_rest = round.left == 0 and head == before
+    round.left = count_left(round, head)
   until at_rest or till and core.monotonic() >= till or #list == 0
   round.failure = failure
   return round

@@ -18,10 +18,10 @@ local NAME_BYTES = 255   -- of streams and types
 local ATTEMPTS = 5       -- where the script doesn't say
 local WILDCARD = "*"
 local FIELDS = { from = true, key = true, state = true, on = true, upcast = true, on_error = true,
-                 attempts = true }
+                 attempts = true, redacted = true }
 local ON_ERROR = { retry = true, skip = true, park = true, stop = true }
 local EVENT = { type = true, data = true, tags = true, meta = true, id = true, time = true,
-                position = true, version = true, stream = true }
+                position = true, version = true, stream = true, redacted = true }
 local EMIT = { expect = true, delay = true, to = true }
 local EXPECT = { none = true, exists = true, any = true }
 
@@ -55,6 +55,9 @@ local function fault(value)
   end
   if value.from ~= nil and type(value.from) ~= "table" then
     return "from must be an item of a query or a list of them, not " .. type(value.from)
+  end
+  if value.redacted ~= nil and type(value.redacted) ~= "boolean" then
+    return "redacted must be a boolean, not " .. type(value.redacted)
   end
   return reducer.upcast_fault(value.upcast)
 end
@@ -128,6 +131,7 @@ function reaction.define(value, name, files)
   query, wrong = query_of(value.from, on, upcast or {})
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
   return { name = name, key = value.key, on = on, state = state, query = query, upcast = upcast,
+           redacted = value.redacted or false,
            on_error = value.on_error or "stop", attempts = value.attempts or ATTEMPTS }
 end
 

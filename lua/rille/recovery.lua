@@ -131,7 +131,7 @@ end
 local function read_resolved(c)
   for e in c.store:read(STREAM, { after = c.resolved_version, consistency = "eventual" }) do
     c.resolved_version = e.version
-    if e.type == RESOLVED then acknowledge(c, e.data.id, e.data.participant) end
+    if e.type == RESOLVED and not e.redacted then acknowledge(c, e.data.id, e.data.participant) end
   end
 end
 

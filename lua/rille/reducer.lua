@@ -15,7 +15,7 @@ local script = require "rille.script"
 ---@class rille.reducer
 local reducer = {}
 
-local FIELDS = { initial = true, key = true, on = true, upcast = true }
+local FIELDS = { initial = true, key = true, on = true, upcast = true, redacted = true }
 local OPTIONS = { stream = true, key = true, at = true, version = true, params = true,
                   isolated = true, memory_bytes = true, instructions = true }
 local WILDCARD = "*"
@@ -58,6 +58,9 @@ local function fault(definition)
       return ("on.%s must be a function, not %s"):format(name, type(handler))
     end
   end
+  if definition.redacted ~= nil and type(definition.redacted) ~= "boolean" then
+    return "redacted must be a boolean, not " .. type(definition.redacted)
+  end
   return reducer.upcast_fault(definition.upcast)
 end
 
@@ -92,7 +95,7 @@ function reducer.define(definition, name, files)
   if wrong then return nil, ("%s: %s"):format(name, wrong) end
   local types, handlers, every = lay_out(definition.on)
   return { name = name, initial = definition.initial, key = definition.key,
-           types = types, handlers = handlers, every = every,
+           types = types, handlers = handlers, every = every, redacted = definition.redacted or false,
            upcast = reducer.own_upcast(definition.upcast),
            picks = files and core.picks(handlers, definition.key, files) }
 end
@@ -299,6 +302,7 @@ function reducer.fold(store, name, options, only_touched)
   position, last, code = set_bounds(store, pass, options)
   if not position then return fail(last, code) end
   pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
+  pass.redacted = definition.redacted
   pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
   pass.picks = definition.picks
   local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))

@@ -92,6 +92,7 @@ function retrying.retry(self, position)
     else entry = find_parked(self, position)
     end
   until not entry
+  worker.prune(self)
   return done, entry and select(2, self.parking:first(entry.key)) or 0
 end
 

@@ -1,4 +1,4 @@
--- screen.lua: what the command `rille` shows and reads: lines, tables, progress, messages.
+-- screen.lua: what the command `rille` shows and reads: lines, tables, messages.
 --
 -- Results go to standard output, everything else to standard error. Names and data
 -- may hold any bytes, so nothing reaches a terminal before `visible` has replaced
@@ -14,7 +14,6 @@ local screen = {}
 local STDOUT, STDERR = 1, 2
 local DEFAULT_COLUMNS = 80
 local OUTPUT_BUFFER_BYTES = 64 * 1024
-local PROGRESS_AFTER_S, PROGRESS_EVERY_S = 1, 0.2
 
 -- Failing -------------------------------------------------------------------------
 
@@ -34,6 +33,22 @@ function screen.say(message)
   io.stderr:write("rille: ", message, "\n")
 end
 
+---... where somebody reads it at once: what is no failure, and a script need not know.
+function screen.advise(message)
+  if terminal.is(STDERR) then screen.say(message) end
+end
+
+local has_problem = false
+
+---Says what makes the result less than what was asked for: the exit status will be 1.
+function screen.problem(message)
+  has_problem = true
+  screen.say(message)
+end
+
+---Whether `problem` was called.
+function screen.found_problem() return has_problem end
+
 ---Opens a file that was named, "-" for standard input.
 function screen.input(name)
   if name == "-" then return io.stdin end
@@ -45,6 +60,9 @@ end
 -- Standard output -------------------------------------------------------------------
 
 function screen.is_terminal() return terminal.is(STDOUT) end
+
+---Of the terminal on standard output, or on standard error; nil without one.
+function screen.columns() return terminal.width(STDOUT) or terminal.width(STDERR) end
 
 ---To be called before the first write.
 function screen.prepare()
@@ -70,7 +88,7 @@ end
 
 -- Colour ----------------------------------------------------------------------------
 
-local STYLES = { dim = "\27[2m", bold = "\27[1m", bad = "\27[31m", good = "\27[32m" }
+local STYLES = { name = "\27[1m", dim = "\27[2m", bad = "\27[31m", good = "\27[32m" }
 local PLAIN = "\27[0m"
 
 local function has_colour()
@@ -131,7 +149,7 @@ local function columns_of(char)
 end
 
 ---The columns that a visible text takes.
-local function columns(text)
+local function columns_taken(text)
   if not text:find "[\x80-\xff]" then return #text end
   local n = 0
   for _, code in utf8.codes(text) do n = n + columns_of(utf8.char(code)) end
@@ -140,7 +158,7 @@ end
 
 ---As much of a visible text as fits into `width` columns.
 local function shortened(text, width)
-  if columns(text) <= width then return text end
+  if columns_taken(text) <= width then return text end
   local pieces, used = {}, 0
   for _, code in utf8.codes(text) do
     local char = utf8.char(code)
@@ -155,49 +173,80 @@ end
 
 local ROWS_AT_ONCE = 200
 local GAP = "  "
+local LAST_LEAST = 8  -- columns of the last one
+local CUT_LEAST = 12  -- what may be cut keeps
 
 local function padded(text, width, right)
-  local room = (" "):rep(width - columns(text))
+  local room = (" "):rep(width - columns_taken(text))
   return right and room .. text or text .. room
 end
 
+---The columns of a table, less those that a narrow line has no room for, in the order of their
+---`drop`: what is left is as wide as its titles, and has LAST_LEAST for the last one.
+local function fitting(layout, widths, columns)
+  local kept, total = {}, LAST_LEAST
+  for i = 1, #layout do
+    kept[i] = i
+    if i < #layout then total = total + widths[i] + #GAP end
+  end
+  for drop = 1, #layout do
+    for at = #kept, 1, -1 do
+      local i = kept[at]
+      if total > columns and layout[i].drop == drop then
+        total = total - widths[i] - #GAP
+        table.remove(kept, at)
+      end
+    end
+  end
+  return kept, total - columns
+end
+
 ---A table that is shown while it grows: rows are laid out ROWS_AT_ONCE at a time, and
----its columns only get wider. A column is { title, right = boolean, most = width }; the
----last one gets what is left of the line.
+---its columns only get wider. A column is { title, right = boolean, most = width, drop = integer };
+---those with `most` are cut short where the line is too narrow, after those with `drop`, the least
+---first, have been left out; the last one gets what is left of the line.
 ---@return fun(row: string[]?) add  without a row: shows what is left
 function screen.table(layout)
-  local widths, rows, left = {}, {}, nil
+  local widths, rows, kept = {}, {}, nil
   for i, column in ipairs(layout) do widths[i] = #column[1] end
 
-  local function line(cells)
+  local function line(cells, columns)
     local pieces = {}
-    for i = 1, #layout - 1 do
-      pieces[i] = padded(shortened(cells[i], widths[i]), widths[i], layout[i].right)
+    for at = 1, #kept - 1 do
+      local i = kept[at]
+      pieces[at] = padded(shortened(cells[i], widths[i]), widths[i], layout[i].right)
+      columns = columns - widths[i] - #GAP
     end
-    pieces[#layout] = shortened(cells[#layout], left)
+    pieces[#kept] = shortened(cells[#layout], math.max(columns, 1))
     return (table.concat(pieces, GAP):gsub(" +$", ""))
   end
 
-  local function measure()
-    left = terminal.width() or DEFAULT_COLUMNS
+  local function measure(columns)
     for i = 1, #layout - 1 do
       for _, row in ipairs(rows) do
-        widths[i] = math.max(widths[i], math.min(columns(row[i]), layout[i].most or math.huge))
+        widths[i] = math.max(widths[i], math.min(columns_taken(row[i]), layout[i].most or math.huge))
       end
-      left = left - widths[i] - #GAP
     end
-    left = math.max(left, #layout[#layout][1])
+    local fit, excess = fitting(layout, widths, columns)
+    kept = kept or fit
+    for at = #kept - 1, 1, -1 do -- what still is too much is taken from what may be cut
+      local i = kept[at]
+      if layout[i].most and excess > 0 then
+        local less = math.min(excess, math.max(0, widths[i] - math.min(CUT_LEAST, #layout[i][1] + 4)))
+        widths[i], excess = widths[i] - less, excess - less
+      end
+    end
   end
 
   local function show()
-    local first = left == nil
-    measure()
+    local columns, first = terminal.width() or DEFAULT_COLUMNS, kept == nil
+    measure(columns)
     if first then
       local titles = {}
       for i, column in ipairs(layout) do titles[i] = column[1] end
-      screen.write(screen.styled("dim", line(titles)), "\n")
+      screen.write(screen.styled("dim", line(titles, columns)), "\n")
     end
-    for _, row in ipairs(rows) do screen.write(line(row), "\n") end
+    for _, row in ipairs(rows) do screen.write(line(row, columns), "\n") end
     screen.flush()
     rows = {}
   end
@@ -215,7 +264,7 @@ end
 ---empty pair is an empty line on a terminal.
 function screen.pairs(list)
   local width = 0
-  for _, pair in ipairs(list) do width = math.max(width, columns(pair[1] or "")) end
+  for _, pair in ipairs(list) do width = math.max(width, columns_taken(pair[1] or "")) end
   for _, pair in ipairs(list) do
     if not screen.is_terminal() then
       if pair[1] then screen.write(pair[1], "\t", pair[2], "\n") end
@@ -244,31 +293,6 @@ function screen.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" 
 function screen.number(n)
   local digits = tostring(n):reverse():gsub("%d%d%d", "%0,"):reverse()
   return (digits:gsub("^,", ""))
-end
-
--- Progress ------------------------------------------------------------------------------
-
----Progress of long work, on standard error if that is a terminal, and after a second.
----`show` may be called often; `clear` before anything else is said.
----@return { show: fun(make: fun(): string), clear: fun() }
-function screen.progress()
-  if not terminal.is(STDERR) then
-    return { show = function() end, clear = function() end }
-  end
-  local due, visible = terminal.seconds() + PROGRESS_AFTER_S, false
-  return {
-    show = function(make)
-      local now = terminal.seconds()
-      if now < due then return end
-      due, visible = now + PROGRESS_EVERY_S, true
-      io.stderr:write("\r\27[K", make())
-      io.stderr:flush()
-    end,
-    clear = function()
-      if visible then io.stderr:write "\r\27[K" end
-      visible = false
-    end,
-  }
 end
 
 return screen

@@ -41,6 +41,28 @@ function settling.indoubt(store)
   return list
 end
 
+---What is not over in a store: in doubt here, or decided here and not acknowledged by all.
+---@return { id: string, state: string, client: string?, age: number, coordinator: string, place: string,
+---  participants: string[] }[]?
+function settling.unfinished(store)
+  local list, message, code, detail = settling.indoubt(store)
+  if not list then return nil, message, code, detail end
+  for _, entry in ipairs(list) do entry.state = entry.contradicted and "contradicted" or "in doubt" end
+  local pending
+  pending, message, code, detail = means.pending(store)
+  if not pending then return nil, message, code, detail end
+  for _, doubt in ipairs(pending) do
+    local kept, names = rille.decode(doubt.detail or "") or {}, {}
+    for _, p in ipairs(kept.participants or {}) do
+      if p.member and not p.home then names[#names + 1] = p.name end
+    end
+    list[#list + 1] = { id = doubt.id, state = "pending", client = kept.client, age = doubt.age,
+                        coordinator = kept.coordinator or "", place = core.store_place(store),
+                        participants = names }
+  end
+  return list
+end
+
 local NOTHING = { committed = 0, aborted = 0, undecided = 0, unreachable = 0 }
 
 local function counts_of(given)

@@ -70,7 +70,12 @@ end
 
 ---Looks how far the kept states are. M1: memory that is behind them goes on from there.
 local function look(self)
+  local generation = core.log_generation(self.store)
   if self.unsure then forget(self) end
+  if generation ~= self.log_generation then -- memory may have seen what was redacted since
+    forget(self)
+    self.log_generation, self.fault, self.is_published = generation, nil, false
+  end
   local key, bytes = self.live_key, nil
   if not self.rebuilding then bytes = read(self, key) end
   self.live = bytes ~= nil
@@ -230,6 +235,7 @@ end
 ---Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
 ---was first; then self.moved.
 local function write(self, more)
+  if core.log_generation(self.store) ~= self.log_generation then error(MOVED, 0) end
   collect(self, true)
   local puts, bytes = to_write(self)
   if not puts then return false, bytes end
@@ -559,7 +565,9 @@ end
 ---@return any state, integer? position
 function State:get(key, how)
   refresh(self)
-  if how.memory and self.live and not self.running and not self.unsure and self.young[key] ~= nil then
+  local is_whole = self.live and not self.running and not self.unsure
+    and core.log_generation(self.store) == self.log_generation
+  if how.memory and is_whole and self.young[key] ~= nil then
     return outcome(pcall(answer, self, key))
   end
   return guarded(self, function()

@@ -14,6 +14,7 @@ local core = ...
 local effects = require "rille.effects"
 local elsewhere = require "rille.elsewhere"
 local reaction = require "rille.reaction"
+local pruning = require "rille.pruning"
 local replay = require "rille.replay"
 
 ---@class rille.worker
@@ -103,6 +104,9 @@ function worker.fetch(self, place)
   local ok, event = pcall(following)
   iterator:close()
   if not ok then error(event, 0) end
+  if event and event.redacted and not self.definition.redacted then
+    return nil, { message = ("the event at position %d was redacted"):format(position) }
+  end
   if event then return worker.view(self, event) end
   return nil, { message = ("the event at position %d is no longer there"):format(position) }
 end
@@ -240,6 +244,10 @@ end
 ---@return boolean|string on  true: go on; false: begin anew from `seen`; "wait": not now
 local function handle(self, event)
   local place = effects.place(event)
+  if event.redacted and not self.definition.redacted then
+    take(self, place)
+    return true
+  end
   if is_waiting(self, place.position) then return "wait" end
   local view, fault = worker.view(self, event)
   if not view then return fail(self, place, nil, fault) end
@@ -270,7 +278,7 @@ end
 ---Writes an event whose time has come. One that can't be written is given up, and why is kept.
 local function deliver(self, timer)
   local part = { stream = timer.stream, events = timer.event }
-  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.number, 1) end
+  if timer.to then part = elsewhere.part(self, part, timer.to, "timer" .. timer.first, 1) end
   local parts = { part, self.delays:delivered(timer) }
   local done, message, code, detail = elsewhere.append(self, parts)
   if not done and (code == "invalid" or code == "duplicate") then
@@ -306,7 +314,10 @@ end
 
 ---Looks where the mark is, and what timers and parked events there are.
 local function look(self)
-  if not self.clean or check(self.store:mark(self.name)) ~= self.marked then begin_anew(self) end
+  local generation = core.log_generation(self.store) -- memory may have seen what was redacted since
+  local is_known = self.clean and generation == self.log_generation
+  if not is_known or check(self.store:mark(self.name)) ~= self.marked then begin_anew(self) end
+  self.log_generation = generation
   self.parking:catch_up()
   self.delays:catch_up()
 end
@@ -346,6 +357,12 @@ local function left(self, waiting)
   return waiting and 0 or math.max(0, head - self.seen), due and math.max(0, due - core.now(self.store)), self.fault
 end
 
+---The streams of what waits stay as short as what waits.
+function worker.prune(self, till)
+  pruning.prune(self.parking, till)
+  pruning.prune(self.delays, till)
+end
+
 function worker.run(self, till)
   local waiting, at_rest
   worker.refresh(self, till)
@@ -360,6 +377,7 @@ function worker.run(self, till)
     at_rest = waiting or on == true and not next_timer(self) and self.seen >= check(self.store:head())
   until at_rest or is_up(till)
   finish(self, till)
+  worker.prune(self, till)
   self.clean = true
   return left(self, waiting)
 end

@@ -16,17 +16,15 @@ external_dependencies = {
   PQ = { header = "libpq-fe.h", library = "pq" },
 }
 build = {
-  type = "builtin",
-  modules = {
-    ["rille.postgres"] = {
-      sources = {
-        "lua/postgres/lcompat.c",
-        "lua/postgres/lpostgres.c",
-        "lua/postgres/lpostgresvalue.c",
-      },
-      incdirs = { "$(PQ_INCDIR)" },
-      libdirs = { "$(PQ_LIBDIR)" },
-      libraries = { "pq" },
-    },
+  type = "make",
+  build_target = "rock-postgres-build",
+  build_variables = {
+    CC = "$(CC)",
+    CFLAGS = "$(CFLAGS)",
+    LUA_CFLAGS = "-I$(LUA_INCDIR)",
+    PQ_CFLAGS = "-I$(PQ_INCDIR)",
+    PQ_LIBS = "-L$(PQ_LIBDIR) -lpq",
   },
+  install_target = "rock-postgres-install",
+  install_variables = { LUA_CMOD = "$(LIBDIR)" },
 }

@@ -140,6 +140,45 @@ static void a_head_may_lead_to_a_file_that_is_new(void) {
   check_reopened(store, path, 6);
 }
 
+/* ---- The index and what is not in it yet ---- */
+
+#define FOLDS 6
+#define FOLD_LATER_US 5000 /* within a call that the reader is slow about */
+
+/* An append that is told of, and folded when the reader is at it; too large to be read where
+** there is a newer A. */
+static int append_and_fold_later(void *context) {
+  static char large[LOG_SKIP_BYTES + 1];
+  rille_store *store = open_store(path, RILLE_SYNC_NEVER);
+  (void)context;
+  for (int i = 1; i <= FOLDS; i++) {
+    CHECK(put(store, "s", RILLE_EXPECT_ANY, large, sizeof large, NULL) == 0);
+    atomic_store(&together->done, i);
+    wait_until(&together->wanted, i);
+    usleep(FOLD_LATER_US);
+    CHECK(log_fold(log_of(store), NULL) == 0);
+  }
+  CHECK(rille_store_close(store) == 0);
+  return 0;
+}
+
+/* Who asked the index first, and then looked what is not in it, would miss what was folded in
+** between: it was not in the one yet, and is not in the other any more. */
+static void a_head_is_no_older_than_what_was_told(void) {
+  uint64_t version;
+  begin("told");
+  pid_t pid = start(append_and_fold_later, NULL);
+  rille_store *store = open_store(path, RILLE_SYNC_NEVER);
+  for (int i = 1; i <= FOLDS; i++) {
+    wait_until(&together->done, i);
+    atomic_store(&together->wanted, i);
+    CHECK(rille_store_version(store, rille_text_of("s"), &version, NULL) == 0);
+    CHECK(version == (uint64_t)i || (version == (uint64_t)i + 1 && i < FOLDS));
+  }
+  CHECK(wait_for(pid) == 0);
+  check_reopened(store, path, FOLDS);
+}
+
 /* ---- What is told ---- */
 
 static int move_mark(void *context) {
@@ -208,6 +247,7 @@ static const struct test tests[] = {
     {"who only reads keeps what an appender would", who_only_reads_keeps_what_an_appender_would},
     {"a walk goes on where the last one ended", a_walk_goes_on_where_the_last_one_ended},
     {"a head may lead to a file that is new", a_head_may_lead_to_a_file_that_is_new},
+    {"a head is no older than what was told", a_head_is_no_older_than_what_was_told},
     {"a mark is told when it is durable", a_mark_is_told_when_it_is_durable},
     {"waiting flushes what is due", waiting_flushes_what_is_due},
     {"a reader in a forked child waits for no lock", a_reader_in_a_forked_child_waits_for_no_lock},

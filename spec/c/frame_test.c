@@ -66,7 +66,7 @@ static void record_limits(void) {
   m.fields.stream = m.fields.type = m.fields.id = pool_cut(RILLE_NAME_BYTES);
   for (size_t i = 0; i < RECORD_TAGS_MOST; i++) m.tags[i] = pool_cut(RILLE_NAME_BYTES);
   for (size_t c = 0; c < RECORD_FIRST_TAG + RECORD_TAGS_MOST; c++)
-    m.numbers[c] = (uint64_t)3 << 62; /* 63 links; no number has more */
+    m.numbers[c] = (uint64_t)3 << 61; /* 62 links; no number has more */
   check_record(&m); /* the largest head there is */
 }
 

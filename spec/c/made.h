@@ -31,7 +31,7 @@ static inline uint64_t made_link(uint64_t number, size_t chain, unsigned k) {
 }
 
 static inline uint64_t made_number(void) {
-  if (one_in(8)) return (uint64_t)1 << random_below(64);
+  if (one_in(8)) return (uint64_t)1 << random_below(63);
   return 1 + (random_bits() >> random_below(64)) % ((uint64_t)1 << 62);
 }
 

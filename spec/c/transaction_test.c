@@ -621,6 +621,98 @@ static void what_is_folded_stays_decided(void) {
   end_test();
 }
 
+/* ---- Who waits for a turn ---- */
+
+/* Keeps all others from writing, when it is told to, until it is killed. */
+static int keep_turn(void *context) {
+  int failed;
+  (void)context;
+  rille_store *store = open_store(there_path, RILLE_SYNC_ALWAYS);
+  atomic_store(&told_id->ready, 1);
+  wait_until(&told_id->ready, 2);
+  CHECK(control_take(&store->shared->control, CONTROL_WRITER, true, &failed, NULL));
+  atomic_store(&told_id->ready, 3);
+  pause();
+  return 0;
+}
+
+static int prepare_until(const char *id, int64_t deadline_us) {
+  struct work w;
+  rille_prepared done;
+  rille_prepare p = {.size = sizeof p,
+                     .id = text(id),
+                     .name = text("there"),
+                     .home_kind = text("store"),
+                     .home_path = text(here_path),
+                     .coordinator = text("tester"),
+                     .deadline_us = deadline_us,
+                     .work = work_of(&w, "b", RILLE_EXPECT_ANY)};
+  int failed = rille_store_prepare(there, &p, &done, NULL);
+  return failed ? failed : rille_store_flush(there, done.flush, NULL);
+}
+
+/* D7. What is decided is told to whoever can be told; the others learn it later. */
+static void a_commit_waits_for_no_turn_beyond_the_deadline(void) {
+  rille_finished finished;
+  rille_begun t;
+  if (!told_id) told_id = share(sizeof *told_id);
+  atomic_store(&told_id->ready, 0);
+  begin_test();
+  end_test();
+  pid_t child = start(keep_turn, NULL);
+  wait_until(&told_id->ready, 1); /* who opens it later would settle what is late */
+  here = open_store(here_path, RILLE_SYNC_ALWAYS);
+  there = open_store(there_path, RILLE_SYNC_ALWAYS);
+  rille_instance *i = instance_of(here, &t);
+  CHECK(prepare_until(t.id, system_clock_us() + 10000) == 0);
+  atomic_store(&told_id->ready, 2);
+  wait_until(&told_id->ready, 3);
+  CHECK(rille_store_commit(there, text(t.id), &finished, NULL) == RILLE_BUSY);
+  CHECK(rille_store_abort(there, text(t.id), &finished, NULL) == RILLE_BUSY);
+  CHECK(in_doubt(there) == 1);
+  kill(child, SIGKILL);
+  CHECK(wait_for(child) == KILLED);
+  CHECK(rille_store_commit(there, text(t.id), &finished, NULL) == 0);
+  CHECK(rille_store_flush(there, finished.end, NULL) == 0 && version(there, "b") == 1);
+  CHECK(rille_instance_close(i, NULL) == 0);
+  end_test();
+}
+
+static int transact(rille_instance *i, int64_t timeout_us, int64_t elapsed_us) {
+  struct work w;
+  rille_begun t;
+  rille_transacted done;
+  CHECK(rille_instance_begin(i, &t, NULL) == 0);
+  rille_member m = {
+      .store = there, .name = text("there"), .work = work_of(&w, "b", RILLE_EXPECT_ANY)};
+  const rille_transact transact = {.size = sizeof transact,
+                                   .home = here,
+                                   .id = text(t.id),
+                                   .home_end = t.home_end,
+                                   .home_path = text(here_path),
+                                   .coordinator = text("tester"),
+                                   .members = &m,
+                                   .member_count = 1,
+                                   .timeout_us = timeout_us,
+                                   .elapsed_us = elapsed_us};
+  return rille_store_transact(&transact, &done, NULL);
+}
+
+/* Sums of times don't overflow. */
+static void a_timeout_may_be_any_number(void) {
+  rille_begun t;
+  begin_test();
+  rille_instance *i = instance_of(here, &t);
+  CHECK(transact(i, INT64_MAX, 0) == 0 && transact(i, INT64_MAX, -INT64_MAX) == 0);
+  CHECK(transact(i, INT64_MIN, 0) == RILLE_ABORTED);
+  CHECK(transact(i, INT64_MIN, INT64_MAX) == RILLE_ABORTED);
+  CHECK(rille_store_sync(there, NULL) == 0 && version(there, "b") == 2);
+  CHECK(prepare_until(t.id, INT64_MAX) == 0);
+  CHECK(rille_store_abort(there, text(t.id), NULL, NULL) == 0);
+  CHECK(rille_instance_close(i, NULL) == 0);
+  end_test();
+}
+
 static const struct test tests[] = {
     {"what is prepared is seen when it is committed",
      what_is_prepared_is_seen_when_it_is_committed},
@@ -642,6 +734,9 @@ static const struct test tests[] = {
     {"a full disk at commit is none", a_full_disk_at_commit_is_none},
     {"a failed flush of the decision is unknown", a_failed_flush_of_the_decision_is_unknown},
     {"a killed coordinator is dead at once", a_killed_coordinator_is_dead_at_once},
+    {"a commit waits for no turn beyond the deadline",
+     a_commit_waits_for_no_turn_beyond_the_deadline},
+    {"a timeout may be any number", a_timeout_may_be_any_number},
     {"old decisions are forgotten at will", old_decisions_are_forgotten_at_will},
     {"what is folded stays decided", what_is_folded_stays_decided},
 };

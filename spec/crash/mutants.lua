@@ -6,7 +6,7 @@
 --   raid = { name, plot, style, timeout = }                     a raid on a bank (raid.lua)
 --   spec = { name, part of the names of its tests }             a spec, with another module
 --   fuzz = target of spec/fuzz, rounds =, slow =                its corpus and mutations of it; slow: in soak
--- `text` must be in the file once.
+-- `text` must be in the file once. waits: the fault makes who finds it wait for ever.
 return {
   { name = "nothing", file = "core/flush.c", text = "static bool take_turn", with = "static bool take_turn",
     c = { "processes", "" }, contest = true, kills = true, sound = true },
@@ -39,8 +39,7 @@ return {
     c = { "processes", "since the walk" }, contest = true },
   { name = "what others wrote is not read before an append", file = "core/append.c",
     text = "return failed ? failed : log_catch_up(l, &end, e);", with = "return failed;",
-    c = { "processes", "wrote meanwhile" }, contest = true,
-    kills = true },
+    c = { "processes", "wrote meanwhile" }, waits = true, contest = true, kills = true },
   { name = "a mark is not compared", file = "core/condition.c",
     text = "if (!result) result = check_mark(&c->append->mark, l, e);", with = "", contest = true },
   { name = "ids are not looked for", file = "core/condition.c",
@@ -61,6 +60,16 @@ return {
     c = { "share", "frames are not" } },
   { name = "who took an append has written it", file = "core/offer.c",
     text = "end != 0 && end <= written", with = "end != 0", c = { "share", "was not served" } },
+  -- Protocol F; with time for a fold in between.
+  { name = "the index is read before what is not in it yet", file = "core/log.c",
+    text = "  if (!failed) failed = log_catch_up(l, &end, e);\n" ..
+      "  if (!failed) failed = log_find_head(l, kind, name, head, e);\n",
+    with = "  if (!failed) failed = index_begin(l->index, e);\n" ..
+      "  if (!failed) failed = index_head(l->index, kind, name, head, e);\n  index_end(l->index);\n" ..
+      "  system_pause(50000);\n  if (!failed) failed = log_catch_up(l, &end, e);\n" ..
+      "  const struct overlay_entry *entry = overlay_find(&l->fresh, kind, name);\n" ..
+      "  if (entry) overlay_get(entry, head);\n",
+    c = { "follow", "no older than" } },
   { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
@@ -104,6 +113,8 @@ return {
     c = { "errors", "appending" } },
   { name = "an error of a folder's is ignored", file = "core/creation.c", text = "number = system_flush_folder(fresh);",
     with = "number = 0 * system_flush_folder(fresh);", c = { "errors", "making a store" } },
+  { name = "a rename's error is ignored", file = "core/creation.c", text = "(number = system_rename(fresh, path)) != 0",
+    with = "(number = 0 * system_rename(fresh, path)) != 0", c = { "errors", "making a store" } },
   { name = "the error word is set late", file = "core/flush.c", text = "    atomic_store(&w->error, why.system",
     with = "    control_free(l->control, CONTROL_FLUSHER);\n    system_pause(50000);\n" ..
       "    atomic_store(&w->error, why.system", c = { "processes", "failed flush" } },
@@ -113,7 +124,7 @@ return {
     text = "if (w < 0 && errno == EINTR) continue;", with = "", c = { "errors", "appending" } },
   { name = "an allocation is not checked", file = "core/segment.c", text = "if (!list) return ENOMEM;", with = "",
     c = { "errors", "opening a store" } },
-  { name = "verify calls sound what it can't look at", file = "core/verify.c",
+  { name = "verify calls sound what it can't look at", file = "core/audit.c",
     text = "if (failed) return failed;\n  if (f.verdict", with = "if (failed) return 0;\n  if (f.verdict",
     c = { "errors", "verifying" } },
 
@@ -155,6 +166,24 @@ return {
   { name = "a contradiction keeps others in doubt", file = "core/settle.c",
     text = "return failed == RILLE_ABORTED || failed == RILLE_CONFLICT;", with = "(void)failed; return false;",
     spec = { "lost_home", "no other transaction waits" } },
+
+  -- Content that goes
+  { name = "nobody is told that files were replaced", file = "core/follow.c",
+    text = "atomic_fetch_add(&l->control->words->log_generation, 1);", with = "",
+    c = { "retention", "beside a redaction" } },
+  { name = "a file that is to replace another is not flushed", file = "core/packed.c",
+    text = "return number ? number : system_flush(p->fd);", with = "return number;", power = "scavenge" },
+  { name = "a file's new name is not durable", file = "core/segment.c",
+    text = "int number = system_rename(fresh, path);\n  if (!number) number = system_flush_folder(s->folder);",
+    with = "int number = system_rename(fresh, path);", power = "redact" },
+  { name = "an ended chain goes on", file = "core/overlay.c",
+    text = "  e->count = 0;\n  e->touched = frame;\n", with = "", c = { "retention", "any order" } },
+  { name = "all that was kept stays after a redaction", file = "core/anew.c",
+    text = "if (!m->what->keeps(m->what->context, put.key)) continue;", with = "",
+    spec = { "retention", "exactly those projections" } },
+  { name = "ids that are gone stay in the index", file = "core/anew.c",
+    text = "if (ended || (kind == WORD_ID && is_lost(m->what, head->tower[0]))) return 0;",
+    with = "if (ended) return 0; (void)is_lost;", c = { "retention", "any order" } },
 
   -- Power cuts
   { name = "a flush is not made", file = "core/flush.c",
@@ -200,7 +229,7 @@ return {
   { name = "the index of a copy is not flushed", file = "core/backup.c",
     text = "if (!failed) failed = flush_file(b, folder, \"data.mdb\");", with = "", power = "backup" },
   { name = "a decision is told before its flush", file = "core/drive.c",
-    text = "int failed = rille_store_flush(d->t->home, d->done->decided.end, &why);", with = "int failed = 0;",
+    text = "failed = rille_store_flush(t->home, d->done->decided.end, &why);", with = "failed = 0;",
     power = "transactions" },
 
   -- Bytes that are believed
@@ -223,11 +252,11 @@ return {
     with = "get32(value.bytes + n) != 1 || seal_of(key, bytes_of(value), n);", c = { "lies", "index after a crash" } },
   { name = "the index's file is not compared with its sum", file = "core/sum.c",
     text = "*result = memcmp(kept, sum, SUM_BYTES) == 0 ? SUM_RIGHT : SUM_WRONG;", with = "*result = SUM_RIGHT;",
-    c = { "lies", "index of a closed" } },
+    c = { "lies", "index of a closed" }, waits = true },
   { name = "LMDB's pages are not looked at", file = "core/sum.c",
     text = "if (!number && pages == PAGES_DAMAGED) *result = SUM_WRONG;", with = "(void)result;",
     c = { "lies", "index after a crash" } },
-  { name = "verify forgets how far the log had reached", file = "core/verify.c",
+  { name = "verify forgets how far the log had reached", file = "core/audit.c",
     text = " && end >= l->reached", with = "", c = { "lies", "files that are cut" } },
   { name = "damage in what is not over keeps readers out", file = "core/log.c",
     text = "if (failed == RILLE_CORRUPT && l->options.readonly) return 0;", with = "",

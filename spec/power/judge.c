@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "forget.h"
 #include "keep.h"
 
 #define VERIFY_ONE_IN 16
@@ -23,26 +24,63 @@ struct written {
 
 /* ---- Reading all ---- */
 
+/* Of whom something may be gone: then what was told stands in for what can't be read. */
+static const struct of_store *forgetful;
+
+static void put(struct seen *s, const struct label *l, const struct shape_names *names,
+                enum gone gone) {
+  uint64_t at = ++s->head, version = ++s->count[names->stream];
+  s->labels[at] = *l;
+  s->positions[names->stream][version] = at;
+  s->type[at] = (uint8_t)names->type;
+  s->tags[at] = names->tags;
+  s->gone[at] = (uint8_t)gone;
+}
+
+/* Fills in what is missing up to a position. */
+static const char *recall_to(struct seen *s, uint64_t last) {
+  while (s->head < last) {
+    struct label l = {0};
+    struct shape_names names;
+    if (!forgetful || s->head == EVENTS_MOST || !forget_recall(forgetful, s->head + 1, &l, &names))
+      return wrong("L1: position %llu is missing", (unsigned long long)s->head + 1);
+    put(s, &l, &names, GONE_TAKEN);
+  }
+  return NULL;
+}
+
+static const char *read_names(const rille_event *event, struct shape_names *names) {
+  names->stream = work_stream_number(event->stream);
+  names->type = work_type_number(event->type);
+  names->tags = 0;
+  for (size_t i = 0; i < event->tag_count; i++)
+    names->tags |= (uint16_t)(1u << work_tag_number(rille_event_tag(event, i)));
+  return names->stream < STREAMS ? NULL : "an event is in a stream that nobody made";
+}
+
 static const char *take(const rille_event *event, struct seen *s) {
   struct label l = {0};
-  const char *bad = work_check(event, &l);
+  struct shape_names names, told;
+  const char *bad = event->redacted ? NULL : work_check(event, &l);
   if (bad) return wrong("%s, at position %llu", bad, (unsigned long long)event->position);
-  uint32_t stream = work_stream_number(event->stream);
+  if ((bad = recall_to(s, event->position - 1)) != NULL) return bad;
   if (event->position != s->head + 1)
     return wrong("L1: position %llu follows %llu", (unsigned long long)event->position,
                  (unsigned long long)s->head);
   if (s->head == EVENTS_MOST) return "there are more events than were written";
-  uint64_t at = ++s->head, version = ++s->count[stream];
-  if (event->version != version)
+  if ((bad = read_names(event, &names)) != NULL) return bad;
+  if (event->version != s->count[names.stream] + 1)
     return wrong("L6: version %llu at position %llu should be %llu",
-                 (unsigned long long)event->version, (unsigned long long)at,
-                 (unsigned long long)version);
-  s->labels[at] = l;
-  s->positions[stream][version] = at;
-  s->type[at] = (uint8_t)work_type_number(event->type);
-  s->tags[at] = 0;
-  for (size_t i = 0; i < event->tag_count; i++)
-    s->tags[at] |= (uint16_t)(1u << work_tag_number(rille_event_tag(event, i)));
+                 (unsigned long long)event->version, (unsigned long long)event->position,
+                 (unsigned long long)s->count[names.stream] + 1);
+  if (event->redacted) {
+    bool known = forgetful && forget_recall(forgetful, event->position, &l, &told);
+    if (!known || event->data.length || event->meta.length ||
+        told.stream != names.stream || told.type != names.type || told.tags != names.tags)
+      return wrong("position %llu is redacted, but not as it should be",
+                   (unsigned long long)event->position);
+  }
+  put(s, &l, &names, event->redacted ? GONE_REDACTED : GONE_NOT);
   return NULL;
 }
 
@@ -58,6 +96,7 @@ const char *judge_read(rille_store *store, struct seen *s) {
   while (!bad && (result = rille_reader_next(reader, &event, &e)) == 1) bad = take(&event, s);
   rille_reader_end(reader);
   if (!bad && result < 0) return wrong("can't be read: %s", e.message);
+  if (!bad) bad = recall_to(s, rille_store_head(store));
   if (!bad && rille_store_head(store) != s->head) return "the head is not the last position";
   return bad;
 }
@@ -94,7 +133,8 @@ static const char *check_tag_and_type(rille_store *store, const struct seen *s) 
   rille_query q = {.size = sizeof q, .items = &item, .item_count = 1};
   uint64_t n = 0;
   for (uint64_t at = 1; at <= s->head; at++)
-    if (by_tag ? s->tags[at] >> tag & 1 : s->type[at] == type) list[n++] = at;
+    if (s->gone[at] != GONE_TAKEN && (by_tag ? s->tags[at] >> tag & 1 : s->type[at] == type))
+      list[n++] = at;
   return check_query(store, &q, list, n, by_tag ? "tag" : "type");
 }
 
@@ -238,6 +278,7 @@ static const char *check_again(rille_store *store, uint32_t i, const struct of_s
   static struct seen again;
   const struct seen *s = &seen[i];
   const char *bad = judge_read(store, &again);
+  if (!bad && forgetful) bad = forget_check(p, &again);
   if (!bad && (again.head != s->head + w->count || again.labels[again.head].serial != w->serial))
     bad = wrong("behind position %llu, where append %u was written, is %llu with append %u",
                 (unsigned long long)s->head, w->serial, (unsigned long long)again.head,
@@ -275,6 +316,7 @@ static const char *settle(rille_store *store) {
 static const char *open_and_check(const struct trial *t, uint32_t i, const struct promises *p) {
   const struct of_store *of = &p->stores[i];
   stores[i] = NULL;
+  forgetful = t->forgets ? of : NULL;
   if (!is_there(t->paths[i])) {
     if (of->made) return wrong("store %u is gone", i);
     if (t->copies && i == 1) return NULL;
@@ -283,6 +325,8 @@ static const char *open_and_check(const struct trial *t, uint32_t i, const struc
   record_fail_no_more();
   if (!bad && t->decides) bad = settle(stores[i]);
   if (!bad) bad = check_all(stores[i], of, &seen[i]);
+  if (!bad && t->forgets) bad = forget_check(of, &seen[i]);
+  if (!bad && t->forgets && chance_in(2)) bad = forget_search(of, t->paths[i]);
   if (!bad && t->projects) bad = keep_check(stores[i], &seen[i]);
   if (!bad && t->grows) bad = keep_check_large(stores[i]);
   if (!bad && t->emits) bad = emit_check(stores[i], &seen[i]);

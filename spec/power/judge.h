@@ -12,6 +12,7 @@ struct trial {
   bool grows;                     /* and large values, too */
   bool emits;                     /* a processor's mark and its events agree */
   bool decides;                   /* transactions over all of the stores, the first is home */
+  bool forgets;                   /* content is taken out of the log, see forget.h */
   bool copies;                    /* the second is a copy of the first, and may be absent */
 };
 

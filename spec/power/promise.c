@@ -62,6 +62,12 @@ void promises_hear(struct promises *p, const struct entry *e) {
     case MARK_CUT: rise(&s->cut[m.serial], m.first); break;
     case MARK_BACKUP_BEGUN: hear_backup(&p->stores[m.serial], s, m.first); break;
     case MARK_BACKUP: p->stores[m.serial].made = true; break;
+    case MARK_SCAVENGE_BEGUN: memcpy(s->scavenge_begun, s->cut, sizeof s->cut); break;
+    case MARK_SCAVENGED: memcpy(s->scavenged, s->scavenge_begun, sizeof s->cut); break;
+    case MARK_REDACT_BEGUN:
+      if (s->redaction[m.first] == REDACTION_NONE) s->redaction[m.first] = REDACTION_BEGUN;
+      break;
+    case MARK_REDACTED: s->redaction[m.first] = REDACTION_DONE; break;
     case MARK_OUTCOME: p->outcomes[m.serial] = (int)m.first; break;
   }
 }

@@ -14,17 +14,29 @@ struct told {
   bool durable, refused;
 };
 
+enum redaction_told { REDACTION_NONE, REDACTION_BEGUN, REDACTION_DONE };
+
 struct of_store {
   struct told told[SERIALS_MOST];
   uint64_t durable;
   bool made;
   uint64_t cut_begun[STREAMS], cut[STREAMS];
+  uint64_t scavenge_begun[STREAMS], scavenged[STREAMS]; /* versions below may be, or are, gone */
+  uint8_t redaction[EVENTS_MOST + 1];                   /* by position: enum redaction_told */
 };
 
 struct promises {
   struct of_store stores[STORES_MOST];
   int outcomes[SERIALS_MOST]; /* enum rille_outcome */
 };
+
+/* Numbers of the names of an event. */
+struct shape_names {
+  uint32_t stream, type;
+  uint16_t tags;
+};
+
+enum gone { GONE_NOT, GONE_REDACTED, GONE_TAKEN };
 
 /* What a store has, event by event. */
 struct seen {
@@ -34,6 +46,7 @@ struct seen {
   uint64_t positions[STREAMS][EVENTS_MOST + 1]; /* by version */
   uint8_t type[EVENTS_MOST + 1];                /* number */
   uint16_t tags[EVENTS_MOST + 1];               /* set of numbers */
+  uint8_t gone[EVENTS_MOST + 1];                /* enum gone; then the rest is from what was told */
 };
 
 void promises_hear(struct promises *p, const struct entry *mark);

@@ -38,6 +38,10 @@ enum mark_kind {
   MARK_CUT,
   MARK_BACKUP_BEGUN, /* store number `serial` is to be a copy, with all up to `first` at least */
   MARK_BACKUP,       /* ... and is there */
+  MARK_SCAVENGE_BEGUN, /* what is truncated by now may go */
+  MARK_SCAVENGED,
+  MARK_REDACT_BEGUN, /* position `first` */
+  MARK_REDACTED,
   MARK_OUTCOME /* transaction `serial`: `first` is enum rille_outcome */
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "forget.h"
 #include "keep.h"
 
 #define CHILDREN 3u
@@ -301,6 +302,8 @@ const struct workload workloads[] = {
     {"failures", failures, {.segment_bytes = 0}, 1, 3},
     {"kills", kills, {.segment_bytes = SMALL_SEGMENT}, 1, 4},
     {"deaths", deaths, {.segment_bytes = SMALL_SEGMENT}, 1, 4},
+    {"scavenge", scavenging, {.segment_bytes = SMALL_SEGMENT, .forgets = true}, 1, 5},
+    {"redact", redacting, {.segment_bytes = SMALL_SEGMENT, .forgets = true}, 1, 6},
     {"transactions", transactions, {.decides = true}, 3, 6},
     {"coordinators", coordinators, {.decides = true}, 3, 6},
     {0}};
