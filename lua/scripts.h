@@ -8550,12 +8550,13 @@ static const struct {
     {"rille.retaining",
      "-- retaining.lua: the words of the command `rille` for what is not kept: scavenge, redact.\n"
      "\n"
+     "local closing = require \"rille.scope\".closing\n"
      "local screen = require \"rille.screen\"\n"
      "\n"
      "---@param open fun(path: string, options: table?): rille.store\n"
      "return function(commands, open)\n"
      "  function commands.scavenge(options)\n"
-     "    local store <close> = open(options.store, { create = false })\n"
+     "    local store = closing(open(options.store, { create = false }))\n"
      "    local done, message = store:scavenge { dry_run = options.dry_run or false }\n"
      "    if not done then screen.fail(message) end\n"
      "    if options.json then return screen.json(done) end\n"
@@ -8568,7 +8569,7 @@ static const struct {
      "    if #options.positions + #options.tag + #options.stream == 0 then\n"
      "      screen.fail(\"nothing is named: give a POSITION, --tag or --stream\", 2)\n"
      "    end\n"
-     "    local store <close> = open(options.store, { create = false })\n"
+     "    local store = closing(open(options.store, { create = false }))\n"
      "    local done, message = store:redact(options.positions, { tags = options.tag, streams = options.stream,\n"
      "      ids = options.ids or false, data = not options.keep_data, reason = options.reason })\n"
      "    if not done then screen.fail(message) end\n"
@@ -8577,7 +8578,7 @@ static const struct {
      "      :format(screen.count(done.events, \"event\"), screen.count(done.segments, \"log file\")))\n"
      "  end\n"
      "end\n"
-     , 1490},
+     , 1538},
     {"rille.retention",
      "-- retention.lua: store:scavenge and store:redact.\n"
      "--\n"

@@ -1,11 +1,12 @@
 -- retaining.lua: the words of the command `rille` for what is not kept: scavenge, redact.
 
+local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 
 ---@param open fun(path: string, options: table?): rille.store
 return function(commands, open)
   function commands.scavenge(options)
-    local store <close> = open(options.store, { create = false })
+    local store = closing(open(options.store, { create = false }))
     local done, message = store:scavenge { dry_run = options.dry_run or false }
     if not done then screen.fail(message) end
     if options.json then return screen.json(done) end
@@ -18,7 +19,7 @@ return function(commands, open)
     if #options.positions + #options.tag + #options.stream == 0 then
       screen.fail("nothing is named: give a POSITION, --tag or --stream", 2)
     end
-    local store <close> = open(options.store, { create = false })
+    local store = closing(open(options.store, { create = false }))
     local done, message = store:redact(options.positions, { tags = options.tag, streams = options.stream,
       ids = options.ids or false, data = not options.keep_data, reason = options.reason })
     if not done then screen.fail(message) end
