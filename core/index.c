@@ -116,8 +116,9 @@ static int begin_txn(struct index *x, unsigned flags, MDB_txn **txn) {
     pthread_rwlock_rdlock(&x->map);
     int code = mdb_txn_begin(x->env, NULL, flags, txn);
     if (code == 0) return 0;
+    bool freed = code == MDB_READERS_FULL && free_dead(x);
     pthread_rwlock_unlock(&x->map);
-    if (code == MDB_READERS_FULL && free_dead(x)) continue;
+    if (freed) continue;
     if (code != MDB_MAP_RESIZED) return code;
     if ((code = resize(x, 0)) != 0) return code;
   }
@@ -334,7 +335,9 @@ void index_close(struct index *x, bool alone) {
   memory_free(&memory, x, sizeof *x);
 }
 
-struct log_end index_folded(const struct index *x) { return x->end; }
+struct log_end index_folded(const struct index *x) {
+  return x->end;
+}
 
 /* ---- Reading ---- */
 
@@ -496,13 +499,19 @@ static int count_line(const char *line, void *context) {
   return 0;
 }
 
-uint64_t index_readers(const struct index *x) {
+uint64_t index_readers(struct index *x) {
   uint64_t count = 0;
+  pthread_rwlock_rdlock(&x->map); /* or index_follow closes it */
   (void)mdb_reader_list(x->env, count_line, &count);
+  pthread_rwlock_unlock(&x->map);
   return count;
 }
 
-void index_clean(struct index *x) { (void)free_dead(x); }
+void index_clean(struct index *x) {
+  pthread_rwlock_rdlock(&x->map);
+  (void)free_dead(x);
+  pthread_rwlock_unlock(&x->map);
+}
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
   pthread_rwlock_rdlock(&x->map);
