@@ -52,7 +52,8 @@ endif
 CORE = $(wildcard core/*.c)
 BINDING = $(wildcard lua/*.c)
 SCRIPTS = $(wildcard lua/rille/*.lua lua/report/*)
-CORE_OBJECTS = $(CORE:%.c=$B/%.o)
+CORE_B ?= $B
+CORE_OBJECTS = $(CORE:%.c=$(CORE_B)/%.o)
 BINDING_OBJECTS = $(BINDING:%.c=$B/%.o)
 C_TESTS = $(patsubst spec/c/%.c,$B/spec/%,$(wildcard spec/c/*_test.c))
 FUZZ = $(patsubst spec/fuzz/%.c,$B/fuzz/%,$(filter-out spec/fuzz/replay.c,$(wildcard spec/fuzz/*.c)))
@@ -64,15 +65,18 @@ LIBPQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 SQLITE = $(shell $(PKG_CONFIG) --exists sqlite3 2>/dev/null && echo yes)
 PQ = $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes)
 
+# Where both Luas are, the tests run under both.
+LUAJIT = $(shell $(PKG_CONFIG) --exists luajit 2>/dev/null && command -v luajit)
+
 .PHONY: all luajit demo test bench soak lint fuzz asan tsan valgrind analyze analyzed docs man clean
 .PHONY: setup-build setup-test setup-bench setup-lint setup-soak c-tests fuzzers
 
 all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 
-luajit:
-	@$(MAKE) --no-print-directory LUA=luajit all
+luajit: all # whose core it shares
+	@$(MAKE) --no-print-directory LUA=luajit B=$B/luajit CORE_B=$B all
 
-$B/core/%.o: core/%.c $(wildcard core/*.h)
+$(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
@@ -81,9 +85,11 @@ $B/lua/%.o: lua/%.c $(wildcard core/*.h lua/*.h)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c $< -o $@
 
 $B/librille.a: $(CORE_OBJECTS)
+	@mkdir -p $(@D)
 	$(AR) rcs $@ $^
 
 $B/rille.so: $(CORE_OBJECTS) $(BINDING_OBJECTS)
+	@mkdir -p $(@D)
 	$(CC) $(MODULE_FLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 # The Lua half is part of the module, as text.
@@ -147,7 +153,7 @@ demo: setup-build
 
 # TESTS=spec/x_spec.lua: some of them.
 test: setup-test
-	@$(MAKE) --no-print-directory -s all $(if $(filter-out %_spec.lua,$(or $(TESTS),all)),c-tests fuzzers)
+	@$(MAKE) --no-print-directory -s all $(if $(filter-out %_spec.lua,$(or $(TESTS),all)),c-tests fuzzers) $(if $(LUAJIT),luajit)
 	@RILLE_BUILD=$B $(LUA) spec/run.lua $(TESTS)
 
 SECONDS ?= 600
@@ -192,15 +198,15 @@ $B/spec/lua: spec/support/lua.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(SANITIZE) -Wl,-E -o $@ $< $(shell $(PKG_CONFIG) --libs lua5.4)
 
-# Specs that call much of lua/*.c, and end within minutes.
-VALGRIND_TESTS = own decide truncate condition transact projection processor
+# Specs that call much of lua/*.c, and end within minutes without what they name #large.
+VALGRIND_TESTS = own decide truncate condition transact projection processor append read
 
 valgrind: setup-soak
 	@$(MAKE) --no-print-directory -s all
 	@for name in $(VALGRIND_TESTS); do echo "valgrind: $$name"; \
 	  RILLE_SOAK=$${RILLE_SOAK:-0.01} RILLE_LUA=$(LUA) RILLE_BUILD=$B LUA_CPATH="$B/?.so;;" \
 	  valgrind --quiet --error-exitcode=99 --suppressions=spec/support/valgrind.txt $(LUA) \
-	  spec/support/busted.lua -o spec/support/report.lua spec/$${name}_spec.lua || exit 1; done
+	  spec/support/busted.lua --exclude-tags=large -o spec/support/report.lua spec/$${name}_spec.lua || exit 1; done
 
 # Each file by itself, as many at a time as make's -j says.
 ANALYZED = $(patsubst %.c,$B/analyzed/%.ok,$(CORE) $(BINDING) $(POSTGRES))
@@ -332,6 +338,10 @@ $A/rille.c: lua/amalgamate.lua $(CORE) $(BINDING) $(wildcard core/*.h lua/*.h) l
 # The specs with what is made of this one file: those that load the module, and the C tests that
 # need no more of the library than rille.h. TESTS=spec/x_spec.lua: some of them.
 AMALGAMATION_FLAGS ?= -O2 -g
+AMALGAMATION_TESTS = $(filter-out $(patsubst %,spec/%_spec.lua,$(OF_SOURCES)),$(wildcard spec/*_spec.lua \
+  spec/regress/*_spec.lua))
+# They read the sources, or build with what is made of them.
+OF_SOURCES = crash embed fuzz house install meta mutants proof steps
 
 amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
 
@@ -356,7 +366,8 @@ amalgamation-test: setup-test
 	  name=$$(basename $$test .c) && $(CC) -MM -Icore $(LMDB_CFLAGS) $$test | tr ' ' '\n' | \
 	  grep -q '^core/[^r]\|^core/r[^i]' || \
 	  { $(CC) $(ALL_CFLAGS) -o $A/spec/$$name $$test $A/rille.o $(LIBS) $(LUA_LIBS) -lm || exit 1; }; done
-	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS))
+	@RILLE_BUILD=$A $(LUA) spec/run.lua $(or $(TESTS),$(AMALGAMATION_TESTS) \
+	  $$(ls $A/spec/*_test | sed 's|.*/|spec/c/|; s|$$|.c|'))
 
 # Hosts in C.
 .PHONY: examples

@@ -114,21 +114,14 @@ static int move_kept(struct moving *m) {
 
 /* ---- The whole ---- */
 
-/* Heads in the order of their kinds, then places. */
-static int move_tables(struct moving *m) {
-  struct index_each each = {.head = move_head, .place = move_place, .context = m};
-  int failed = 0;
-  for (unsigned table = 0; table <= INDEX_PLACES && !failed; table++) {
-    struct index_slice all = {.most = SIZE_MAX};
-    failed = index_walk(m->log->index, table, &all, &each, m->error);
-  }
-  return failed;
-}
-
 static int move_all(struct moving *m) {
   struct index *from = m->log->index;
+  struct index_each each = {.head = move_head, .place = move_place, .context = m};
   int failed = index_begin(from, m->error);
-  if (!failed) failed = move_tables(m);
+  for (unsigned table = 0; table <= INDEX_PLACES && !failed; table++) {
+    struct index_slice all = {.most = SIZE_MAX};
+    failed = index_walk(from, table, &all, &each, m->error);
+  }
   if (!failed) failed = move_kept(m);
   index_end(from);
   struct log_end a = index_folded(from);
@@ -156,16 +149,6 @@ int anew_sweep(const char *store, rille_error *e) {
   return failed ? failed : remove_old(store, "index.old", e);
 }
 
-/* A sum would be believed, though the file goes on changing. */
-static int forget_sum(const char *folder, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  int failed = join(path, folder, "sum", e);
-  if (failed || system_kind(path) == SYSTEM_ABSENT) return failed;
-  int number = system_remove(path);
-  if (!number) number = system_flush_folder(folder);
-  return number ? error_system(e, number, "can't remove %s", path) : 0;
-}
-
 static int fill(struct log *l, const char *fresh, const struct anew *what, rille_error *e) {
   struct moving m = {.log = l, .what = what, .error = e};
   struct index_use use = {.folder = fresh, .uuid = l->identity.uuid, .alone = true};
@@ -175,8 +158,9 @@ static int fill(struct log *l, const char *fresh, const struct anew *what, rille
   for (size_t i = 0; i < 4; i++) buffer_init(buffers[i], &l->memory);
   failed = move_all(&m);
   for (size_t i = 0; i < 4; i++) buffer_release(buffers[i]);
-  index_close(m.to, true); /* flushes it */
-  return failed ? failed : forget_sum(fresh, e);
+  if (!failed) failed = index_flush(m.to, e);
+  index_close(m.to, false);
+  return failed;
 }
 
 static int swap(const char *store, const char *fresh, rille_error *e) {
@@ -188,6 +172,13 @@ static int swap(const char *store, const char *fresh, rille_error *e) {
   if (!number && (number = system_rename(fresh, index)) != 0) (void)system_rename(old, index);
   if (!number) number = system_flush_folder(store);
   return number ? error_system(e, number, "can't put %s in its place", index) : 0;
+}
+
+/* What the overlays are to have is read now, where a failure can be told. */
+static int begin_anew(struct log *l, rille_error *e) {
+  log_restart(l);
+  struct log_end end = log_written(l);
+  return log_catch_up(l, &end, e);
 }
 
 /* With OPENING and FOLDER. */
@@ -206,7 +197,7 @@ static int make(struct log *l, const char *store, const struct anew *what, rille
   if (!failed) log_raise(l); /* with FOLDER: nobody folds into the old one any more */
   if (!failed && !index_follow(l->index))
     failed = error_set(e, RILLE_IO, "the index that was made anew can't be opened");
-  if (!failed) log_restart(l);
+  if (!failed) failed = begin_anew(l, e);
   pthread_mutex_unlock(&l->lock);
   system_free_signal(&held);
   return failed ? failed : anew_sweep(store, e);

@@ -95,7 +95,6 @@ int log_enter_append(struct log *l, rille_error *e) {
 
 #define TURN_NAP_US_LEAST 20
 #define TURN_NAP_US_MOST 2000
-#define TURN_YIELDS_MOST 16u
 
 /* Who waits for his turn with a deadline, of the monotonic clock. */
 struct turn {
@@ -115,15 +114,6 @@ static bool nap(struct turn *t) {
   return true;
 }
 
-/* Who has WRITER needs it for some microseconds only: to sleep, and to be woken, takes longer. */
-static bool try_turn(struct log *l, int *failed, rille_error *e) {
-  for (unsigned i = 0; i < TURN_YIELDS_MOST; i++) {
-    if (control_take(l->control, CONTROL_WRITER, false, failed, e) || *failed) return true;
-    system_yield();
-  }
-  return false;
-}
-
 static int refuse_late(rille_error *e) {
   return error_set(e, RILLE_BUSY,
                    "another process or thread has kept the log until the deadline: it may be "
@@ -138,8 +128,7 @@ int log_enter_append_until(struct log *l, int64_t deadline_us, rille_error *e) {
   while (pthread_mutex_trylock(&l->appending) != 0)
     if (!nap(&turn)) return refuse_late(e);
   catch_up_beforehand(l);
-  bool taken = try_turn(l, &unlocked, &why);
-  while (!taken && !control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
+  while (!control_take(l->control, CONTROL_WRITER, false, &unlocked, &why) && !unlocked)
     if (!nap(&turn)) {
       pthread_mutex_unlock(&l->appending);
       return refuse_late(e);

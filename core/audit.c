@@ -14,6 +14,7 @@
 #include "verify.h"
 
 #include "error.h"
+#include "scavenge.h"
 
 #define SLICE_HEADS 256u
 #define SLICE_NAMES 1024u
@@ -200,7 +201,7 @@ static int check_end(struct verifying *v, uint64_t end) {
 /* The next stretch of our own fold. What was read ahead may have been zeros, which others
 ** were about to write over. */
 static void begin_stretch(struct verifying *v) {
-  overlay_split(&v->heads, &v->older[v->older_count++], v->scan.address);
+  overlay_split(&v->heads, &v->older[v->older_count++], NULL, v->scan.address);
   window_forget(&v->scan.window);
 }
 
@@ -309,14 +310,17 @@ int rille_store_verify(rille_store *h, const rille_verify *options, rille_verifi
                         .result = result ? result : &ignored};
   *v.result = (rille_verified){0};
   struct log_end end;
+  bool writes = !v.log->options.readonly; /* nobody takes content out meanwhile */
   int failed = store_usable(h, e);
-  if (!failed) failed = log_look(v.log, false, &end, e);
+  if (!failed && writes) failed = scavenge_hold(v.log, e);
   if (failed) return failed;
-  begin(&v, &h->shared->memory, end.address);
-  failed = verify_walk(&v, end.address);
+  failed = log_look(v.log, false, &end, &v.error);
+  begin(&v, &h->shared->memory, failed ? 0 : end.address);
+  if (!failed) failed = verify_walk(&v, end.address);
   if (!failed) failed = audit(&v);
   if (!v.damaged) v.result->readable = v.result->events;
   release(&v);
+  if (writes) scavenge_let_go(v.log);
   if (failed) return error_set(e, failed, "%s", v.error.message);
   return v.result->problems ? error_set(e, RILLE_REMARK, "%llu problems were found",
                                         (unsigned long long)v.result->problems)

@@ -237,10 +237,10 @@ int rille_store_backup(rille_store *h, const char *folder, rille_error *e) {
 static int copy_undisturbed(struct backup *b) {
   bool readonly = b->log->options.readonly;
   uint64_t shown = log_shown(b->log);
-  int failed = readonly ? 0 : scavenge_begin(b->log, b->error);
+  int failed = readonly ? 0 : scavenge_hold(b->log, b->error);
   if (failed) return failed;
   failed = copy_all(b);
-  if (!readonly) scavenge_end(b->log);
+  if (!readonly) scavenge_let_go(b->log);
   if (!failed && readonly && log_shown(b->log) != shown)
     failed = error_set(b->error, RILLE_BUSY, "log files were replaced meanwhile: try again");
   return failed;

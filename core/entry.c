@@ -55,8 +55,7 @@ bool entry_read_head(rille_text value, struct chain_head *head) {
   head->count = get64(b);
   head->touched = get64(b + 8);
   unsigned levels = chain_levels(head->count);
-  if (levels > CHAIN_LEVELS || /* none: the chain has ended */
-      value.length != HEAD_FIXED_BYTES + 8 * levels + ENTRY_SEAL_BYTES)
+  if (levels > CHAIN_LEVELS || value.length != HEAD_FIXED_BYTES + 8 * levels + ENTRY_SEAL_BYTES)
     return false;
   for (unsigned k = 0; k < levels; k++) head->tower[k] = get64(b + HEAD_FIXED_BYTES + 8 * k);
   return true;

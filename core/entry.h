@@ -21,7 +21,8 @@
 INTERNAL void entry_seal(rille_text key, uint8_t *value, size_t n);
 INTERNAL bool entry_is_sealed(rille_text key, rille_text value);
 
-/* The first two return how many bytes they wrote. */
+/* The first two return how many bytes they wrote. A head whose count is 0 says that its chain
+** has ended (redact.h). */
 INTERNAL size_t entry_write_head(uint8_t *b, uint64_t count, uint64_t touched,
                                  const uint64_t *tower);
 INTERNAL size_t entry_write_word(uint8_t *b, uint64_t number);

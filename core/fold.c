@@ -34,7 +34,7 @@ bool log_is_due(const struct log *l) { return is_full(l, 1); }
 /* ---- Old and fresh ---- */
 
 static void split(struct log *l) {
-  overlay_split(&l->fresh, &l->old, l->seen.address);
+  overlay_split(&l->fresh, &l->old, &l->spare, l->seen.address);
   l->has_old = true;
   l->old_end = l->seen;
 }
@@ -45,6 +45,16 @@ static struct overlay drop_old(struct log *l) {
   l->has_old = false;
   pthread_cond_broadcast(&l->work.room);
   return old;
+}
+
+/* Without `lock`. */
+static void recycle(struct log *l, struct overlay *old) {
+  overlay_clear(old);
+  pthread_mutex_lock(&l->lock);
+  bool spare = !l->spare.buckets;
+  if (spare) l->spare = *old;
+  pthread_mutex_unlock(&l->lock);
+  if (!spare) overlay_release(old);
 }
 
 /* ---- Folding the old overlay ---- */
@@ -129,7 +139,7 @@ static int fold_old(struct log *l, bool gently, rille_error *e) {
   failed = index_look(l->index, e);
   struct overlay old = drop_old(l);
   pthread_mutex_unlock(&l->lock);
-  overlay_release(&old);
+  recycle(l, &old);
   return failed;
 }
 

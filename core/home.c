@@ -111,15 +111,19 @@ static int frame_end_of(struct log *l, uint64_t address, uint64_t *end, rille_er
   return 0;
 }
 
+bool log_is_home(const struct log *l, rille_text id, struct transaction_id *t) {
+  char uuid[37];
+  identity_text(l->identity.uuid, uuid);
+  return transaction_parse(id, t) && text_equal(t->uuid, rille_text_of(uuid));
+}
+
 /* With `lock`, caught up. */
 static int judge(struct log *l, rille_text id, uint64_t home_end, struct outcome *o,
                  rille_error *e) {
   struct transaction_id t;
-  char uuid[37];
   uint64_t decided, watermark;
   *o = (struct outcome){.outcome = RILLE_OUTCOME_NONE, .end = l->seen.address};
-  identity_text(l->identity.uuid, uuid);
-  if (!transaction_parse(id, &t) || !text_equal(t.uuid, rille_text_of(uuid))) return 0;
+  if (!log_is_home(l, id, &t)) return 0;
   int failed = log_know_pending(l, e);
   const struct pending_entry *open = failed ? NULL : open_epoch(l, t.nonce);
   if (!failed) failed = decision_word(l, id, open, &decided, e);

@@ -25,6 +25,8 @@ struct transaction_id {
   uint64_t epoch, number;
 };
 INTERNAL bool transaction_parse(rille_text id, struct transaction_id *parsed);
+/* Whether the id was given by this store, or by one of the same uuid. */
+INTERNAL bool log_is_home(const struct log *log, rille_text id, struct transaction_id *parsed);
 
 INTERNAL int log_decide(struct log *log, const rille_decide *decide, rille_decided *decided,
                         rille_error *error);

@@ -335,6 +335,11 @@ void index_close(struct index *x, bool alone) {
   memory_free(&memory, x, sizeof *x);
 }
 
+int index_flush(struct index *x, rille_error *e) {
+  int code = mdb_env_sync(x->env, 1);
+  return code ? lmdb_error(e, code, "can't be flushed") : 0;
+}
+
 struct log_end index_folded(const struct index *x) {
   return x->end;
 }

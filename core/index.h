@@ -66,6 +66,8 @@ INTERNAL bool index_follow(struct index *index);
 
 /* Looks what it is a fold of by now; index_folded tells it. */
 INTERNAL int index_look(struct index *index, rille_error *error);
+/* To the disk, its last commit too. */
+INTERNAL int index_flush(struct index *index, rille_error *error);
 INTERNAL struct log_end index_folded(const struct index *index);
 
 /* Everything between begin and end is read from one state of the index. Not

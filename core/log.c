@@ -358,6 +358,7 @@ static int read_on(struct log *l, const struct log_end *end, rille_error *e) {
   struct scan s;
   scan_init(&s, &l->source, &l->memory, l->seen.address, l->seen.next_position, end->address);
   s.time_us = l->seen.time_us;
+  window_expect(&s.window, end->address - l->seen.address);
   int failed = take_frames(l, &s, e);
   scan_release(&s);
   assert(failed || l->seen.next_position == end->next_position);
@@ -408,6 +409,7 @@ void log_release(struct log *l) {
   segments_close(&l->segments);
   overlay_release(&l->fresh);
   if (l->has_old) overlay_release(&l->old);
+  overlay_release(&l->spare);
   buffer_release(&l->frame);
   pending_clear(&l->pending);
   pthread_mutex_destroy(&l->lock);

@@ -93,11 +93,15 @@ struct log {
   uint64_t reached;             /* as opening found: below, all had reached the disk */
 
   pthread_mutex_t scavenging, appending, folding, flushing; /* each before its byte lock */
+  pthread_t scavenger;          /* who has `scavenging`, if scavenges */
+  unsigned holds;               /* how often that one holds it for a verify */
+  _Atomic bool scavenges;
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
   bool opening;                 /* nobody else is there: folds happen at once */
   uint64_t opening_end, told;   /* what is read then, and how far progress has been told */
   struct overlay fresh, old;
+  struct overlay spare;         /* empty: the next fresh one's table, so that it need not grow */
   bool has_old;                 /* it is to be folded, and changed by nobody */
   struct log_end seen, old_end; /* where the overlays end */
   uint64_t measured;            /* where the log ended when the last file was looked at */

@@ -10,16 +10,6 @@
 
 /* ---- Packing ---- */
 
-static void pack_event(struct pack *p, const rille_event_input *event) {
-  pack_text(p, event->type);
-  pack_text(p, event->data);
-  pack_text(p, event->meta);
-  pack_text(p, event->id);
-  pack_u64(p, (uint64_t)event->time_us);
-  pack_u32(p, event->tag_count);
-  for (size_t i = 0; i < event->tag_count; i++) pack_text(p, event->tags[i]);
-}
-
 /* One stream, a few events, and no other condition than its version. */
 static bool is_simple(const rille_append *append) {
   if (append->part_count != 1 || append->unless || append->mark.name.length) return false;

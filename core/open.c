@@ -118,8 +118,8 @@ static int mend(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   struct repair_disk disk = segments_disk(&l->segments);
   if (l->options.readonly) return 0;
-  /* who made the last file may have died before its name was durable */
   int failed = segments_sweep(&l->segments, false, e);
+  /* who made the last file may have died before its name was durable */
   if (!failed) failed = segments_flush_folder(&l->segments, e);
   return failed ? failed : repair_mend(&l->source, &disk, &l->memory, &o->found, e);
 }

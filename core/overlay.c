@@ -47,10 +47,28 @@ void overlay_release(struct overlay *o) {
   o->place_capacity = 0;
 }
 
-void overlay_split(struct overlay *o, struct overlay *older, uint64_t start) {
+void overlay_split(struct overlay *o, struct overlay *older, struct overlay *spare,
+                   uint64_t start) {
   *older = *o;
-  overlay_init(o, &older->memory, older->seed);
+  if (spare && spare->buckets) {
+    *o = *spare;
+    *spare = (struct overlay){.buckets = 0};
+  } else {
+    overlay_init(o, &older->memory, older->seed);
+  }
   o->start = start;
+}
+
+void overlay_clear(struct overlay *o) {
+  free_blocks(o);
+  memory_free(&o->memory, o->places, o->place_capacity * sizeof *o->places);
+  o->places = NULL;
+  o->count = o->place_count = o->place_capacity = 0;
+  o->bytes = o->group_capacity * sizeof *o->groups;
+  for (size_t i = 0; i * GROUP_BUCKETS < o->buckets; i++) {
+    memset(o->groups[i], 0, GROUP_BUCKETS * sizeof **o->groups);
+    o->bytes += GROUP_BUCKETS * sizeof **o->groups;
+  }
 }
 
 static void *take(struct overlay *o, size_t n) {

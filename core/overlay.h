@@ -65,8 +65,12 @@ INTERNAL void overlay_init(struct overlay *o, const struct memory *memory, uint6
 INTERNAL void overlay_release(struct overlay *o);
 /* Empties it; it is complete from `start`. */
 INTERNAL void overlay_restart(struct overlay *o, uint64_t start);
-/* `older` gets everything, and `o` starts empty at `start`. */
-INTERNAL void overlay_split(struct overlay *o, struct overlay *older, uint64_t start);
+/* `older` gets everything, and `o` starts empty at `start`: with the table of `spare`, an empty
+** one, which has none then; NULL: there is no spare one. */
+INTERNAL void overlay_split(struct overlay *o, struct overlay *older, struct overlay *spare,
+                            uint64_t start);
+/* Empties it, but for its table, to become a spare one. */
+INTERNAL void overlay_clear(struct overlay *o);
 
 /* The head's entry, or NULL. `kind` is an enum chain_kind or word_kind. */
 INTERNAL struct overlay_entry *overlay_find(const struct overlay *o, unsigned kind,

@@ -32,6 +32,20 @@ void pack_text(struct pack *p, rille_text text) {
   add(p, text.bytes, text.length);
 }
 
+void pack_texts(struct pack *p, const rille_text *texts, size_t n) {
+  pack_u32(p, n);
+  for (size_t i = 0; i < n; i++) pack_text(p, texts[i]);
+}
+
+void pack_event(struct pack *p, const rille_event_input *event) {
+  pack_text(p, event->type);
+  pack_text(p, event->data);
+  pack_text(p, event->meta);
+  pack_text(p, event->id);
+  pack_u64(p, (uint64_t)event->time_us);
+  pack_texts(p, event->tags, event->tag_count);
+}
+
 static const uint8_t *take(struct unpack *u, size_t n) {
   if (u->left < n) {
     u->bad = true;

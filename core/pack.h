@@ -16,6 +16,8 @@ INTERNAL void pack_release(struct pack *p);
 INTERNAL void pack_u32(struct pack *p, size_t number);
 INTERNAL void pack_u64(struct pack *p, uint64_t number);
 INTERNAL void pack_text(struct pack *p, rille_text text);
+INTERNAL void pack_texts(struct pack *p, const rille_text *texts, size_t n); /* n is before them */
+INTERNAL void pack_event(struct pack *p, const rille_event_input *event);
 static inline rille_text pack_all(const struct pack *p) {
   return (rille_text){(const char *)p->bytes.bytes, p->bytes.length};
 }

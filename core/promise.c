@@ -50,20 +50,6 @@ uint64_t promise_commit_bytes(const struct promise *p) {
 
 /* ---- To bytes ---- */
 
-static void pack_texts(struct pack *p, const rille_text *texts, size_t n) {
-  pack_u32(p, n);
-  for (size_t i = 0; i < n; i++) pack_text(p, texts[i]);
-}
-
-static void pack_event(struct pack *p, const rille_event_input *event) {
-  pack_text(p, event->type);
-  pack_text(p, event->data);
-  pack_text(p, event->meta);
-  pack_text(p, event->id);
-  pack_u64(p, (uint64_t)event->time_us);
-  pack_texts(p, event->tags, event->tag_count);
-}
-
 static void pack_part(struct pack *p, const rille_part *part) {
   pack_text(p, part->stream);
   pack_u64(p, (uint64_t)part->expect);

@@ -205,8 +205,8 @@ int rewrite_file(const struct rewriting *w, uint64_t first, uint64_t end, struct
   if (end - first > PACKED_LOG_BYTES_MOST) return 0;
   if (!segments_new_path(path, s->folder, first))
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", s->folder);
-  (void)system_remove(path); /* of one who died; where it can't go it can't be made, either */
-  int number = system_open(path, SYSTEM_CREATE, &fd);
+  int number = system_kind(path) == SYSTEM_ABSENT ? 0 : system_remove(path); /* a dead one's */
+  if (!number) number = system_open(path, SYSTEM_CREATE, &fd);
   if (number) return error_system(e, number, "can't create %s", path);
   int failed = write_new(w, fd, first, end, done, e);
   system_close(fd);

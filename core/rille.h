@@ -557,7 +557,8 @@ typedef struct rille_scavenged {
 ** on such an event is found by no reading at all; positions, versions and ids stay what they are,
 ** so the next one is as it would have been. Log files are replaced while others read and append;
 ** the last one is first succeeded by a new one, if there is something in it. If the power goes
-** there is the old file or the new one. RILLE_READONLY, RILLE_FULL, RILLE_IO. */
+** there is the old file or the new one. RILLE_READONLY, RILLE_FULL, RILLE_IO; RILLE_BUSY from
+** within a callback of verify. */
 RILLE_API int rille_store_scavenge(rille_store *store, const rille_scavenge *options,
                                    rille_scavenged *done, rille_error *error);
 

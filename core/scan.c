@@ -16,9 +16,13 @@ void window_release(struct window *w) { buffer_release(&w->bytes); }
 
 void window_forget(struct window *w) { w->bytes.length = 0; }
 
+void window_expect(struct window *w, uint64_t n) {
+  w->ahead = n < w->ahead_most ? (size_t)n : w->ahead_most;
+}
+
 static int refill(struct window *w, uint64_t address, size_t n, rille_error *e) {
   size_t want = n > w->ahead ? n : w->ahead, got;
-  if (w->ahead < w->ahead_most) w->ahead *= 2;
+  w->ahead = 2 * w->ahead < w->ahead_most ? 2 * w->ahead : w->ahead_most;
   buffer_clear(&w->bytes, n > WINDOW_KEEP_BYTES ? n : WINDOW_KEEP_BYTES);
   uint8_t *room = buffer_reserve(&w->bytes, want);
   if (!room) return error_memory(e);

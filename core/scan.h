@@ -31,6 +31,8 @@ struct window {
 INTERNAL void window_init(struct window *w, const struct source *source,
                           const struct memory *memory, size_t ahead_most);
 INTERNAL void window_release(struct window *w);
+/* n bytes will be wanted, one behind the other: the first read takes them all, within bounds. */
+INTERNAL void window_expect(struct window *w, uint64_t n);
 /* What was read is read again: it may have changed since. */
 INTERNAL void window_forget(struct window *w);
 /* At least n bytes at an address, in *bytes; *got tells how many there are, less

@@ -10,8 +10,12 @@ int scavenge_begin(struct log *l, rille_error *e) {
   int failed = log_refuse_failed(l, e);
   if (!failed && l->options.readonly)
     failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
+  if (!failed && atomic_load(&l->scavenges) && pthread_equal(l->scavenger, pthread_self()))
+    failed = error_set(e, RILLE_BUSY, "the store is being verified, by who calls this");
   if (failed) return failed;
   pthread_mutex_lock(&l->scavenging);
+  l->scavenger = pthread_self();
+  atomic_store(&l->scavenges, true);
   (void)control_take(l->control, CONTROL_SCAVENGER, true, &failed, e);
   if (!failed) failed = segments_sweep(&l->segments, false, e);
   if (failed) scavenge_end(l);
@@ -20,7 +24,19 @@ int scavenge_begin(struct log *l, rille_error *e) {
 
 void scavenge_end(struct log *l) {
   control_free(l->control, CONTROL_SCAVENGER);
+  atomic_store(&l->scavenges, false);
   pthread_mutex_unlock(&l->scavenging);
+}
+
+int scavenge_hold(struct log *l, rille_error *e) {
+  bool ours = atomic_load(&l->scavenges) && pthread_equal(l->scavenger, pthread_self());
+  int failed = ours && l->holds ? 0 : scavenge_begin(l, e);
+  if (!failed) l->holds++;
+  return failed;
+}
+
+void scavenge_let_go(struct log *l) {
+  if (--l->holds == 0) scavenge_end(l);
 }
 
 /* ---- Files ---- */
@@ -115,13 +131,13 @@ static int add_cuts_of(struct scavenging *s, const struct overlay *o) {
 /* Those of now, durable. What is truncated later is taken the next time. */
 static int know_cuts(struct scavenging *s, rille_error *e) {
   struct log *l = s->log;
+  struct index_slice all = {.most = SIZE_MAX};
+  struct index_each each = {.head = add_cut, .context = s};
   pthread_mutex_lock(&l->lock);
   struct log_end end = log_written(l);
   int failed = log_catch_up(l, &end, e);
   if (!failed) failed = index_begin(l->index, e);
   if (!failed) {
-    struct index_slice all = {.most = SIZE_MAX};
-    struct index_each each = {.head = add_cut, .context = s};
     failed = index_walk(l->index, WORD_CUT, &all, &each, e);
     index_end(l->index);
     if (!failed && l->has_old) failed = add_cuts_of(s, &l->old);

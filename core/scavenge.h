@@ -16,8 +16,13 @@ INTERNAL int scavenge_run(struct log *log, bool dry, rille_scavenged *done, rill
 
 /* ---- For redaction.c ---- */
 
+/* RILLE_BUSY: this thread has it already. */
 INTERNAL int scavenge_begin(struct log *log, rille_error *error);
 INTERNAL void scavenge_end(struct log *log);
+/* The same for who only wants that nothing is taken out meanwhile: once more for a thread that
+** holds it so already, because verify calls its caller's functions, and those may verify. */
+INTERNAL int scavenge_hold(struct log *log, rille_error *error);
+INTERNAL void scavenge_let_go(struct log *log);
 /* Whether what a fact of a prepare frame says may be taken: its transaction is over, durably. */
 INTERNAL int scavenge_is_over(struct log *log, const struct fact *fact, bool *over,
                               rille_error *error);

@@ -58,7 +58,9 @@ static int check_prepare(const rille_prepare *p, rille_error *e) {
 ** uuid is meant, a copy, that log doesn't know the transaction. */
 static int refuse_home(struct log *l, const rille_prepare *p, rille_error *e) {
   struct outcome o;
+  struct transaction_id t;
   if (!text_equal(p->home_kind, rille_text_of("store"))) return 0; /* it is decided elsewhere */
+  if (!log_is_home(l, p->id, &t)) return 0;
   int failed = log_outcome(l, p->id, p->home_end, &o, e);
   if (failed || o.outcome == RILLE_OUTCOME_NONE || o.outcome == RILLE_OUTCOME_UNKNOWN)
     return failed;

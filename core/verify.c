@@ -87,6 +87,8 @@ static int check_chain(struct verifying *v, const struct record *r, size_t chain
   struct overlay_entry *entry = entry_of(v, kind, name);
   if (!entry) return error_memory(&v->error);
   unsigned n = record_links(r, chain, links);
+  bool under_way = number > entry->count + 1 && atomic_load(&v->log->pending.redactions) > 0;
+  if (under_way) return 0; /* a redaction whose process died has taken the name out of some */
   if (number != entry->count + 1) {
     error_set(&v->error, 0, "\"%s\" goes from number %llu to %llu", error_name(name, text),
               (unsigned long long)entry->count, (unsigned long long)number);

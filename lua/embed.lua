@@ -21,7 +21,8 @@ local function module_of(path, text)
   return ("%s.%s_%s"):format(folder, name, kind), ("return [%s[\n%s]%s]\n"):format(level, text, level)
 end
 
-local names = { (table.unpack or unpack)(arg) }
+local names = {}
+for i, path in ipairs(arg) do names[i] = path end
 table.sort(names)
 print(("/* scripts.h: made by embed.lua from %s; do not edit. */"):format(names[#names]:match "^(.*)/"))
 print "static const struct {\n  const char *name, *text;\n  size_t length;\n} scripts[] = {"

@@ -57,9 +57,10 @@ void compat_integer_to_text(lua_State *L, int index) { lua_tolstring(L, index, N
 #define PIECE_BYTES 64           /* of a formatted number */
 
 /* Addresses of these are keys in the registry. */
-static const char functions[2] = {'m', 'k'};
+static const char functions[3] = {'m', 'k', 'f'};
 #define MAKE_KEY (&functions[0]) /* f(pointer) --> int64_t */
 #define KIND_KEY (&functions[1]) /* f(cdata) --> an enum boxed */
+#define FFI_KEY (&functions[2])  /* LuaJIT reads tables of the library when its state closes */
 
 enum boxed { BOXED_OTHER, BOXED_INT64, BOXED_UINT64 };
 
@@ -70,14 +71,15 @@ static const char BOXES[] =
     "local cast, istype = ffi.cast, ffi.istype\n"
     "return function(at) return cast(pointer, at)[0] end, function(value)\n"
     "  return istype(signed, value) and 1 or istype(unsigned, value) and 2 or 0\n"
-    "end\n";
+    "end, ffi\n";
 
 /* Where there is no ffi there are no large integers either: reading one is an error then. */
 void compat_open(lua_State *L) {
   int top = lua_gettop(L);
   if (compat_rawgetp(L, LUA_REGISTRYINDEX, MAKE_KEY) == LUA_TNIL &&
       luaL_loadbuffer(L, BOXES, sizeof BOXES - 1, "=rille") == LUA_OK &&
-      lua_pcall(L, 0, 2, 0) == LUA_OK) {
+      lua_pcall(L, 0, 3, 0) == LUA_OK) {
+    compat_rawsetp(L, LUA_REGISTRYINDEX, FFI_KEY);
     compat_rawsetp(L, LUA_REGISTRYINDEX, KIND_KEY);
     compat_rawsetp(L, LUA_REGISTRYINDEX, MAKE_KEY);
   }

@@ -118,6 +118,7 @@ static void check_caught(lua_State *L, int status) {
 
 static int guard_pcall(lua_State *L) {
   luaL_checkany(L, 1);
+  isolate_check_stack(L);
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
   check_caught(L, status);
   luaL_checkstack(L, 1, "too many results");
@@ -139,6 +140,7 @@ static int call_handler(lua_State *L) {
 static int guard_xpcall(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  isolate_check_stack(L);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   lua_pushcclosure(L, call_handler, 1);

@@ -33,6 +33,7 @@
 #define BYTES_A_STEP 16            /* memory that is asked for costs the script this much */
 #define COLLECTED_A_STEP 64        /* so does the collection that Lua tries when refused */
 #define SPENT_BYTES 4096           /* a spent script may still ask for this little */
+#define STACK_BYTES (512 * 1024)   /* of C's stack, for a script that calls back again and again */
 #define LOOK_LEVELS 16             /* calls looked through for one that has a line */
 
 int luaopen_rille(lua_State *L);
@@ -140,6 +141,14 @@ void isolate_check(lua_State *L, int status) {
   if (!iso) return;
   if (status == LUA_ERRMEM && !iso->exceeded) iso->exceeded = LIMIT_MEMORY;
   stop_if_due(L, iso);
+}
+
+void isolate_check_stack(lua_State *L) {
+  char here;
+  struct isolate *iso = isolate_of(L);
+  if (!iso) return;
+  uintptr_t a = (uintptr_t)&here, b = iso->stack;
+  if ((a < b ? b - a : a - b) > STACK_BYTES) luaL_error(L, "C stack overflow");
 }
 
 bool isolate_is_stopped(lua_State *L) {
@@ -343,6 +352,7 @@ static void take_back(struct isolate *iso) {
 
 static int run_state(struct isolate *iso) {
   lua_State *S = iso->state;
+  iso->stack = (uintptr_t)&S;
   lua_settop(S, 0);
   iso->running = true;
   iso->position = 0;

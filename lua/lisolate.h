@@ -24,6 +24,7 @@ struct borrowed {
 struct isolate {
   lua_State *state; /* S; NULL: closed or dead */
   lua_State *host;  /* that which runs it now */
+  uintptr_t stack; /* where C's stack was when the run began */
   bool running, closing, watching;
   bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
@@ -62,6 +63,10 @@ INTERNAL void isolate_enter(lua_State *L);
 /* A script was left: rille's own code in S has another budget, which the limit that the
 ** user gave does not concern. What it calls of a script by metamethods shares it. */
 INTERNAL void isolate_leave(lua_State *L);
+
+/* Before C calls back a function of the script's: raises where that has nested too deeply.
+** Lua 5.4 counts such calls itself, LuaJIT does not. */
+INTERNAL void isolate_check_stack(lua_State *L);
 
 /* core.isolate(store or nil, { memory_bytes=, instructions=, ms=, fail_after= })
 **   -> isolate | nil, message, code */

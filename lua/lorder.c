@@ -167,6 +167,7 @@ static bool script_before(lua_State *L, const struct order_item *a, const struct
   lua_pushvalue(L, SORT_ORDER);
   lua_rawgeti(L, SORT_VALUES, a->at);
   lua_rawgeti(L, SORT_VALUES, b->at);
+  isolate_check_stack(L);
   lua_call(L, 2, 1);
   bool before = lua_toboolean(L, -1);
   lua_pop(L, 1);

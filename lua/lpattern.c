@@ -487,6 +487,7 @@ static bool add_replacement(struct matching *m, luaL_Buffer *b, const char *s, c
   switch (lua_type(L, 3)) {
     case LUA_TFUNCTION:
       lua_pushvalue(L, 3);
+      isolate_check_stack(L);
       lua_call(L, push_captures(m, s, end), 1);
       break;
     case LUA_TTABLE:

@@ -231,6 +231,7 @@ static int script_random(lua_State *L) {
 
 /* Pushes what tostring gives: never an address. */
 static void push_harmless_text(lua_State *L, int index) {
+  if (!lua_isstring(L, index)) isolate_check_stack(L);
   if (luaL_callmeta(L, index, "__tostring")) {
     if (!lua_isstring(L, -1)) luaL_error(L, "'__tostring' must return a string");
     return;

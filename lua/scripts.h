@@ -8502,6 +8502,7 @@ static const struct {
      "-- reporting.lua: the word `report` of the command `rille`: what report.lua collects, as a page or as\n"
      "-- JSON.\n"
      "\n"
+     "local meter = require \"rille.meter\"\n"
      "local page = require \"rille.page\"\n"
      "local report = require \"rille.report\"\n"
      "local closing = require \"rille.scope\".closing\n"
@@ -8545,7 +8546,7 @@ static const struct {
      "    return #data.problems > 0 and 1 or 0\n"
      "  end\n"
      "end\n"
-     , 2070},
+     , 2106},
     {"rille.retaining",
      "-- retaining.lua: the words of the command `rille` for what is not kept: scavenge, redact.\n"
      "\n"
@@ -9077,6 +9078,7 @@ static const struct {
      "  math = \"abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf \"\n"
      "    .. \"pi rad random sin sqrt tan tointeger type ult\",\n"
      "  utf8 = \"char charpattern codepoint codes len offset\",\n"
+     "  bit = c.bit and \"arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex\" or nil, -- LuaJIT's\n"
      "}\n"
      "\n"
      "---Why a script lacks a global that Lua has.\n"
@@ -9292,7 +9294,7 @@ static const struct {
      "end\n"
      "\n"
      "return sandbox\n"
-     , 10583},
+     , 10690},
     {"rille.scope",
      "-- scope.lua: handles that are closed when a piece of work ends, however it ends: what\n"
      "-- `local x <close>` does, for every Lua.\n"

@@ -12,7 +12,8 @@ survives power cuts at one disk flush an append.]],
   license = "MIT",
   labels = { "database", "event-sourcing", "embedded" },
 }
-dependencies = { "lua >= 5.4, < 5.5", "argparse >= 0.7" }
+-- 5.4, or LuaJIT, whose number is 5.1: with the headers of another Lua the compiler says so.
+dependencies = { "lua >= 5.1, < 5.5", "argparse >= 0.7" }
 external_dependencies = {
   LMDB = { header = "lmdb.h", library = "lmdb" },
 }

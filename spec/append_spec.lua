@@ -305,7 +305,7 @@ describe("data and meta", function()
     assert.equal(0, store:head())
   end)
 
-  it("are at most 16 MiB together", function()
+  it("are at most 16 MiB together #large", function()
     local most = EVENT_BYTES - STRING_HEAD
     assert(store:append("a", { type = "A", data = bytes(most) }))
     assert(store:append("a", { type = "A", meta = bytes(most, "m") }))
@@ -329,7 +329,7 @@ describe("one append", function()
     return events
   end
 
-  it("is at most 64 MiB, names and bookkeeping included", function()
+  it("is at most 64 MiB, names and bookkeeping included #large", function()
     local fits, too_much = APPEND_BYTES - 1024, APPEND_BYTES - 8
     assert.equal(4, assert(store:append("a", four(fits))).last)
     contains(invalid(store, "a", four(too_much)), "more than 64 MiB")
@@ -341,7 +341,7 @@ describe("one append", function()
     end
   end)
 
-  it("has many small events", function()
+  it("has many small events #large", function()
     local events = {}
     for i = 1, 20000 do events[i] = { type = "T" .. i % 10, data = i } end
     assert.equal(20000, assert(store:append("many", events)).last)

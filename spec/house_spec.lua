@@ -78,7 +78,7 @@ local ORDER = {
   { "kept", uses = "error store system" },
   { "marks", uses = "error store" },
   { "verify", uses = "error note scan store" },
-  { "audit", uses = "error verify" },
+  { "audit", uses = "error scavenge verify" },
   { "backup", uses = "error scavenge store" },
 }
 

@@ -21,7 +21,7 @@ local PATIENCE = 120 -- seconds more than it needs, on a busy machine ...
 local WAITING = 30   -- ... and of a program that the fault makes wait for ever, having told what failed
 local RAIDS = 8      -- trials, where chance has a part in it
 local POWER = 4      -- seconds of states, for a fault to be found; one that is ends it
-local KILLING = 60   -- seconds, for a fault to be found by chance; one that is ends it
+local KILLING = 180  -- seconds, for a fault to be found by chance; one that is ends it
 
 local function shell(command, ...)
   local output, status = process.run(command:format(...))
@@ -35,12 +35,18 @@ local function read(path)
   return text
 end
 
--- The object file of the mutated file.
-local function mutate(mutant, flags)
+---The file that a fault is planted in, and where.
+local function find(mutant)
   local text = read(mutant.file)
   local from, to = text:find(mutant.text, 1, true)
-  assert(from, "its text is not in " .. mutant.file)
-  assert(not text:find(mutant.text, to, true), "its text is in the file twice")
+  assert(from, ("%s: its text is not in %s"):format(mutant.name, mutant.file))
+  assert(not text:find(mutant.text, to, true), mutant.name .. ": its text is in the file twice")
+  return text, from, to
+end
+
+-- The object file of the mutated file.
+local function mutate(mutant, flags)
+  local text, from, to = find(mutant)
   local name = mutant.file:match "[^/]+$"
   local path = scratch.file(name, text:sub(1, from - 1) .. mutant.with .. text:sub(to + 1))
   shell(COMPILE .. "%s -c '%s' -o '%s.o'", flags or "", path, path)
@@ -146,6 +152,10 @@ local function check(mutant, how, passed, output)
 end
 
 local function is_sanitized() return (os.getenv "LD_PRELOAD" or ""):find "asan" end
+
+it("each fault has its place", function()
+  for _, mutant in ipairs(mutants) do find(mutant) end
+end)
 
 describe("a fault is found:", function()
   local chosen = math.random(PART) - 1

@@ -336,7 +336,7 @@ end)
 
 describe("a long stream", function()
   for _, n in ipairs { BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1, 5000 } do
-    it(("of %d events is read in blocks"):format(n), function()
+    it(("of %d events is read in blocks%s"):format(n, n > BLOCK + 1 and " #large" or ""), function()
       store, path = stores.new()
       stores.fill(store, "s", n, 97)
       stores.fill(store, "other", 3)
@@ -380,7 +380,7 @@ describe("large records", function()
     assert(bytes == text(i), "different bytes in version " .. event.version)
   end
 
-  it("come back whole, along the stream and along the log", function()
+  it("come back whole, along the stream and along the log #large", function()
     local n = 0
     for _, reverse in ipairs { false, true } do
       for event in store:read("large", { reverse = reverse }) do check(event) n = n + 1 end

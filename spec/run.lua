@@ -68,6 +68,20 @@ local function c_job(path)
   return { name = path, command = ("%s/spec/%s"):format(BUILD, path:match "([^/]+)%.c$") }
 end
 
+-- Specs of the binding that LuaJIT runs as well, with the module that is made for it. Those that
+-- take more than a few seconds, or start Lua 5.4 by its name, are left out; of the others
+-- spec/support/luajit_lacks.lua says which tests are for 5.4 alone.
+local LUAJIT_BUILD = os.getenv "RILLE_LUAJIT_BUILD" or BUILD .. "/luajit"
+local LUAJIT = { "append", "apart", "fold", "isolate", "kept", "ladder", "open", "pick", "policy", "processor",
+  "projection", "query", "read", "transact", "transaction", "truncate", "upcast", "wait" }
+local LUAJIT_SOAK = { "json", "value", "script", "decide" }
+
+local function luajit_job(path)
+  return { name = path .. " (LuaJIT)", command = ("env RILLE_LUA=luajit RILLE_BUILD=%s LUA_CPATH=%s luajit %s "
+    .. "--helper=spec/support/luajit.lua -o %s %s"):format(quoted(LUAJIT_BUILD), quoted(LUAJIT_BUILD .. "/?.so;;"),
+      "spec/support/busted.lua", "spec/support/report.lua", quoted(path)) }
+end
+
 local function lua_job(path)
   local preload = PRELOAD == "" and "" or
     "LD_PRELOAD=" .. quoted(PRELOAD) .. " ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0} "
@@ -78,8 +92,25 @@ local function lua_job(path)
 end
 
 local function job_of(path)
+  local of_luajit = path:match "^luajit:(.*)"
+  if of_luajit then return luajit_job(of_luajit) end
   if path:find "_test%.c$" then return c_job(path) end
   return lua_job(path)
+end
+
+---None, and a line that says so, where there is no LuaJIT.
+local function luajit_paths()
+  local paths, there = {}, io.open(LUAJIT_BUILD .. "/rille.so", "rb")
+  if PRELOAD ~= "" then return paths end
+  if not there or not lines "command -v luajit"[1] then
+    print "left out the specs under LuaJIT: it is not installed, or the module is not made for it (make luajit)"
+    return paths
+  end
+  there:close()
+  local names = { table.unpack(LUAJIT) }
+  if os.getenv "RILLE_SOAK" then table.move(LUAJIT_SOAK, 1, #LUAJIT_SOAK, #names + 1, names) end
+  for i, name in ipairs(names) do paths[i] = ("luajit:spec/%s_spec.lua"):format(name) end
+  return paths
 end
 
 local function all_paths()
@@ -89,6 +120,7 @@ local function all_paths()
     listed[path] = true
   end
   for _, path in ipairs(LONGEST) do add(path) end
+  for _, path in ipairs(luajit_paths()) do add(path) end
   for _, path in ipairs(lines "ls spec/c/*_test.c") do add(path) end
   for _, path in ipairs(lines "find spec -name '*_spec.lua' | LC_ALL=C sort") do add(path) end
   return paths

@@ -1,6 +1,7 @@
 -- reporting.lua: the word `report` of the command `rille`: what report.lua collects, as a page or as
 -- JSON.
 
+local meter = require "rille.meter"
 local page = require "rille.page"
 local report = require "rille.report"
 local closing = require "rille.scope".closing

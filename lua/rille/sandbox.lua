@@ -33,6 +33,7 @@ local WHITELIST = {
   math = "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf "
     .. "pi rad random sin sqrt tan tointeger type ult",
   utf8 = "char charpattern codepoint codes len offset",
+  bit = c.bit and "arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex" or nil, -- LuaJIT's
 }
 
 ---Why a script lacks a global that Lua has.

@@ -11,7 +11,7 @@ transaction over event stores: by PREPARE TRANSACTION, or as the one that decide
   license = "MIT",
   labels = { "database", "postgresql", "event-sourcing" },
 }
-dependencies = { "lua >= 5.4, < 5.5", "rille" }
+dependencies = { "lua >= 5.1, < 5.5", "rille" }
 external_dependencies = {
   PQ = { header = "libpq-fe.h", library = "pq" },
 }

@@ -79,15 +79,26 @@ static void close_here(void) {
 
 static void make_nothing(void) { here_told.count = 0; }
 
-static void fill_here(int sync) {
+static void append_here(int sync) {
   rille_options o = options_small(sync, false);
   here = open_with(here_path, &o);
   for (uint32_t i = 0; i < EVENTS; i++) append(here, i % 3 ? "a" : "b", 1 + i % 4, 400 + 60 * i);
+}
+
+static void fill_here(int sync) {
+  append_here(sync);
   CHECK(rille_store_truncate(here, rille_text_of("b"), 3, NULL) == 0);
 }
 
 static void make_store(void) {
   fill_here(RILLE_SYNC_NEVER);
+  CHECK(rille_store_close(here) == 0);
+  here = NULL;
+}
+
+/* Of which nothing is hidden: who takes that away takes nothing that the ledger has. */
+static void make_whole_store(void) {
+  append_here(RILLE_SYNC_NEVER);
   CHECK(rille_store_close(here) == 0);
   here = NULL;
 }
@@ -136,6 +147,14 @@ static void open_here_lax(void) {
 static void open_here_and_fill(void) {
   open_here_lax();
   for (unsigned i = 0; i < 4; i++) append(here, "more", 20, 30);
+}
+
+/* Events of a stream beside the ledger's: some are hidden, some are to be redacted. */
+static void open_here_and_hide(void) {
+  open_here();
+  for (unsigned i = 0; i < 6; i++)
+    CHECK(put(here, LEDGER_BESIDE, RILLE_EXPECT_ANY, "content that goes", 17, NULL) == 0);
+  CHECK(rille_store_truncate(here, rille_text_of(LEDGER_BESIDE), 3, NULL) == 0);
 }
 
 /* ---- Acts ---- */
@@ -247,6 +266,20 @@ static void back_up(void) {
   bool done = fine(rille_store_backup(here, copy_path, &e), &e, "backup");
   bool there_now = access(copy_path, F_OK) == 0;
   CHECK(done ? there_now : !there_now || strstr(e.message, "put the backup") != NULL);
+}
+
+static void scavenge(void) {
+  rille_error e = {0};
+  rille_scavenge dry = {.size = sizeof dry, .dry_run = 1};
+  (void)fine(rille_store_scavenge(here, &dry, NULL, &e), &e, "scavenge");
+  (void)fine(rille_store_scavenge(here, NULL, NULL, &e), &e, "scavenge");
+}
+
+static void redact(void) {
+  rille_error e = {0};
+  uint64_t head = rille_store_head(here), positions[] = {head, head - 1};
+  rille_redact r = {.size = sizeof r, .positions = positions, .position_count = 2};
+  (void)fine(rille_store_redact(here, &r, NULL, &e), &e, "redact");
 }
 
 static void look_after(void) {

@@ -55,7 +55,7 @@ static void judge_reopened(struct ledger *told, const char *path) {
   if (!CHECK(ledger_append(told, s, "after", 1, 20, &e) == 0)) printf("       %s\n", e.message);
   uint64_t events = 0;
   for (uint32_t i = 0; i < told->count; i++) events += told->lines[i].seen + (i + 1 == told->count);
-  CHECK(is_sound(s, events));
+  CHECK(is_sound(s, ledger_has_more ? rille_store_head(s) : events));
   CHECK(rille_store_close(s) == 0);
 }
 
@@ -191,6 +191,7 @@ static char scratch[320]; /* for what the library makes for itself */
 /* Without a plan nothing fails. */
 static void perform(const struct act *act, const struct failing_plan *plan) {
   alarm(HANG_SECONDS); /* of one run */
+  ledger_has_more = false;
   memset(&said, 0, sizeof said);
   fixture_put_back(&fixture);
   here_told = here_before;
@@ -312,6 +313,8 @@ ACT(succeeding, "succeeding", make_store, prepare_nothing, succeed_in_background
 ACT(truncating, "truncating", make_store, open_here, truncate_and_delete, NULL, false)
 ACT(folding, "folding", make_store, open_here_and_fill, close_it, NULL, false)
 ACT(backing_up, "backup", make_store, open_here, back_up, NULL, false)
+ACT(scavenging, "scavenging", make_whole_store, open_here_and_hide, scavenge, NULL, false)
+ACT(redacting, "redacting", make_whole_store, open_here_and_hide, redact, NULL, false)
 ACT(verifying, "verifying", make_store, open_here, look_after, NULL, false)
 ACT(keeping, "keeping", make_store, open_here, keep, NULL, false)
 ACT(transacting, "transacting", make_both, open_both, transact_twice_and_end, settle_all, false)
@@ -333,6 +336,8 @@ static const struct test tests[] = {
     {"folding and closing", folding},
     {"a backup", backing_up},
     {"verifying", verifying},
+    {"giving bytes back", scavenging},
+    {"taking content out", redacting},
     {"keeping bytes", keeping},
     {"a transaction over two stores", transacting},
     {"settling", settling},

@@ -77,8 +77,16 @@ static inline int ledger_append(struct ledger *l, rille_store *s, const char *st
 
 /* ---- Reading it again ---- */
 
+#define LEDGER_BESIDE "beside" /* a stream that is in no ledger, and may lose content */
+static bool ledger_has_more;
+
 static inline void ledger_see(struct ledger *l, const rille_event *event) {
   uint32_t head[3];
+  if (event->stream.length == strlen(LEDGER_BESIDE) &&
+      memcmp(event->stream.bytes, LEDGER_BESIDE, event->stream.length) == 0) {
+    ledger_has_more = true;
+    return;
+  }
   if (!CHECK(event->data.length >= sizeof head)) return;
   memcpy(head, event->data.bytes, sizeof head);
   if (!CHECK(head[0] < l->count)) return;

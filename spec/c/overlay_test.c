@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-#define NAMES 200000u /* many groups of buckets, with and without a full last one */
+#define NAMES 60000u /* many groups of buckets, with and without a full last one */
 
 struct counted {
   size_t held;  /* bytes that are not given back */
@@ -117,7 +117,7 @@ static void split_leaves_an_empty_one(void) {
   struct counted c;
   struct overlay o = make(&c), older;
   for (uint32_t i = 0; i < 5000; i++) CHECK(add(&o, i));
-  overlay_split(&o, &older, 77);
+  overlay_split(&o, &older, NULL, 77);
   CHECK(o.start == 77 && o.count == 0 && o.bytes == 0 && older.count == 5000);
   for (uint32_t i = 0; i < 5000; i++) {
     CHECK(has(&older, i) && !has(&o, i));
@@ -125,6 +125,27 @@ static void split_leaves_an_empty_one(void) {
   }
   overlay_release(&o);
   CHECK(has(&older, 4999));
+  overlay_release(&older);
+  CHECK(c.held == 0);
+}
+
+/* A spare table is used as if it were none, and known to its byte. */
+static void a_spare_table_is_empty(void) {
+  struct counted c;
+  struct overlay o = make(&c), older, spare = {.buckets = 0};
+  for (uint32_t i = 0; i < NAMES; i++) CHECK(add(&o, i));
+  overlay_split(&o, &older, &spare, 1);
+  CHECK(o.bytes == 0 && spare.buckets == 0);
+  overlay_clear(&older);
+  CHECK(overlay_next(&older, NULL) == NULL && !has(&older, 5));
+  for (uint32_t i = 0; i < NAMES; i++) CHECK(add(&o, i + 7));
+  spare = older;
+  overlay_split(&o, &older, &spare, 2);
+  size_t table = o.bytes, buckets = o.buckets;
+  CHECK(spare.buckets == 0 && o.count == 0 && buckets >= NAMES && o.start == 2);
+  for (uint32_t i = 0; i < NAMES; i++) CHECK(!has(&o, i + 7) && add(&o, i) && has(&o, i));
+  CHECK(o.buckets == buckets && o.bytes > table && c.held - o.bytes - older.bytes < c.held / 1000);
+  overlay_release(&o);
   overlay_release(&older);
   CHECK(c.held == 0);
 }
@@ -152,6 +173,7 @@ static const struct test tests[] = {
     {"a walk meets each once", walks_over_each_once},
     {"one more costs little, however many there are", grows_in_small_steps},
     {"split leaves an empty one", split_leaves_an_empty_one},
+    {"a spare table is an empty one", a_spare_table_is_empty},
     {"without memory nothing is half there", goes_on_without_memory},
 };
 TEST_MAIN(tests)

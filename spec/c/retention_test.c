@@ -1,9 +1,9 @@
 /* retention_test.c: content that is taken out of the log, beside a model of what is left.
 **
-** A store of small log files lives through appends, truncations, scavenges, redactions of data, ids,
-** tags and streams, reopenings and the loss of its index, in any order. After each step every way of
-** reading gives what the model has, verify finds nothing, and no file holds what was redacted. Then
-** other processes, damage, and deaths at any call. SECONDS= is how long these go on. */
+** A store of small log files lives through appends, truncations, scavenges, redactions of data,
+** ids, tags and streams, reopenings and the loss of its index, in any order. After each step every
+** way of reading gives what the model has, verify finds nothing, no file holds what was redacted.
+** Then other processes, damage, and deaths at any call. SECONDS= is how long these go on. */
 #define _GNU_SOURCE
 #include "processes.h"
 
@@ -535,7 +535,7 @@ static void deaths(void) {
       check_after_death(s);
       CHECK(rille_store_close(s) == 0);
       check_files();
-      
+
       break; /* what it was doing nobody knows: the model begins anew */
     }
   } while (now_us() < end && !test_failures);

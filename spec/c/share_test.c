@@ -14,6 +14,7 @@ int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched o
 #include "offer.h"
 
 #define TRIES 50
+#define OFFER_US 500000 /* until who comes has offered something */
 
 /* What becomes of the server at the write of the owner's frame. */
 enum fate { LIVES, DIES_BEFORE, DIES_WITHIN, DIES_AFTER, DIES_FLUSHING, IS_FULL };
@@ -117,13 +118,24 @@ static bool is_offered(void) {
   return false;
 }
 
+/* Whoever has waited for so long that it goes on by itself waits for its turn then, and offers
+** nothing any more: another one comes. */
+static pid_t start_offering(int (*job)(void *context), void *context) {
+  for (int i = 0; i < TRIES; i++) {
+    pid_t owner = start(job, context);
+    int64_t end = now_us() + OFFER_US;
+    while (!is_offered() && now_us() < end) usleep(20);
+    if (now_us() < end) return owner;
+    kill(owner, SIGKILL);
+    CHECK(wait_for(owner) == KILLED);
+  }
+  CHECK(!"this machine is too slow");
+  return start(job, context);
+}
+
 static pid_t let_offer(int64_t expect) {
   wait_until(&shared->begun, 1);
-  pid_t owner = start(own, (void *)(intptr_t)expect);
-  int64_t end = now_us() + PATIENCE_US;
-  while (!is_offered() && now_us() < end) usleep(20);
-  CHECK(now_us() < end);
-  return owner;
+  return start_offering(own, (void *)(intptr_t)expect);
 }
 
 /* So that it does not look before it is to; false: it had slept long enough to go on by itself. */
@@ -232,10 +244,7 @@ static int offer_and_die(void *context) {
 }
 
 static void come_and_die(void) {
-  pid_t owner = start(offer_and_die, NULL);
-  int64_t end = now_us() + PATIENCE_US;
-  while (atomic_load(&words->states[0]) != OFFER_MADE && now_us() < end) usleep(20);
-  CHECK(now_us() < end);
+  pid_t owner = start_offering(offer_and_die, NULL);
   kill(owner, SIGKILL);
   CHECK(wait_for(owner) == KILLED);
 }
@@ -272,7 +281,8 @@ static void the_offers_of_the_dead_are_used_again(void) {
   atomic_store(&shared->go, 1);
   CHECK(wait_for(server) == 0);
   munmap(words, CONTROL_WORDS_BYTES);
-  check_reopened(store, path, stats_of(store).head); /* on a slow machine some were written */
+  CHECK(rille_store_sync(store, NULL) == 0); /* on a slow machine some were written */
+  check_reopened(store, path, stats_of(store).head);
 }
 
 /* ---- Turns that can't be had, or that last ---- */

@@ -5,10 +5,12 @@
 --
 -- "first" and "last" are when everything is closed and collected; "early" and "late" the most
 -- there was in the two halves of the days, but for the first of them. Arguments: a folder, how many
--- days, a seed, and a fault to be planted (resources_spec.lua tells which it must find).
+-- days, a seed, a fault to be planted (resources_spec.lua tells which it must find), and trim.c's
+-- library, where there is one.
 local rille = require "rille"
 
-local folder, days, seed, fault = ...
+local folder, days, seed, fault, library = ...
+local trim = library and assert(package.loadlib(library, "trim")) or function() end
 math.randomseed(math.tointeger(tonumber(seed)))
 days = math.tointeger(tonumber(days))
 
@@ -54,6 +56,7 @@ end
 local function look(store)
   collectgarbage()
   collectgarbage()
+  trim()
   local status = read "/proc/self/status"
   return { count_files(), count_maps(), tonumber(status:match "Threads:%s*(%d+)"),
            math.ceil(collectgarbage "count"), tonumber(status:match "VmRSS:%s*(%d+)"),

@@ -31,6 +31,7 @@ static void use_head(const struct chain_head *head, const uint8_t *b, size_t n) 
   struct chain_mark mark;
   rille_error e = {0};
   MUST(chain_levels(count) <= CHAIN_LEVELS);
+  if (count == 0) return; /* it has ended */
   (void)chain_seek(&chain, 1, &address, &e);
   (void)chain_seek(&chain, count / 2 + 1, &address, &e);
   (void)chain_first_from(&chain, n ? b[0] * 8u : 0, count, &mark, &e);

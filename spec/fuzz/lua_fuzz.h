@@ -55,4 +55,33 @@ static inline void fuzz_round(lua_State *L, int index, struct buffer *first,
   MUST(first->length == second->length && memcmp(first->bytes, second->bytes, first->length) == 0);
 }
 
+/* By way of JSON, too. */
+static inline void fuzz_by_json(lua_State *L, int index, int pretty, const struct buffer *bytes) {
+  struct memory memory = memory_default();
+  struct buffer text, again;
+  buffer_init(&text, &memory);
+  buffer_init(&again, &memory);
+  MUST(json_encode(L, index, "value", pretty, &text));
+  MUST(json_decode(L, (const char *)text.bytes, text.length));
+  MUST(value_encode(L, -1, "value", &again));
+  MUST(again.length == bytes->length && memcmp(again.bytes, bytes->bytes, again.length) == 0);
+  lua_pop(L, 1);
+  buffer_release(&text);
+  buffer_release(&again);
+}
+
+/* All of this with what is on top of the stack; `pretty`: also as JSON in lines. */
+static inline void fuzz_value(lua_State *L, bool pretty) {
+  struct memory memory = memory_default();
+  struct buffer first, second;
+  int value = lua_gettop(L);
+  buffer_init(&first, &memory);
+  buffer_init(&second, &memory);
+  fuzz_round(L, value, &first, &second);
+  fuzz_by_json(L, value, 0, &first);
+  if (pretty) fuzz_by_json(L, value, 1, &first);
+  buffer_release(&first);
+  buffer_release(&second);
+}
+
 #endif

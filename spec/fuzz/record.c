@@ -30,7 +30,8 @@ static void try_frame(uint8_t *b, size_t n, bool sealed) {
   if (sealed) (void)fuzz_seal_frame(b, n, 0);
   if (!frame_get_header(b, 0, FUZZ_SALT, &f)) return;
   MUST(f.prefix <= f.length - FRAME_HEADER_BYTES && f.length % 8 == 0);
-  MUST(frame_kind_name(f.kind)[0] && (!frame_is_known(&f) || f.kind <= FRAME_MARK || f.kind == FRAME_REDACT));
+  MUST(frame_kind_name(f.kind)[0] &&
+       (!frame_is_known(&f) || f.kind <= FRAME_MARK || f.kind == FRAME_REDACT));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {

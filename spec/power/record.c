@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -380,24 +379,7 @@ static int opened(const char *path, int flags, mode_t mode) {
   return fd;
 }
 
-static mode_t mode_of(int flags, va_list arguments) {
-  return flags & O_CREAT ? (mode_t)va_arg(arguments, unsigned) : 0;
-}
-
-int open(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  mode_t mode = mode_of(flags, arguments);
-  va_end(arguments);
-  return opened(path, flags, mode);
-}
-int open64(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  mode_t mode = mode_of(flags, arguments);
-  va_end(arguments);
-  return opened(path, flags, mode);
-}
+#include "opens.h"
 
 int close(int fd) {
   if (fd >= 0 && fd < FILES_MOST) files[fd] = 0;

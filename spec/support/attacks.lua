@@ -161,4 +161,9 @@ script("a table whose pairs loop", "budget",
 script("a key that loops", "budget",
   "return { initial = 0, key = function() while true do end end, on = { T = tostring } }")
 
+local translated = require "spec.support.luajit".translated
+if translated then
+  for _, attack in ipairs(attacks) do attack.body = translated(attack.body) end
+end
+
 return attacks

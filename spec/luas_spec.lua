@@ -1,0 +1,158 @@
+-- luas_spec.lua: what docs/luas.md says of LuaJIT, and the examples for LÖVE and Neovim. It runs
+-- programs with the module that make luajit makes; what is not installed is skipped.
+local process = require "spec.support.process"
+local scratch = require "spec.support.scratch"
+
+local MODULE = (os.getenv "RILLE_LUAJIT_BUILD" or (os.getenv "RILLE_BUILD" or "build") .. "/luajit") .. "/?.so"
+
+local function has(command)
+  return process.run("command -v " .. command .. " >/dev/null && echo yes") == "yes\n"
+end
+
+---Skips the test unless there is the module, and these programs.
+local function need(...)
+  local file = io.open((MODULE:gsub("%?", "rille")), "rb")
+  if not file then return pending "the module is not made for LuaJIT: make luajit" end
+  file:close()
+  for _, command in ipairs { ... } do
+    if not has(command) then return pending(command .. " is not installed") end
+  end
+  return true
+end
+
+---What LuaJIT prints for a program, in which `rille` is the module and `store` a new store.
+local function run(code)
+  local path = scratch.file("luas.lua", ([[
+    package.cpath = %q
+    local rille = require "rille"
+    local store = assert(rille.open(%q, { sync = "never", load = function(name) return _G[name] end }))
+    ]]):format(MODULE, scratch.path "luas.rille") .. code)
+  local output, status = process.run_ours("unset LD_PRELOAD; luajit '" .. path .. "'")
+  assert.equal(0, status, output)
+  return output
+end
+
+describe("the Lua half", function()
+  it("is in the grammar of every Lua", function()
+    if not need "luajit" then return end
+    local output, status = process.run(
+      "for f in lua/embed.lua lua/rille/*.lua lua/postgres/*.lua; do luajit -b $f - >/dev/null || exit 1; done")
+    assert.equal(0, status, output)
+  end)
+end)
+
+describe("under LuaJIT", function()
+  it("integers beyond 2^53 are int64_t, and stay what they are", function()
+    if not need "luajit" then return end
+    assert.equal("number\t9007199254740992\ncdata\t9007199254740993LL\ncdata\t9223372036854775807LL\n"
+      .. "cdata\t5LL\n", run [[
+      local big = 9007199254740993LL
+      store:append("s", { type = "T", data = { 2 ^ 53, big, 9223372036854775807ULL, 5LL } })
+      for e in store:read "s" do
+        for _, v in ipairs(e.data) do print(type(v), type(v) == "cdata" and v or ("%d"):format(v)) end
+      end]])
+  end)
+
+  it("a whole number is an integer, -0.0 and those beyond 2^53 are floats", function()
+    if not need "luajit" then return end
+    assert.equal("[1,-0.0,1.152921504606847e+18,100]\n", run [[
+      print((rille.json.encode(rille.decode(rille.encode { 1.0, -0.0, 2^60, 1e2 })))) ]])
+  end)
+
+  it("what no integer holds is refused by name", function()
+    if not need "luajit" then return end
+    assert.equal("value.a is a cdata\nvalue has an int64_t as key that a number holds: use tonumber\n"
+      .. "value has the key 9007199254740993 twice\n", run [[
+      print((select(2, rille.encode { a = 9223372036854775808ULL })))
+      print((select(2, rille.encode { [5LL] = 1 })))
+      print((select(2, rille.encode { [9007199254740993LL] = 1, [9007199254740993LL] = 2 }))) ]])
+  end)
+
+  it("a script has what 5.4 has besides, and bit, but no ffi and no jit", function()
+    if not need "luajit" then return end
+    assert.equal("integer,float,3,2,\0\5,12,nil,nil,nil\n", run [[
+      script = "local function try(name) return (pcall(function() return _G[name] end)) and 'there' or 'nil' end "
+        .. "return { initial = '', on = { T = function() return table.concat({ math.type(1), math.type(1.5), "
+        .. "utf8.len 'a\195\164b', table.pack(1, nil).n, string.pack('>I2', 5), bit.band(12, 13), "
+        .. "try 'ffi', try 'jit', try 'newproxy' }, ',') end } }"
+      store:append("s", { type = "T" })
+      print((assert(store:fold("script", { stream = "s" })))) ]])
+  end)
+
+  it("strings have the scripts' methods inside, and the host's outside", function()
+    if not need "luajit" then return end
+    assert.equal("A\nhost\n", run [[
+      function string.upper() return "host" end
+      script = "return { initial = '', on = { T = function() return ('a'):upper() end } }"
+      store:append("s", { type = "T" })
+      print((store:fold("script", { stream = "s" })))
+      print(("a"):upper())]])
+  end)
+
+  it("an isolate has its limits, although the host's code is compiled", function()
+    if not need "luajit" then return end
+    assert.equal("budget instructions\nbudget memory\n", run [[
+      store:append("s", { type = "T" })
+      for _, body in ipairs { "while true do end", "local t = {} for i = 1, 1e9 do t[i] = {} end" } do
+        script = "return { initial = 0, on = { T = function() " .. body .. " end } }"
+        local _, _, code, detail = store:fold("script", { stream = "s", isolated = true,
+          memory_bytes = 2 * 1024 * 1024 })
+        print(code .. " " .. detail.limit)
+      end]])
+  end)
+
+  it("states of 5.4 are made anew: its identity is another", function()
+    if not need "luajit" then return end
+    local path = scratch.path "both.rille"
+    local program = ([[package.cpath = arg[1]
+      local rille = require "rille"
+      local store = assert(rille.open(%q))
+      if store:version "account-1" == 0 then
+        store:append("account-1", { { type = "Opened", data = { owner = "Ann" } },
+          { type = "Deposited", data = { amount = 100 } } })
+      end
+      local p = assert(store:projection("balances", "examples/reducers/account.lua"))
+      print(p:get().balance, p:mark())
+      store:close()]]):format(path)
+    local file = scratch.file("both.lua", program)
+    local first = process.lua(program, (os.getenv "RILLE_BUILD" or "build") .. "/?.so")
+    assert.equal("100\t2\n", first)
+    assert.equal("100\t2\n", (process.run(("luajit '%s' '%s'"):format(file, MODULE))))
+    assert.equal("100\t2\n", (process.lua(program, (os.getenv "RILLE_BUILD" or "build") .. "/?.so")))
+  end)
+end)
+
+describe("examples", function()
+  it("love: a window opens, keys move, and the save is there when it starts again", function()
+    if not need("love", "xvfb-run") then return end
+    local home = scratch.path "love"
+    local command = ("mkdir -p '%s' && HOME='%s' XDG_DATA_HOME='%s' timeout 60 xvfb-run -a -s '-screen 0 640x480x24' "
+      .. "love examples/love --frames=9 --keys=%%s --shot=shot.png 2>&1"):format(home, home, home)
+    local output, status = process.run(command:format "right,down,right,u")
+    assert.equal(0, status, output)
+    output, status = process.run(command:format "down")
+    assert.equal(0, status, output)
+    local shot = assert(io.open(home .. "/love/rille-coins/shot.png", "rb"))
+    assert.equal("\137PNG", shot:read(4))
+    shot:close()
+    local rille = require "rille"
+    local store = assert(rille.open(home .. "/love/rille-coins/saves/coins.rille", { readonly = true }))
+    local state = assert(store:fold("examples/love/game.lua", { stream = "game" }))
+    assert.same({ 3, 3, 4 }, { state.x, state.y, state.steps })
+    store:close()
+  end)
+
+  it("neovim: each text that was written is there again", function()
+    if not need "nvim" then return end
+    local home = scratch.path "nvim"
+    local output, status = process.run(([[mkdir -p '%s' && HOME='%s' XDG_DATA_HOME='%s' timeout 60 nvim --headless \
+      -u NONE --cmd 'set rtp+=examples/neovim' -c "lua require'timeline'.setup{ module='%s' }" -c 'e %s/notes.txt' \
+      -c "call setline(1, ['one', 'two', 'three']) | w | call setline(2, 'zwei') | w | 1d | w" -c 'Timeline' \
+      -c "lua for v = 1, 3 do print('=' .. table.concat(require'timeline'.text(0, v), '/')) end" -c qa 2>&1]])
+      :format(home, home, home, MODULE, home))
+    assert.equal(0, status, output)
+    for _, text in ipairs { "=one/two/three", "=one/zwei/three", "=zwei/three", "3 lines" } do
+      assert(output:find(text, 1, true), output)
+    end
+  end)
+end)

@@ -1,0 +1,37 @@
+-- luajit_lacks.lua: tests that are for Lua 5.4 alone: spec, a part of the test's name, and why.
+local KINDS = "integers and floats are one type of number"
+local GRAMMAR = "what LuaJIT can't read is tried"
+local WORDS = "LuaJIT says it in other words"
+local BOXED = "a large integer is cdata"
+local LENGTH = "# of a table asks no __len"
+local SOAK = not os.getenv "RILLE_SOAK" and "long: only with RILLE_SOAK" or nil
+
+return {
+  append = { ["a version"] = BOXED },
+  decide = { ["has the same random numbers"] = GRAMMAR },
+  fold = { ["owns the event's data"] = GRAMMAR },
+  isolate = {
+    ["is memory, of which there may be less"] = "of memory no position is told",
+    ["is only what the script does"] = "its instructions are more",
+    ["is copied: nil, null"] = KINDS,
+    ["answer and fail as Lua's do"] = WORDS,
+    ["closing after the kill"] = GRAMMAR, ["closing that loops"] = GRAMMAR, ["closing in pcall"] = GRAMMAR,
+    ["an array with one far key"] = GRAMMAR, ["char and byte"] = WORDS, ["varargs"] = WORDS,
+    ["ipairs without end"] = "ipairs ends with what is in the table itself",
+    ["with a false length"] = LENGTH, ["sort with a length that fits"] = LENGTH,
+    ["fails cleanly whichever allocation"] = SOAK,
+  },
+  json = { ["9007199254740993"] = BOXED, ["9223372036854775807"] = BOXED, ["9223372036854775808"] = BOXED,
+    ["17: -"] = BOXED, ["{\"$pairs\":[[1.0,2]]}"] = KINDS, ["1.0"] = KINDS, ["0.0"] = KINDS, ["1e+15"] = KINDS,
+    ["9007199254740992.0"] = KINDS },
+  policy = { ["recurses"] = WORDS, ["searches for ever"] = WORDS, ["returns a million"] = WORDS },
+  poll = { ["keeps nothing of a store that is gone"] = "weak keys that their values lead to are not collected" },
+  processor = { ["too large"] = GRAMMAR, ["cancels what is not paid"] = GRAMMAR },
+  script = { ["is changed by every token"] = GRAMMAR, ["keeps the kind of numbers"] = KINDS },
+  testkit = { ["is told where another state came out"] = WORDS, ["is large is shown"] = WORDS,
+    ["names the place of the test, and needs no"] = WORDS },
+  transaction = { ["a failed flush of the decision"] = "spec/crash/ is for 5.4" },
+  value = { ["case 25,"] = KINDS, ["case 27,"] = KINDS, ["case 31,"] = KINDS,
+    ["81 cb3ff0000000000000"] = KINDS, ["d3ffffffffffffffff"] = "eight bytes for what fits into one are an int64_t" },
+  wait = { ["is false when nothing comes"] = BOXED, ["refuses what is no position"] = BOXED },
+}
