@@ -107,7 +107,10 @@ static int resize(struct index *x, size_t bytes) {
 /* Whether some who died were in the table of readers. */
 static bool free_dead(struct index *x) {
   int dead = 0;
-  return mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
+  pthread_rwlock_rdlock(&x->map);                                /* or index_follow closes it */
+  bool freed = mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
+  pthread_rwlock_unlock(&x->map);
+  return freed;
 }
 
 /* mdb_txn_begin, with the map held. */
@@ -116,9 +119,8 @@ static int begin_txn(struct index *x, unsigned flags, MDB_txn **txn) {
     pthread_rwlock_rdlock(&x->map);
     int code = mdb_txn_begin(x->env, NULL, flags, txn);
     if (code == 0) return 0;
-    bool freed = code == MDB_READERS_FULL && free_dead(x);
     pthread_rwlock_unlock(&x->map);
-    if (freed) continue;
+    if (code == MDB_READERS_FULL && free_dead(x)) continue;
     if (code != MDB_MAP_RESIZED) return code;
     if ((code = resize(x, 0)) != 0) return code;
   }
@@ -506,17 +508,13 @@ static int count_line(const char *line, void *context) {
 
 uint64_t index_readers(struct index *x) {
   uint64_t count = 0;
-  pthread_rwlock_rdlock(&x->map); /* or index_follow closes it */
+  pthread_rwlock_rdlock(&x->map);
   (void)mdb_reader_list(x->env, count_line, &count);
   pthread_rwlock_unlock(&x->map);
   return count;
 }
 
-void index_clean(struct index *x) {
-  pthread_rwlock_rdlock(&x->map);
-  (void)free_dead(x);
-  pthread_rwlock_unlock(&x->map);
-}
+void index_clean(struct index *x) { (void)free_dead(x); }
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
   pthread_rwlock_rdlock(&x->map);

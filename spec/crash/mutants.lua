@@ -96,7 +96,7 @@ return {
       "  if (++n % 400 == 0) (void)!mdb_txn_begin(x->env, 0, MDB_RDONLY, &t);",
     c = { "resources", "days take" } },
   { name = "the dead keep their places among the readers", file = "core/index.c",
-    text = "return mdb_reader_check(x->env, &dead) == 0 && dead > 0;", with = "(void)x; return dead > 0;",
+    text = "bool freed = mdb_reader_check(x->env, &dead) == 0 && dead > 0;", with = "bool freed = dead > 0;",
     c = { "resources", "dead keep" } },
   { name = "the list of what is in doubt is not freed", file = "core/doubts.c",
     text = "  memory_free(&memory, own, sizeof *own);\n  *doubts", with = "  *doubts",
