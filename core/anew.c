@@ -169,7 +169,7 @@ static int swap(const char *store, const char *fresh, rille_error *e) {
   if (!failed) failed = join(old, store, "index.old", e);
   if (failed) return failed;
   int number = system_rename(index, old);
-  if (!number) number = system_rename(fresh, index);
+  if (!number && (number = system_rename(fresh, index)) != 0) (void)system_rename(old, index);
   if (!number) number = system_flush_folder(store);
   return number ? error_system(e, number, "can't put %s in its place", index) : 0;
 }
@@ -194,6 +194,7 @@ static int make(struct log *l, const char *store, const struct anew *what, rille
   if (!failed) failed = index_look(l->index, e);
   if (!failed) failed = fill(l, fresh, what, e);
   if (!failed) failed = swap(store, fresh, e);
+  if (!failed) log_raise(l); /* with FOLDER: nobody folds into the old one any more */
   if (!failed && !index_follow(l->index))
     failed = error_set(e, RILLE_IO, "the index that was made anew can't be opened");
   if (!failed) failed = begin_anew(l, e);

@@ -2,7 +2,8 @@
 **
 ** The index is copied first, and the log after it: so the copy's A lies within the
 ** copy's log. Log files that have a successor never change any more, and get a second
-** name where the file system can; the last one is copied up to the durable end.
+** name where the file system can; what is the copy's last one is copied up to the durable end,
+** in the form that can be appended to.
 **
 ** Everything is made in a folder of another name, flushed, and renamed: if the power
 ** goes, there is no copy, or a whole one. */
@@ -12,6 +13,7 @@
 #include <stdio.h>
 
 #include "error.h"
+#include "scavenge.h"
 
 #define COPY_BYTES ((size_t)256 << 10)
 
@@ -37,16 +39,30 @@ static int join(char *path, const char *folder, const char *name, rille_error *e
 
 /* So many bytes more are done: ECANCELED where that is told and no more is wanted. */
 static int advance(struct backup *b, uint64_t n) {
-  b->done += n;
+  b->done = min_u64(b->done + n, b->all);
   if (b->progress) b->given_up = b->progress(b->context, b->done, b->all) != 0;
   return b->given_up ? ECANCELED : 0;
 }
 
-static int copy_bytes(struct backup *b, int from, int to, uint64_t n) {
+/* From where somebody reads up to `n` bytes at an offset; 0 or an errno. */
+typedef int (*reading)(struct backup *b, uint64_t place, uint64_t at, size_t n, size_t *got);
+
+static int read_file(struct backup *b, uint64_t fd, uint64_t at, size_t n, size_t *got) {
+  return system_read((int)fd, at, b->bytes, n, got);
+}
+
+/* As the log has them, whatever the form of the file. */
+static int read_log(struct backup *b, uint64_t first, uint64_t at, size_t n, size_t *got) {
+  rille_error why = {0};
+  int failed = segments_read(&b->log->segments, first + at, b->bytes, n, got, &why);
+  return failed && why.system == 0 ? EIO : why.system;
+}
+
+static int copy_bytes(struct backup *b, reading read, uint64_t place, int to, uint64_t n) {
   size_t got, put;
   int number = 0;
   for (uint64_t at = 0; at < n && !number; at += got) {
-    number = system_read(from, at, b->bytes, (size_t)min_u64(n - at, COPY_BYTES), &got);
+    number = read(b, place, at, (size_t)min_u64(n - at, COPY_BYTES), &got);
     if (!number && got == 0) number = EIO; /* it was longer a moment ago */
     if (!number) number = system_write(to, at, b->bytes, got, NULL, 0, &put);
     if (!number) number = advance(b, got);
@@ -54,14 +70,28 @@ static int copy_bytes(struct backup *b, int from, int to, uint64_t n) {
   return number ? number : system_flush(to);
 }
 
+/* A file that nobody changes any more, which may be packed, has `n` bytes of log. */
 static int copy_file(struct backup *b, const char *from, const char *to, uint64_t n) {
   int in, out, number = system_open(from, SYSTEM_READ, &in);
+  uint64_t stored;
   if (number) return number;
-  if ((number = system_open(to, SYSTEM_CREATE, &out)) == 0) {
-    number = copy_bytes(b, in, out, n);
+  number = system_size(in, &stored);
+  if (!number) number = system_open(to, SYSTEM_CREATE, &out);
+  if (!number) {
+    number = copy_bytes(b, read_file, (uint64_t)in, out, stored);
     system_close(out);
   }
   system_close(in);
+  if (!number && stored < n) number = advance(b, n - stored);
+  return number;
+}
+
+/* What will be the last file, which is appended to and so is never packed. */
+static int copy_last(struct backup *b, uint64_t first, const char *to, uint64_t n) {
+  int out, number = system_open(to, SYSTEM_CREATE, &out);
+  if (number) return number;
+  number = copy_bytes(b, read_log, first, out, n);
+  system_close(out);
   return number;
 }
 
@@ -81,8 +111,9 @@ static int copy_segment(struct backup *b, uint64_t first, uint64_t end, bool las
     return error_set(b->error, RILLE_INVALID, "the path %.200s is too long", b->to);
   bool succeeded = end < b->end.address && !last; /* in the copy, too: else it will grow there */
   if (succeeded && system_link(from, to) == 0) return failed_on(b, from, advance(b, end - first));
+  if (succeeded) return failed_on(b, from, copy_file(b, from, to, end - first));
   if (last) end = b->end.address; /* others may have made it longer than this process knows */
-  return failed_on(b, from, copy_file(b, from, to, min_u64(end, b->end.address) - first));
+  return failed_on(b, from, copy_last(b, first, to, min_u64(end, b->end.address) - first));
 }
 
 static int note_segment(void *context, uint64_t first, uint64_t end, bool last) {
@@ -201,6 +232,20 @@ int rille_store_backup(rille_store *h, const char *folder, rille_error *e) {
   return rille_store_backup_told(h, folder, NULL, NULL, e);
 }
 
+/* No file is replaced meanwhile: a redaction is in the copy as a whole or not at all. Who only
+** reads can keep nobody from it, but notices. */
+static int copy_undisturbed(struct backup *b) {
+  bool readonly = b->log->options.readonly;
+  uint64_t shown = log_shown(b->log);
+  int failed = readonly ? 0 : scavenge_hold(b->log, b->error);
+  if (failed) return failed;
+  failed = copy_all(b);
+  if (!readonly) scavenge_let_go(b->log);
+  if (!failed && readonly && log_shown(b->log) != shown)
+    failed = error_set(b->error, RILLE_BUSY, "log files were replaced meanwhile: try again");
+  return failed;
+}
+
 int rille_store_backup_told(rille_store *h, const char *folder, rille_progress progress,
                             void *context, rille_error *e) {
   struct backup b = {.log = &h->shared->log, .error = e, .progress = progress, .context = context};
@@ -208,7 +253,7 @@ int rille_store_backup_told(rille_store *h, const char *folder, rille_progress p
   if (!failed) failed = begin(&b, folder);
   if (failed) return failed;
   b.bytes = memory_get(&h->memory, COPY_BYTES);
-  failed = b.bytes ? copy_all(&b) : error_memory(e);
+  failed = b.bytes ? copy_undisturbed(&b) : error_memory(e);
   if (!failed) failed = put_in_place(&b, folder);
   if (failed) system_remove_tree(b.to);
   memory_free(&h->memory, b.bytes, COPY_BYTES);

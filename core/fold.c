@@ -118,15 +118,19 @@ static int store_old(struct log *l, uint64_t a, bool gently, rille_error *e) {
   return failed;
 }
 
-/* With FOLDER, and without `lock`: nobody changes the old overlay, or A. */
+/* With FOLDER, and without `lock`: nobody changes the old overlay, or A. Where another has come
+** into its place meanwhile, which may not be durable yet (L9), that is for the next time. */
 static int fold_old(struct log *l, bool gently, rille_error *e) {
-  int failed = log_flush(l, l->old_end.address, e);
+  pthread_mutex_lock(&l->lock);
+  uint64_t end = l->old_end.address;
+  pthread_mutex_unlock(&l->lock);
+  int failed = log_flush(l, end, e);
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);
   failed = log_follow(l, e); /* who makes the index anew has FOLDER, as this one */
   if (!failed) failed = index_look(l->index, e);
   uint64_t a = index_folded(l->index).address;
-  bool has = l->has_old;
+  bool has = l->has_old && l->old_end.address <= end;
   pthread_mutex_unlock(&l->lock);
   if (!has) return failed;
   if (!failed && a < l->old_end.address) failed = store_old(l, a, gently, e);

@@ -20,14 +20,35 @@ static uint64_t generation_of(const struct log *l) {
   return follows ? atomic_load(&l->control->words->log_generation) : 0;
 }
 
+/* For a reader: somebody may have begun to write, or another first opener may have
+** repaired the log since; then what is known beyond A may not be true any more. */
+static bool has_new_writers(const struct log *l) {
+  if (!l->options.readonly || l->opening || !l->control->words) return false;
+  uint64_t generation = control_generation(l->control);
+  return generation != 0 && generation != l->generation;
+}
+
+static int notice_writers(struct log *l, rille_error *e) {
+  uint64_t generation = control_generation(l->control);
+  int failed = segments_refresh(&l->segments, e);
+  if (failed) return failed;
+  segments_reopen(&l->segments);
+  (void)index_follow(l->index); /* where it can't, the one it has is as true */
+  log_restart(l);
+  l->generation = generation;
+  return 0;
+}
+
 bool log_is_behind(const struct log *l) {
-  return generation_of(l) != atomic_load_explicit(&l->followed, memory_order_relaxed);
+  return has_new_writers(l) ||
+         generation_of(l) != atomic_load_explicit(&l->followed, memory_order_relaxed);
 }
 
 int log_follow(struct log *l, rille_error *e) {
-  if (!log_is_behind(l)) return 0;
+  int failed = has_new_writers(l) ? notice_writers(l, e) : 0;
+  if (failed || !log_is_behind(l)) return failed;
   uint64_t generation = generation_of(l);
-  int failed = segments_refresh(&l->segments, e); /* which is the last one, by now */
+  failed = segments_refresh(&l->segments, e); /* which is the last one, by now */
   if (failed) return failed;
   segments_reopen(&l->segments);
   if (!l->scratch && index_follow(l->index)) log_restart(l);

@@ -107,7 +107,10 @@ static int resize(struct index *x, size_t bytes) {
 /* Whether some who died were in the table of readers. */
 static bool free_dead(struct index *x) {
   int dead = 0;
-  return mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
+  pthread_rwlock_rdlock(&x->map);                                /* or index_follow closes it */
+  bool freed = mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
+  pthread_rwlock_unlock(&x->map);
+  return freed;
 }
 
 /* mdb_txn_begin, with the map held. */
@@ -503,9 +506,11 @@ static int count_line(const char *line, void *context) {
   return 0;
 }
 
-uint64_t index_readers(const struct index *x) {
+uint64_t index_readers(struct index *x) {
   uint64_t count = 0;
+  pthread_rwlock_rdlock(&x->map);
   (void)mdb_reader_list(x->env, count_line, &count);
+  pthread_rwlock_unlock(&x->map);
   return count;
 }
 

@@ -118,7 +118,7 @@ INTERNAL int index_kept_next(struct index *index, rille_text after, rille_text p
 INTERNAL int index_kept_count(struct index *index, uint64_t *count, rille_error *error);
 INTERNAL uint64_t index_bytes(struct index *index);
 /* How many processes have it open. */
-INTERNAL uint64_t index_readers(const struct index *index);
+INTERNAL uint64_t index_readers(struct index *index);
 /* Frees what processes have left there that died. */
 INTERNAL void index_clean(struct index *index);
 /* A copy, in one state, to the folder `to`, which must be there and empty. Comes after

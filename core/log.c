@@ -67,24 +67,10 @@ void log_restart(struct log *l) {
   restart(l, &a);
 }
 
-/* For a reader: somebody may have begun to write, or another first opener may have
-** repaired the log since; then what is known beyond A may not be true any more. */
-static int notice_writers(struct log *l, rille_error *e) {
-  uint64_t generation = control_generation(l->control);
-  if (generation == 0 || generation == l->generation) return 0;
-  int failed = segments_refresh(&l->segments, e);
-  if (failed) return failed;
-  segments_reopen(&l->segments);
-  (void)index_follow(l->index); /* where it can't, the one it has is as true */
-  log_restart(l);
-  l->generation = generation;
-  return 0;
-}
-
 int log_look(struct log *l, bool durable_only, struct log_end *end, rille_error *e) {
   pthread_mutex_lock(&l->lock);
-  int failed = l->options.readonly ? notice_writers(l, e) : 0;
-  if (!failed) failed = log_follow(l, e);
+  if (l->options.readonly) (void)control_generation(l->control); /* there may be words by now */
+  int failed = log_follow(l, e);
   *end = durable_only ? log_durable(l) : log_written(l);
   if (!failed) failed = know_files(l, e);
   pthread_mutex_unlock(&l->lock);

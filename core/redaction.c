@@ -22,6 +22,7 @@ struct finishing {
   struct redaction redaction;
   struct buffer lost; /* u64: records whose ids are not known any more */
   bool failed;        /* no memory for one of them */
+  bool names_too;     /* what is noted goes, too: nothing is left to be found by it */
 };
 
 /* ---- Asking for one ---- */
@@ -131,14 +132,14 @@ static bool is_named(const struct finishing *f, enum chain_kind kind, rille_text
   return false;
 }
 
-/* The names in the redaction's own frame, truncations of its streams, and the work of
-** transactions that are over. */
+/* The names in the redaction's own frame, last of all; truncations of its streams, and the work
+** of transactions that are over. */
 static int take_fact(void *context, const struct frame *frame, const struct fact *fact,
                      enum rewrite_fact *what, size_t *from, rille_error *e) {
   struct finishing *f = context;
   struct redaction own;
   bool over;
-  if (fact->kind == FACT_REDACTION && frame->address == f->frame &&
+  if (f->names_too && fact->kind == FACT_REDACTION && frame->address == f->frame &&
       redact_unpack(&own, fact->payload) && own.name_count) {
     *what = REWRITE_TAKE_TAIL;
     *from = own.names_at;
@@ -166,11 +167,12 @@ static int first_position(struct log *l, uint64_t first, uint64_t *position, ril
 }
 
 /* Whether a file may hold something: names may be anywhere, positions are where they are, and the
-** promise of a committed event is before it. */
+** promise of a committed event is before it. One who died may have had names that are gone. */
 static int concerns(struct finishing *f, const struct repair_segment *file, bool *yes,
                     rille_error *e) {
   uint64_t from = 0, last;
-  *yes = f->redaction.name_count > 0 || (f->frame >= file->first && f->frame < file->end);
+  *yes =
+      !f->asked || f->redaction.name_count > 0 || (f->frame >= file->first && f->frame < file->end);
   if (*yes || f->redaction.count == 0) return 0;
   int failed = first_position(f->log, file->first, &from, e);
   last = get64(f->redaction.positions + 8 * (f->redaction.count - 1));
@@ -197,7 +199,6 @@ static int replace_file(struct finishing *f, const struct repair_segment *file, 
   return failed;
 }
 
-/* In their order: so the frame's own is the last. */
 static int replace_files(struct finishing *f, rille_error *e) {
   struct buffer list;
   struct repair_segment file;
@@ -222,6 +223,19 @@ static int make_index(struct finishing *f, rille_error *e) {
   return anew_make(f->log, f->store, &what, e);
 }
 
+/* Names that are noted go when the index has ended their chains, durably: it may have been folded
+** up to before the frame, which then is what ends them. */
+static int take_names(struct finishing *f, rille_error *e) {
+  struct repair_segment file = segments_describe(&f->log->segments, f->frame);
+  if (f->redaction.name_count == 0) return 0;
+  uint64_t segments = f->done->segments; /* it is counted already */
+  f->names_too = true;
+  int failed = replace_file(f, &file, e);
+  f->done->segments = segments;
+  if (!failed) log_raise(f->log);
+  return failed;
+}
+
 static int write_end(struct finishing *f, rille_error *e) {
   struct log *l = f->log;
   struct fact fact = {.kind = FACT_REDACTED, .name = {f->name, sizeof f->name}};
@@ -244,11 +258,12 @@ static int unreadable(const struct finishing *f, rille_error *e) {
 static int finish(struct finishing *f, rille_error *e) {
   rille_text payload = {(const char *)f->payload.bytes, f->payload.length};
   if (!redact_unpack(&f->redaction, payload)) return unreadable(f, e);
+  f->names_too = false;
   int failed = replace_files(f, e);
   if (!failed) log_raise(f->log); /* the files before the index, which is made of them */
   if (!failed) failed = make_index(f, e);
+  if (!failed) failed = take_names(f, e);
   if (failed) return failed;
-  log_raise(f->log);
   offers_wipe(f->log->control);
   return write_end(f, e);
 }

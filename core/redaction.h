@@ -2,9 +2,10 @@
 **
 **    noted      a redact frame is durable, and its file has a successor: from here on it will be
 **               finished, and what it names is shown to nobody (log_hidden)
-**    replaced   the files that have something of it were made again, the frame's own last, so that
-**               the names to be looked for are there until nothing is left to be found
+**    replaced   the files that have something of it were made again
 **    made anew  the index has neither the names nor what was computed from the content
+**    unnamed    the names went out of the frame's own file, too: nothing is left to be found by
+**               them, and no index is there any more that needs the frame to end their chains
 **    finished   a frame says so
 **
 ** Each step may be done again; whoever finds a redaction that is noted and not finished, when

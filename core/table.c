@@ -93,10 +93,16 @@ static int know_copy(struct shared *s, rille_error *e) {
   return failed;
 }
 
-/* A redaction that somebody has noted, and died. */
+/* A redaction that somebody has noted, and died. It is shown to nobody also where it can't be
+** finished now: that keeps nobody from the rest. */
 static int finish_redactions(struct shared *s, rille_error *e) {
   if (!s->control.alone || s->log.options.readonly) return 0;
   int failed = redaction_resume(&s->log, s->folder, e);
+  if (failed == RILLE_FULL || failed == RILLE_CORRUPT) {
+    failed = failed == RILLE_FULL ? RILLE_REMARK : RILLE_REMARK_CORRUPT;
+    if (e) e->code = failed;
+    return failed;
+  }
   if (failed) (void)log_close(&s->log, NULL);
   return failed;
 }

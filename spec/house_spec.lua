@@ -79,7 +79,7 @@ local ORDER = {
   { "marks", uses = "error store" },
   { "verify", uses = "error note scan store" },
   { "audit", uses = "error scavenge verify" },
-  { "backup", uses = "error store" },
+  { "backup", uses = "error scavenge store" },
 }
 
 local function lines_of(path)
