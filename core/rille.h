@@ -81,6 +81,7 @@ extern "C" {
 #define RILLE_APPEND_BYTES ((size_t)64 << 20)    /* one append, names, data and meta */
 #define RILLE_SEGMENT_BYTES ((uint64_t)256 << 20)/* default size at which a log file is succeeded */
 #define RILLE_SEGMENT_BYTES_LEAST ((uint64_t)64 << 10)
+#define RILLE_SEGMENT_BYTES_MOST ((uint64_t)16 << 30) /* nothing is taken out of larger ones */
 #define RILLE_TRANSACTION_BYTES 120              /* the id of a transaction, with a NUL */
 #define RILLE_PEERS 64                           /* where homes of transactions may be */
 
@@ -168,7 +169,7 @@ typedef struct rille_options {
   int readonly;              /* change nothing on disk, not even a torn tail */
   int no_create;             /* RILLE_NOTFOUND where there is no store */
   int sync;                  /* enum rille_sync */
-  uint64_t segment_bytes;    /* RILLE_SEGMENT_BYTES; at least RILLE_SEGMENT_BYTES_LEAST */
+  uint64_t segment_bytes;    /* RILLE_SEGMENT_BYTES; from _LEAST to _MOST */
   rille_alloc alloc;         /* malloc and free */
   void *alloc_context;
   int64_t (*clock)(void *context);  /* microseconds since 1970; the system's clock */

@@ -6,7 +6,7 @@
 
 /* ---- One at a time ---- */
 
-int scavenge_begin(struct log *l, rille_error *e) {
+static int take(struct log *l, rille_error *e) {
   int failed = log_refuse_failed(l, e);
   if (!failed && l->options.readonly)
     failed = error_set(e, RILLE_READONLY, "the store is open for reading only");
@@ -17,7 +17,14 @@ int scavenge_begin(struct log *l, rille_error *e) {
   l->scavenger = pthread_self();
   atomic_store(&l->scavenges, true);
   (void)control_take(l->control, CONTROL_SCAVENGER, true, &failed, e);
-  if (!failed) failed = segments_sweep(&l->segments, false, e);
+  if (failed) scavenge_end(l);
+  return failed;
+}
+
+int scavenge_begin(struct log *l, rille_error *e) {
+  int failed = take(l, e);
+  if (failed) return failed;
+  failed = segments_sweep(&l->segments, false, e);
   if (failed) scavenge_end(l);
   return failed;
 }
@@ -30,7 +37,7 @@ void scavenge_end(struct log *l) {
 
 int scavenge_hold(struct log *l, rille_error *e) {
   bool ours = atomic_load(&l->scavenges) && pthread_equal(l->scavenger, pthread_self());
-  int failed = ours && l->holds ? 0 : scavenge_begin(l, e);
+  int failed = ours && l->holds ? 0 : take(l, e);
   if (!failed) l->holds++;
   return failed;
 }

@@ -43,6 +43,8 @@ static int complete_options(const rille_options *given, rille_options *o, rille_
   if (o->segment_bytes == 0) o->segment_bytes = RILLE_SEGMENT_BYTES;
   if (o->segment_bytes < RILLE_SEGMENT_BYTES_LEAST)
     return error_set(e, RILLE_INVALID, "segment_bytes is less than 65536");
+  if (o->segment_bytes > RILLE_SEGMENT_BYTES_MOST)
+    return error_set(e, RILLE_INVALID, "segment_bytes is more than 17179869184 (16 GiB)");
   if (o->peer_count > RILLE_PEERS)
     return error_set(e, RILLE_INVALID, "peers has %zu paths: at most %d are allowed", o->peer_count,
                      RILLE_PEERS);
