@@ -513,7 +513,6 @@ uint64_t index_readers(struct index *x) {
   pthread_rwlock_unlock(&x->map);
   return count;
 }
-
 void index_clean(struct index *x) { (void)free_dead(x); }
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
