@@ -106,9 +106,9 @@ static int resize(struct index *x, size_t bytes) {
 
 /* Whether some who died were in the table of readers. */
 static bool free_dead(struct index *x) {
-  int dead = 0;
-  pthread_rwlock_rdlock(&x->map);                                /* or index_follow closes it */
-  bool freed = mdb_reader_check(x->env, &dead) == 0 && dead > 0; /* what it can't tell it leaves */
+  int dead = 0;                   /* what it can't tell it leaves */
+  pthread_rwlock_rdlock(&x->map); /* or index_follow closes it */
+  bool freed = mdb_reader_check(x->env, &dead) == 0 && dead > 0;
   pthread_rwlock_unlock(&x->map);
   return freed;
 }
@@ -299,8 +299,8 @@ int index_make(struct index **index, const struct index_use *use, const struct m
 bool index_follow(struct index *x) {
   char path[SYSTEM_PATH_BYTES];
   struct index_use use = {.uuid = x->uuid, .readonly = x->readonly};
-  struct system_stamp f;
   enum index_state state;
+  struct system_stamp f;
   struct index *y = NULL, old;
   if (mdb_env_get_path(x->env, &use.folder) != 0 ||
       !system_join(path, sizeof path, use.folder, "data.mdb") || system_stamp(path, &f) != 0 ||
