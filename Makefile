@@ -160,6 +160,7 @@ SECONDS ?= 600
 soak: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@SECONDS=$(SECONDS) RILLE_BUILD=$B RILLE_LUA=$(LUA) $(LUA) spec/soak.lua
+	@$(MAKE) --no-print-directory amalgamation-test
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 	@$(MAKE) --no-print-directory tsan
 	@$(MAKE) --no-print-directory valgrind
