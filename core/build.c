@@ -65,8 +65,7 @@ static int build_event(struct building *b, rille_text stream, const rille_event_
   if (l->frame.length > FRAME_BYTES_MOST)
     return error_set(e, RILLE_INVALID, "the append is too large: write it in several");
   failed = log_note_place(l, (struct place){b->position, b->address, address}, e);
-  struct noted_id id = {
-      .stream = stream, .id = event->id, .record = address, .frame = b->address};
+  struct noted_id id = {.stream = stream, .id = event->id, .record = address, .frame = b->address};
   if (!failed) failed = note_id(&l->fresh, &l->identity, &b->run, &id, e);
   b->position++;
   return failed;

@@ -178,6 +178,15 @@ describe("options", function()
     assert(rille.open(path, { sync = "interval", sync_interval_ms = 1 })):close()
   end)
 
+  it("segment_bytes is 16 GiB at most", function()
+    local most = 16 * 2 ^ 30
+    local why, code = failure(rille.open(path, { segment_bytes = math.tointeger(most) + 1 }))
+    assert.equal("invalid", code)
+    contains(why, "16 GiB")
+    assert.is_false(exists(path))
+    assert(rille.open(path, { segment_bytes = math.tointeger(most) })):close()
+  end)
+
   it("segment_bytes is 65536 at least", function()
     local why, code = failure(rille.open(path, { segment_bytes = SEGMENT_BYTES_LEAST - 1 }))
     assert.equal("invalid", code)
