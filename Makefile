@@ -244,7 +244,7 @@ lint: setup-lint
 	@if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror core/*.c lua/l*.c lua/postgres/*.c; fi
 	@if command -v cppcheck >/dev/null; then cppcheck --quiet --error-exitcode=1 --inline-suppr \
-	  --enable=warning,portability -Icore -Ilua -DINTERNAL= core lua; fi
+	  --enable=warning,portability -Icore -Ilua -DINTERNAL= -DLUA_VERSION_NUM=504 core lua; fi
 
 docs:
 	$(LUA) docs/pages.lua lua > docs/api-lua.md
