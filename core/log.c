@@ -158,6 +158,7 @@ int log_note_facts(struct log *l, const uint8_t *prefix, size_t n, uint64_t fram
                    rille_error *e) {
   struct fact fact;
   int failed = note_facts(&l->fresh, prefix, n, frame, e);
+  l->late |= l->fresh.late;
   for (size_t at = 0, used; !failed && (used = fact_get(prefix + at, n - at, &fact)) != 0;
        at += used)
     failed = pending_note(&l->pending, &fact, frame, time_us, e);

@@ -99,6 +99,7 @@ struct log {
   pthread_mutex_t lock;         /* all that follows */
   bool live;                    /* the mutexes are made */
   bool opening;                 /* nobody else is there: folds happen at once */
+  bool late;                    /* an overlay was */
   uint64_t opening_end, told;   /* what is read then, and how far progress has been told */
   struct overlay fresh, old;
   struct overlay spare;         /* empty: the next fresh one's table, so that it need not grow */

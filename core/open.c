@@ -186,15 +186,33 @@ static int catch_up_first(struct log *l, const struct log_end *end, rille_error 
   return failed;
 }
 
+/* From the index on. Names that a redaction has taken were never in an index before they left
+** the log: one that does not know of them yet is of an older day, and holds them. */
+static int catch_up(struct opening *o, rille_error *e) {
+  struct log *l = o->log;
+  struct log_end a = index_folded(l->index);
+  l->late = false;
+  start_at(l, &a);
+  int failed = catch_up_first(l, &o->found.end, e);
+  if (!l->late || a.address == 0) return failed;
+  o->fits = false;
+  failed = provide_index(o, e);
+  if (failed) return failed;
+  pending_clear(&l->pending);
+  l->pending_loaded = false;
+  l->place_cell = UINT64_MAX;
+  overlay_restart(&l->old, 0);
+  l->has_old = false;
+  return catch_up(o, e);
+}
+
 static int agree(struct opening *o, rille_error *e) {
   struct log *l = o->log;
   int failed = mend(o, e);
   if (!failed) failed = provide_index(o, e);
   if (failed) return failed;
   announce(l, &o->found);
-  struct log_end a = index_folded(l->index);
-  start_at(l, &a);
-  failed = catch_up_first(l, &o->found.end, e);
+  failed = catch_up(o, e);
   if (!l->options.readonly) atomic_store(&l->control->words->prepared, l->pending.prepared);
   return failed;
 }

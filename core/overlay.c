@@ -38,6 +38,7 @@ void overlay_restart(struct overlay *o, uint64_t start) {
   free_table(o);
   o->bytes = o->place_count = 0;
   o->start = start;
+  o->late = false;
 }
 
 void overlay_release(struct overlay *o) {

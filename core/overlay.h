@@ -58,6 +58,7 @@ struct overlay {
   size_t bytes; /* of the arena and the table */
   struct place *places;
   size_t place_count, place_capacity;
+  bool late; /* chains have ended of which nobody can tell the names any more (redact.h) */
 };
 
 /* `seed` makes the hashes unpredictable to who chooses the names. */

@@ -11,7 +11,8 @@ void redact_name_of(uint64_t frame, char room[REDACT_NAME_BYTES]) {
 void redact_pack(const rille_redact *r, const uint64_t *positions, size_t count, struct pack *p) {
   pack_u32(p, REDACT_FORMAT);
   pack_text(p, r->reason);
-  pack_u32(p, (r->keep_data ? 0u : REDACT_DATA) | (r->ids ? REDACT_ID : 0u));
+  pack_u32(p, (r->keep_data ? 0u : REDACT_DATA) | (r->ids ? REDACT_ID : 0u) |
+                  (r->tag_count + r->stream_count ? REDACT_NAMES : 0u));
   pack_u64(p, count);
   for (size_t i = 0; i < count; i++) pack_u64(p, positions[i]);
   pack_u32(p, r->tag_count + r->stream_count);
@@ -93,6 +94,7 @@ bool redact_forget(struct overlay *o, rille_text payload, uint64_t frame) {
   enum chain_kind kind;
   rille_text name;
   if (!redact_unpack(&r, payload)) return true; /* who finishes it tells */
+  if (r.what & REDACT_NAMES && r.name_count == 0) o->late = true;
   while (redact_next_name(&r, &kind, &name)) {
     if (!overlay_forget(o, kind, name, frame)) return false;
     if (kind == CHAIN_STREAM && !overlay_forget(o, WORD_CUT, name, frame)) return false;

@@ -25,6 +25,7 @@
 /* What is taken out of the events at the positions. */
 #define REDACT_DATA 1u
 #define REDACT_ID 2u
+#define REDACT_NAMES 4u /* there are names; where none stand any more, they are taken */
 
 struct redaction {
   rille_text reason;
@@ -49,7 +50,8 @@ INTERNAL bool redact_has(const struct redaction *redaction, uint64_t position);
 /* What it takes out of a record that stands before it. */
 INTERNAL struct record_taking redact_taking(const struct redaction *redaction,
                                             const struct record *record);
-/* The names' chains, and truncations of such streams, end in the overlay. False: no memory. */
+/* The names' chains, and truncations of such streams, end in the overlay. False: no memory.
+** Where the names are gone nobody can tell which: the overlay is `late`. */
 INTERNAL bool redact_forget(struct overlay *overlay, rille_text payload, uint64_t frame);
 
 #endif
