@@ -142,6 +142,24 @@ describe("examples", function()
     store:close()
   end)
 
+  it("savefile: the same game in a window goes on with a save of version 1", function()
+    if not need("love", "xvfb-run") then return end
+    local home = scratch.path "savefile"
+    local saves = home .. "/love/rille-savefile/saves"
+    scratch.shell("mkdir -p '%s'", saves)
+    local said, imported = process.run_ours(("'%s/bin/rille' import '%s/walk.rille' examples/savefile/version-1.jsonl")
+      :format(os.getenv "RILLE_BUILD" or "build", saves))
+    assert.equal(0, imported, said)
+    local output, status = process.run(("HOME='%s' XDG_DATA_HOME='%s' timeout 60 xvfb-run -a -s '-screen 0 640x480x24' "
+      .. "love examples/savefile --frames=9 --keys=right,down,down --shot=shot.png 2>&1"):format(home, home))
+    assert.equal(0, status, output)
+    assert(io.open(home .. "/love/rille-savefile/shot.png", "rb")):close()
+    local store = assert(require "rille".open(saves .. "/walk.rille", { readonly = true }))
+    local player = assert(store:fold("examples/savefile/scripts/player.lua", { stream = "player-1" }))
+    assert.same({ 9, 7, 18 }, { player.x, player.y, player.steps })
+    store:close()
+  end)
+
   it("neovim: each text that was written is there again", function()
     if not need "nvim" then return end
     local home = scratch.path "nvim"

@@ -1,23 +1,28 @@
 -- main.lua: walk with the arrow keys, take the stars; escape ends it. Whatever ends it, escape, a crash
 -- or the plug, the next start goes on from there.
 --
---   RILLE_BUILD=../../build/luajit love examples/savefile            (LÖVE 11)
+--   make luajit && love examples/savefile            (LÖVE 11)
 --
 -- The disk in the corner is red while a power cut could still take the last steps.
+--
+-- For tests: love examples/savefile --keys=right,down --frames=9 --shot=NAME.png
 
-local build = os.getenv "RILLE_BUILD" or "build/luajit"
-package.cpath = build .. "/?.so;" .. package.cpath
+package.cpath = love.filesystem.getSource() .. "/../../build/luajit/?.so;" .. package.cpath
 
 local save = require "save"
 
 local CELL = 32
 local STEPS = { left = { -1, 0 }, right = { 1, 0 }, up = { 0, -1 }, down = { 0, 1 } }
-local game
+local game, frames = nil, 0
+local options = { keys = "", frames = "inf" }
 
-function love.load()
-  local folder = love.filesystem.getSaveDirectory()
-  assert(love.filesystem.createDirectory "")
-  game = assert(save.open(os.getenv "SAVE" or folder .. "/walk.rille", love.filesystem.read))
+function love.load(arguments)
+  for _, word in ipairs(arguments) do
+    local name, value = word:match "^%-%-(%w+)=?(.*)$"
+    if name then options[name] = value end
+  end
+  love.filesystem.createDirectory "saves"
+  game = assert(save.open(love.filesystem.getSaveDirectory() .. "/saves/walk.rille", love.filesystem.read))
 end
 
 function love.keypressed(key)
@@ -25,7 +30,17 @@ function love.keypressed(key)
   if STEPS[key] then game:walk(STEPS[key][1], STEPS[key][2]) end
 end
 
-function love.update() game:frame(2) end
+function love.update()
+  frames = frames + 1
+  local key, rest = options.keys:match "^(%w+),?(.*)$"
+  if key then
+    options.keys = rest
+    love.keypressed(key)
+  end
+  game:frame(2)
+  if frames == tonumber(options.frames) - 1 and options.shot then love.graphics.captureScreenshot(options.shot) end
+  if frames > tonumber(options.frames) then love.event.quit() end
+end
 
 function love.draw()
   local player = game:player()

@@ -259,7 +259,7 @@ static inline rille_instance *be_home(rille_store *s, int round, struct known *k
   rille_instance *i = NULL;
   done_well(rille_instance_open(s, text_of("tester"), &i, &e), &e);
   for (int n = 0; n < 4 && i; n++) {
-    char client[16];
+    char client[24];
     snprintf(client, sizeof client, "client-%d", round * 10 + n);
     done_well(rille_instance_begin(i, &t, &e), &e);
     if (n < 3)
@@ -439,7 +439,7 @@ static inline void ask_transactions(rille_store *s, const struct known *k, struc
     answer(a, result, stir_number(stir_number(h, told.first), told.last), &e);
   }
   for (int i = 0; i < 4; i++) {
-    char client[16], detail[256];
+    char client[24], detail[256];
     rille_told told = {.room = detail, .room_bytes = sizeof detail};
     snprintf(client, sizeof client, "client-%d", i);
     result = rille_store_outcome(s, text_of(client), &told, &e);
