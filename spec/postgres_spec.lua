@@ -171,7 +171,7 @@ describe("rille.postgres", function()
     assert.equal(123, (assert(first:exec "select 123 as n"))[1].n)
     assert(first:abort())
     local other = enlist(shop)
-    assert(other:exec "set statement_timeout = '1ms'")
+    assert(other:exec "set statement_timeout = '77s'")
     assert.equal("read", other:prepare())
     local second = enlist(shop)
     local row = assert(second:exec [[select pg_backend_pid() as pid, current_setting('work_mem') as work_mem,
