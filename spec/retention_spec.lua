@@ -263,7 +263,7 @@ end)
 
 describe("rille scavenge and rille redact", function()
   local function command(...)
-    local text, ok = process.run(("LUA_CPATH='%s/?.so;;' %s %s/bin/rille %s 2>&1 || true")
+    local text, ok = process.run_ours(("LUA_CPATH='%s/?.so;;' %s %s/bin/rille %s 2>&1 || true")
       :format(BUILD, LUA, BUILD, table.concat({ ... }, " ")))
     return text, ok
   end
@@ -300,7 +300,7 @@ describe("docs/retention.md", function()
     file:write(program)
     file:close()
     local build = BUILD:sub(1, 1) == "/" and BUILD or process.run("pwd"):gsub("\n", "") .. "/" .. BUILD
-    local printed = process.run(("cd '%s' && LUA_CPATH='%s/?.so;;' %s program.lua 2>&1"):format(folder, build, LUA))
+    local printed = process.run_ours(("cd '%s' && LUA_CPATH='%s/?.so;;' %s program.lua 2>&1"):format(folder, build, LUA))
     assert.equal(output, printed)
     local reducer = text:match "%-%- a reducer %-%->\n```lua\n([^`]*)```"
     local store = stores.new()
