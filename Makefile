@@ -181,7 +181,7 @@ asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all c-tests fuzzers
 	@RILLE_BUILD=build/asan RILLE_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-	  RILLE_SOAK=$${RILLE_SOAK:-0.3} $(LUA) spec/run.lua
+	  RILLE_SOAK=$${RILLE_SOAK:-0.2} $(LUA) spec/run.lua
 
 # Threads: folding, followers, who waits, the watchdog of isolated scripts, shared handles.
 TSAN_TESTS = $(patsubst %,spec/c/%_test.c,store follow kept sharing scarce processes small_index \

@@ -300,7 +300,8 @@ describe("docs/retention.md", function()
     file:write(program)
     file:close()
     local build = BUILD:sub(1, 1) == "/" and BUILD or process.run("pwd"):gsub("\n", "") .. "/" .. BUILD
-    local printed = process.run_ours(("cd '%s' && LUA_CPATH='%s/?.so;;' %s program.lua 2>&1"):format(folder, build, LUA))
+    local printed = process.run_ours(("cd '%s' && LUA_CPATH='%s/?.so;;' %s program.lua 2>&1")
+      :format(folder, build, LUA))
     assert.equal(output, printed)
     local reducer = text:match "%-%- a reducer %-%->\n```lua\n([^`]*)```"
     local store = stores.new()
