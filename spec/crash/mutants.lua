@@ -84,7 +84,7 @@ return {
 
   -- What is not given back
   { name = "a file that was copied stays open", file = "core/backup.c",
-    text = "    system_close(out);\n", with = "", c = { "resources", "days take" } },
+    text = "out, n);\n  system_close(out);\n", with = "out, n);\n", c = { "resources", "days take" } },
   { name = "the shared words stay mapped", file = "core/control.c",
     text = "  if (c->words) system_unmap(c->words, mapped_bytes(c));\n", with = "",
     c = { "resources", "coming and going" } },
