@@ -207,7 +207,8 @@ static int look_from_elsewhere(void *context) {
   rille_error e = {0};
   (void)context;
   int result = rille_store_open(store_path, NULL, &s, &e);
-  if (!CHECK(result != RILLE_UNKNOWN && is_told(result, &e))) printf("  %d %s\n", result, e.message);
+  if (!CHECK(result != RILLE_UNKNOWN && is_told(result, &e)))
+    printf("  %d %s\n", result, e.message);
   return 0;
 }
 
