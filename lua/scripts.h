@@ -6576,6 +6576,7 @@ static const struct {
      "local projection = {}\n"
      "\n"
      "local NAME_BYTES, KEY_BYTES = 255, 255\n"
+     "local SHARES = 65536\n"
      "local OPTIONS = { params = true, cache = true, share = true, isolated = true, memory_bytes = true, instructions = true }\n"
      "local GET = { consistency = true, after = true, max_lag = true, at = true }\n"
      "local EACH = { consistency = true, after = true, max_lag = true, limit = true }\n"
@@ -6803,6 +6804,7 @@ static const struct {
      "  if math.type(which) ~= \"integer\" or math.type(many) ~= \"integer\" or which < 1 or which > many then\n"
      "    error(\"share must be { which, of how many }, such as { 1, 2 }\", 3)\n"
      "  end\n"
+     "  if many > SHARES then error((\"share: there are %d shares, %d at most\"):format(many, SHARES), 3) end\n"
      "  return (\"%s %d/%d\"):format(name, which, many), which, many\n"
      "end\n"
      "\n"
@@ -6848,7 +6850,7 @@ static const struct {
      "core.methods.projection = projection.open\n"
      "\n"
      "return projection\n"
-     , 12229},
+     , 12352},
     {"rille.pruning",
      "-- pruning.lua: keeps a stream of things that wait (timers, parked events) as short as what\n"
      "-- still waits.\n"
