@@ -2,7 +2,6 @@
 -- the homes of all that was in doubt in the store, flushed, and opened other stores for that: only
 -- strong and session reads settle (K5).
 local core = require "spec.support.core"
-local rille = require "rille"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local means = core.transaction
