@@ -67,7 +67,7 @@ local function read_options(self, options, known)
   end
   local p, message, code = UNANIMOUS, nil, nil
   if options.policy ~= nil or options.params ~= nil then
-    p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
+    p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params }, 3)
   end
   if not p then return nil, message, code end
   local home = options.home and self.participants[options.home]
@@ -87,7 +87,7 @@ local function before(self, client)
   if result or code then return result, message, code end
   local said
   said, message, code = database.ask(self, client)
-  if said then return answer.bare(client) end
+  if said then return answer.bare(client, true) end
   return nil, message, code
 end
 
@@ -174,7 +174,7 @@ function Coordinator:outcome(id, options)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
     local said, why, reason = database.ask(self, id)
-    if said == "commit" then return "committed", answer.bare(id) end
+    if said == "commit" then return "committed", answer.bare(id, false) end
     if reason then return "unknown", why end
     if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
     if not told then return nil, message, code, detail end
