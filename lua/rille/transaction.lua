@@ -289,6 +289,7 @@ Collected.__gc = Transaction.abort
 ---@param c rille.coordinator
 ---@param given { client: string?, home: string?, policy: rille.policy, timeout: number, deadline: number }
 function transaction.new(c, given)
+  if not core.is_open(c.store) then return nil, "the coordinator's store is closed", "closed" end
   local id, home_end, code, detail = c.instance:begin()
   if not id then return nil, home_end, code, detail end
   local begun = core.monotonic()
