@@ -160,6 +160,17 @@ end
 
 -- What became of it -----------------------------------------------------------------------------------
 
+---Whether a transaction with this id of its caller's is under way in this program: before its
+---decision home's log has nothing of it, so in other programs it is "none".
+local function is_under_way(self, client)
+  for c in pairs(settling.askers) do
+    for tx in pairs(c.key == self.key and c.live or {}) do
+      if tx.client == client then return true end
+    end
+  end
+  return false
+end
+
 ---@param id string the caller's, or a transaction's
 ---@param options? { settle: boolean }
 ---@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"
@@ -179,6 +190,7 @@ function Coordinator:outcome(id, options)
     if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
     if not told then return nil, message, code, detail end
   end
+  if told.outcome == "none" and is_under_way(self, id) then return "undecided" end
   if told.outcome ~= "committed" then return told.outcome end
   return "committed", recovery.result(self, told)
 end
@@ -341,6 +353,7 @@ function coordinator.open(store, options)
   local path = core.store_place(store)
   local self = setmetatable({ store = store, name = name, uuid = uuid, path = path, key = uuid .. path,
     participants = participants, instance = instance, watching = {}, state = "open",
+    live = setmetatable({}, { __mode = "k" }), -- those with an id that are not answered
     hook = options.indoubt, hook_age = options.indoubt_age }, Coordinator)
   poll.register(store, self)
   settling.askers[self] = database.outcome_for

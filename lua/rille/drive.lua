@@ -393,6 +393,7 @@ end
 
 ---After an error: what is not decided is given up. One that may be is not: who settles finds out.
 local function give_up(tx)
+  tx.coordinator.live[tx] = nil
   if not tx.steps then return drive.drop(tx) end
   tx.steps:timeout()
   if tx.steps:state() == "deciding" then tx.steps:decided "unknown" end
