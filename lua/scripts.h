@@ -9478,7 +9478,7 @@ static const struct {
      "\n"
      "---The character at byte i, and the byte behind it: nil where it is no UTF-8.\n"
      "local function character(text, i)\n"
-     "  local char = text:match(\"^[\\0-\\x7f\\xc2-\\xf4][\\x80-\\xbf]*\", i)\n"
+     "  local char = text:match(\"^[^\\x80-\\xc1\\xf5-\\xff][\\x80-\\xbf]*\", i) -- \\0 in a set is the end of it for LuaJIT\n"
      "  if char and utf8.len(char) == 1 then return char, i + #char end\n"
      "  return nil, i + 1\n"
      "end\n"
@@ -9655,7 +9655,7 @@ static const struct {
      "end\n"
      "\n"
      "return screen\n"
-     , 10235},
+     , 10281},
     {"rille.script",
      "-- script.lua: a script that is in use, watched for changes.\n"
      "--\n"
