@@ -355,7 +355,7 @@ typedef struct rille_item {
   rille_text stream;         /* empty: any */
   rille_text category;       /* the stream's name up to its first "-"; empty: any */
   rille_text prefix;         /* what the stream's name begins with; empty: any */
-  uint64_t after;            /* positions greater than this */
+  uint64_t after;            /* positions greater than this, and than the query's `after` */
 } rille_item;
 
 struct rille_query {

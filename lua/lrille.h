@@ -195,5 +195,6 @@ INTERNAL int project_run(lua_State *L);             /* the loop of projections *
 INTERNAL int project_share_of(lua_State *L);
 
 INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
+INTERNAL int module_is_another(lua_State *L);       /* whether L uses another copy of the library */
 
 #endif
