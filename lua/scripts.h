@@ -1508,11 +1508,18 @@ static const struct {
      "\n"
      "-- cat, tail -------------------------------------------------------------------------------\n"
      "\n"
+     "---The position behind which events are shown: of a stream, what was truncated or deleted is not.\n"
+     "local function shown_after(store, options)\n"
+     "  if not options.stream then return options.after end\n"
+     "  local first = store:read(options.stream, { limit = 1 })()\n"
+     "  return math.max(options.after or 0, first and first.position - 1 or store:head())\n"
+     "end\n"
+     "\n"
      "function commands.cat(options)\n"
      "  check_name(\"stream\", options.stream)\n"
      "  local store = closing(open_to_read(options.store))\n"
      "  local show, count = listing(options), 0\n"
-     "  for e in store:all { stream = options.stream, after = options.after, limit = options.limit,\n"
+     "  for e in store:all { stream = options.stream, after = shown_after(store, options), limit = options.limit,\n"
      "                       reverse = options.reverse } do\n"
      "    count = count + 1\n"
      "    show(e)\n"
@@ -1696,7 +1703,7 @@ static const struct {
      "require \"rille.reporting\"(commands, open, params_of)\n"
      "\n"
      "return commands\n"
-     , 12607},
+     , 12965},
     {"rille.completion",
      "-- completion.lua: scripts by which bash, zsh and fish complete what is typed after `rille`.\n"
      "--\n"
