@@ -14,7 +14,7 @@ local STRING_HEAD = 5 -- of a long string's encoding
 ---In few pieces: each that a string is made of is a memcpy.
 local function bytes(n, letter)
   letter = letter or "x"
-  return letter:rep(1 << 16):rep(n >> 16) .. letter:rep(n & 0xffff)
+  return letter:rep(1 << 16):rep(n // 65536) .. letter:rep(n % 65536)
 end
 
 ---Checks that an append was refused, that nothing was written, and gives why.
