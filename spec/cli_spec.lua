@@ -583,9 +583,8 @@ describe("import", function()
   it("writes a batch early that is more than an append can hold", function()
     local path, input = scratch.path(), scratch.path "input"
     local file = assert(io.open(input, "wb"))
-    for _ = 1, 70 do
-      file:write('{"stream":"s","type":"T","data":"', ("x"):rep(1 << 20), '"}\n')
-    end
+    local line = '{"stream":"s","type":"T","data":"' .. ("x"):rep(1 << 20) .. '"}\n'
+    for _ = 1, 70 do file:write(line) end
     file:close()
     local status, _, err = run { "import", path, input }
     assert.equal(DONE, status)
