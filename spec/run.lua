@@ -7,10 +7,9 @@
 -- others when one has ended.
 -- RILLE_PRELOAD is a library (AddressSanitizer's) to be loaded into those that run Lua; those
 -- that need no second run then are left out. The last line is "N passed, N failed, N skipped";
--- before it
--- stands what the tests tell that they have tried ("tally: 12 kills"), added up. Exit 0 only if
--- something passed and nothing failed. What hangs is ended after HANG_SECONDS,
--- where the system has `timeout`: it has failed.
+-- before it stands what the tests tell that they have tried ("tally: 12 kills"), added up. Exit 0
+-- only if something passed and nothing failed. What hangs is ended after HANG_SECONDS, where the
+-- system has `timeout`: it has failed.
 
 local HANG_SECONDS = (tonumber(os.getenv "RILLE_SOAK") or 0) >= 1 and 36000 or 600
 local BUILD = os.getenv "RILLE_BUILD" or "build"
