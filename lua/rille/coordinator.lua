@@ -184,7 +184,7 @@ function Coordinator:outcome(id, options)
   local told, message, code, detail = means.outcome(self.store, id)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
-    local said, why, reason = database.ask(self, id)
+    local said, why, reason = database.ask(self, id, options.settle and "wait" or "look")
     if said == "commit" then return "committed", answer.bare(id, false) end
     if reason then return "unknown", why end
     if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
