@@ -162,7 +162,7 @@ end
 
 ---@param id string the caller's, or a transaction's
 ---@param options? { settle: boolean }
----@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"
+---@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"; or nil, message, code, detail
 ---@return table? result, where it is committed
 function Coordinator:outcome(id, options)
   if type(id) ~= "string" then error("outcome needs an id, not a " .. type(id), 2) end
@@ -180,7 +180,10 @@ function Coordinator:outcome(id, options)
     if not told then return nil, message, code, detail end
   end
   if told.outcome ~= "committed" then return told.outcome end
-  return "committed", recovery.result(self, told)
+  local result
+  result, message, code, detail = recovery.result(self, told)
+  if not result then return nil, message, code, detail end
+  return "committed", result
 end
 
 ---What is decided here to commit, and not acknowledged by all.
