@@ -181,7 +181,7 @@ fuzzed-%:
 	  -print_final_stats=1 -verbosity=0 -detect_leaks=0 -artifact_prefix=build/clang/fuzz/$*- \
 	  build/clang/corpus/$* spec/fuzz/corpus/$* 2>&1) || status=$$?; \
 	  echo "fuzz: $*" && echo "$$said" | \
-	  { grep -E "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
+	  { grep -aE "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
 	  exit $$status
 
 asan: setup-test
