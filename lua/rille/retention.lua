@@ -32,7 +32,7 @@ local function touched(store, positions, options)
   local types, first = {}, math.maxinteger
   local function see(query)
     query.consistency = "eventual"
-    for e in store:all(query) do
+    for e in core.all(store, query) do
       types[e.type] = true
       first = math.min(first, e.position)
     end
