@@ -231,6 +231,7 @@ int rille_push_with(lua_State *L, rille_store *store, int index) {
   luaL_checkstack(L, LUA_MINSTACK, "rille_push");
   index = index ? lua_absindex(L, index) : lua_gettop(L) + 1; /* none, if it is not there */
   int top = lua_gettop(L);
+  if (module_is_another(L)) return RILLE_BUSY;
   if (luaL_getmetatable(L, STORE_HANDLE) == LUA_TNIL) luaL_requiref(L, "rille", luaopen_rille, 0);
   lua_settop(L, top);
   struct store_handle *s = push_handle(L);
