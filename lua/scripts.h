@@ -2278,7 +2278,7 @@ static const struct {
      "  local told, message, code, detail = means.outcome(self.store, id)\n"
      "  if not told then return nil, message, code, detail end\n"
      "  if told.outcome ~= \"committed\" and (options.settle or told.outcome ~= \"undecided\") then\n"
-     "    local said, why, reason = database.ask(self, id)\n"
+     "    local said, why, reason = database.ask(self, id, options.settle and \"wait\" or \"look\")\n"
      "    if said == \"commit\" then return \"committed\", answer.bare(id, false) end\n"
      "    if reason then return \"unknown\", why end\n"
      "    if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end\n"
@@ -2461,7 +2461,7 @@ static const struct {
      "rille.coordinator = coordinator.open\n"
      "\n"
      "return coordinator\n"
-     , 16312},
+     , 16349},
     {"rille.database",
      "-- database.lua: a transaction that is decided in a database instead of the coordinator's store.\n"
      "--\n"
@@ -2545,14 +2545,15 @@ static const struct {
      "-- Asking ------------------------------------------------------------------------------------------\n"
      "\n"
      "---What the databases of a coordinator say of an id: \"commit\", \"abort\", or nil; nil, message,\n"
-     "---code where one can't be asked. To ask for a transaction settles it.\n"
-     "function database.ask(c, id)\n"
+     "---code where one can't be asked. To ask for a transaction settles it; of a caller's id `how` says\n"
+     "---what is done about a COMMIT on its way: \"look\", \"wait\", nil: nothing, for another meets its row.\n"
+     "function database.ask(c, id, how)\n"
      "  local settles, said = id:sub(1, #c.uuid + 1) == c.uuid .. \".\", nil\n"
      "  for _, object in pairs(c.participants) do\n"
      "    if object.kind == \"postgres\" then\n"
      "      local outcome, message, code\n"
      "      if settles then outcome, message, code = object:settle(id)\n"
-     "      else outcome, message, code = object:decided(row_of(c.uuid, id))\n"
+     "      else outcome, message, code = object:decided(row_of(c.uuid, id), how)\n"
      "      end\n"
      "      if outcome == \"commit\" then return outcome end\n"
      "      if code then return nil, message, code end\n"
@@ -2574,7 +2575,7 @@ static const struct {
      "end\n"
      "\n"
      "return database\n"
-     , 4700},
+     , 4838},
     {"rille.decider",
      "-- decider.lua: store:decide: a script reads, decides, and what it decided is appended\n"
      "-- only if all that it read still holds.\n"
