@@ -398,16 +398,12 @@ $B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
 
 # What LuaRocks calls: the module alone, in a folder that is new each time, with the Lua half as it
 # was embedded last (-o): what lies about is in no rock.
-.PHONY: rock-build rock-install rock-postgres-build rock-postgres-install
+.PHONY: rock-build rock-postgres-build
 rock-build rock-postgres-build: O = build/$@
 rock-build:
 	rm -rf $O && $(MAKE) -o lua/scripts.h B=$O $O/rille.so
-rock-install:
-	install -d $(LUA_CMOD) && install -m 755 build/rock-build/rille.so $(LUA_CMOD)
 rock-postgres-build:
 	rm -rf $O && $(MAKE) -o lua/postgres/scripts.h B=$O $O/rille/postgres.so
-rock-postgres-install:
-	install -d $(LUA_CMOD)/rille && install -m 755 build/rock-postgres-build/rille/postgres.so $(LUA_CMOD)/rille
 
 # The rocks of a release, made of what is committed: build/rock/ gets rille-VERSION.tar.gz, the
 # rockspecs that name it, and source rocks, which install without network. URL: where the archive

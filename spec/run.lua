@@ -76,9 +76,10 @@ end
 -- take more than a few seconds, or start Lua 5.4 by its name, are left out; of the others
 -- spec/support/luajit_lacks.lua says which tests are for 5.4 alone.
 local LUAJIT_BUILD = os.getenv "RILLE_LUAJIT_BUILD" or BUILD .. "/luajit"
-local LUAJIT = { "append", "apart", "fold", "isolate", "kept", "ladder", "open", "pick", "policy", "poll", "processor",
-  "projection", "query", "read", "sandbox", "testkit", "transact", "transaction", "truncate", "upcast", "wait" }
-local LUAJIT_SOAK = { "json", "value", "script", "decide", "cli", "handles" }
+local LUAJIT = { "append", "apart", "condition", "deep", "doubting", "fold", "isolate", "kept", "ladder", "meter",
+  "open", "pick", "policy", "poll", "processor", "projection", "query", "read", "retention", "sandbox", "testkit",
+  "transact", "transaction", "truncate", "upcast", "wait" }
+local LUAJIT_SOAK = { "json", "value", "script", "decide", "cli", "handles", "report" }
 
 local function luajit_job(path)
   return { name = path .. " (LuaJIT)", command = ("env RILLE_LUA=luajit RILLE_BUILD=%s LUA_CPATH=%s luajit %s "
