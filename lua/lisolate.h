@@ -29,6 +29,8 @@ struct isolate {
   bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
   size_t refused; /* what was asked for last, if it was refused */
+  size_t longest; /* text, in bytes, that may still be there */
+  int interval;   /* instructions between two calls of the hook */
   bool host_full; /* it was the host that had no more */
   int64_t allocations_left; /* before all fail; < 0: no such limit. For tests. */
   int64_t left, granted, instructions; /* of the budget; at its start; for a script */

@@ -271,6 +271,7 @@ static int script_format(lua_State *L) {
     push_harmless_text(L, argument);
     lua_replace(L, argument);
   }
+  guard_charge_texts(L);
   return compat_call_upvalue(L);
 }
 
