@@ -227,6 +227,11 @@ void isolate_begin_event(lua_State *L, uint64_t position) {
   begin_budget(iso, iso->instructions);
 }
 
+void isolate_at(lua_State *L, uint64_t position) {
+  struct isolate *iso = isolate_of(L);
+  if (iso && !iso->exceeded) iso->position = position;
+}
+
 void isolate_budget_reset(lua_State *L) { isolate_begin_event(L, 0); }
 
 int isolate_reset_budget(lua_State *L) {
