@@ -194,7 +194,7 @@ end
 local function check_number(options, name)
   local value = options[name]
   if value ~= nil and (math.type(value) ~= "integer" or value < 0) then
-    error(("%s must be an integer that is not negative"):format(name), 3)
+    error(("%s must be an integer that is not negative"):format(name), 4)
   end
 end
 
