@@ -6400,6 +6400,7 @@ static const struct {
      "---@return number|string|nil due seconds until a timer or a retry is due; nil: none; or a message\n"
      "---@return string? fault a script's file that has changed and does not load; or a code\n"
      "function core.methods.poll(store, ms)\n"
+     "  if ms ~= nil and type(ms) ~= \"number\" then error(\"ms must be a number, not \" .. type(ms), 2) end\n"
      "  local done, message, code, detail = base(store, ms)\n"
      "  if done == nil then return nil, message, code, detail end\n"
      "  local settled\n"
@@ -6417,7 +6418,7 @@ static const struct {
      "end\n"
      "\n"
      "return poll\n"
-     , 4854},
+     , 4953},
     {"rille.processor",
      "-- processor.lua: store:processor, a script that reacts to events by emitting others.\n"
      "--\n"
@@ -7164,6 +7165,7 @@ static const struct {
      "  local key = definition.key\n"
      "  if key == nil then return true end\n"
      "  if key == \"stream\" then return true, event.stream end\n"
+     "  sandbox.at(event.position)\n"
      "  local ok, value, traceback = sandbox.traced(key, event)\n"
      "  if not ok then return nil, value, traceback end\n"
      "  if value == nil then return false end\n"
@@ -7370,6 +7372,7 @@ static const struct {
      "  sandbox.seed(view[1].position)\n"
      "  local ctx = context(run, view[1], key, state, around.host)\n"
      "  for _, event in ipairs(view) do\n"
+     "    sandbox.at(event.position)\n"
      "    local ok, message, traceback = sandbox.traced(handler_of(definition, event.type), event, ctx)\n"
      "    if not ok then\n"
      "      run.over = true\n"
@@ -7382,7 +7385,7 @@ static const struct {
      "end\n"
      "\n"
      "return reaction\n"
-     , 16367},
+     , 16427},
     {"rille.recovery",
      "-- recovery.lua: bringing what is decided to its end: after a crash, and where a member was out\n"
      "-- of reach.\n"
@@ -7906,7 +7909,7 @@ static const struct {
      "local function check_number(options, name)\n"
      "  local value = options[name]\n"
      "  if value ~= nil and (math.type(value) ~= \"integer\" or value < 0) then\n"
-     "    error((\"%s must be an integer that is not negative\"):format(name), 3)\n"
+     "    error((\"%s must be an integer that is not negative\"):format(name), 4)\n"
      "  end\n"
      "end\n"
      "\n"
@@ -9159,7 +9162,8 @@ static const struct {
      "  base.tostring, base.type\n"
      "\n"
      "---@class rille.sandbox\n"
-     "local sandbox = { call = c.run, traced = c.traced, host = c.host, seed = c.seed, random = c.math.random }\n"
+     "local sandbox = { call = c.run, traced = c.traced, host = c.host, seed = c.seed, at = c.at,\n"
+     "  random = c.math.random }\n"
      "\n"
      "---What scripts have of each library; `base` are globals. getmetatable, tostring,\n"
      "---pairs, next, rawset, sort, format, random are those of lsandbox.c.\n"
@@ -9387,7 +9391,7 @@ static const struct {
      "end\n"
      "\n"
      "return sandbox\n"
-     , 10690},
+     , 10703},
     {"rille.scope",
      "-- scope.lua: handles that are closed when a piece of work ends, however it ends: what\n"
      "-- `local x <close>` does, for every Lua.\n"
@@ -11920,6 +11924,7 @@ static const struct {
      "---What the script says to an event: a list of what it gave, and the table it was asked about.\n"
      "local function ask(upcast, event)\n"
      "  local asked = copy_of(event)\n"
+     "  sandbox.at(event.position)\n"
      "  local ok, result, traceback = sandbox.traced(upcast[event.type], asked)\n"
      "  if not ok then error({ message = result, traceback = traceback }, 0) end\n"
      "  if result == nil then return {}, asked end\n"
@@ -11965,7 +11970,7 @@ static const struct {
      "end\n"
      "\n"
      "return upcasting\n"
-     , 3933},
+     , 3962},
     {"rille.words",
      "-- words.lua: the words of the command `rille` and their options, as argparse takes them,\n"
      "-- and how the text of an option becomes a value.\n"
