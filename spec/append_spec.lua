@@ -11,7 +11,11 @@ local EVENT_BYTES = 16 * MIB
 local APPEND_BYTES = 64 * MIB
 local STRING_HEAD = 5 -- of a long string's encoding
 
-local function bytes(n, letter) return (letter or "x"):rep(n) end
+---In few pieces: each that a string is made of is a memcpy.
+local function bytes(n, letter)
+  letter = letter or "x"
+  return letter:rep(1 << 16):rep(n // 65536) .. letter:rep(n % 65536)
+end
 
 ---Checks that an append was refused, that nothing was written, and gives why.
 local function refused(store, ...)

@@ -32,8 +32,14 @@ local LONGEST = {
   "spec/script_spec.lua", "spec/regress/74-large-states_spec.lua", "spec/regress/196-killed-while-redacting_spec.lua",
 }
 
--- They run nothing of ours in a process that loads the sanitizer.
+-- They run nothing of ours in a process that loads the sanitizer, or Lua that calls, for a reader,
+-- what other specs call as well.
 local NO_SECOND_RUN = {
+  ["spec/bank_spec.lua"] = "plays an example; transactions, kills and PostgreSQL have specs of their own",
+  ["spec/docs_spec.lua"] = "runs what the pages show",
+  ["spec/examples_spec.lua"] = "runs the examples; each call in them has a spec of its own",
+  ["spec/played_spec.lua"] = "plays the examples",
+  ["spec/report_page_spec.lua"] = "asks a browser; report_spec has the reports made",
   ["spec/completion_spec.lua"] = "asks shells, which run the command as users have it",
   ["spec/manual_spec.lua"] = "has man show a page",
   ["spec/terminal_spec.lua"] = "types at a screen, where the command is run as users have it",

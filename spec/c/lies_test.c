@@ -456,7 +456,7 @@ static unsigned soak(void) {
 
 /* All classes whose names begin with one of these. */
 static void try_all(struct state *st, const char *const *begins, size_t count) {
-  unsigned cases = (unsigned)test_setting("CASES", 14) * soak(), all = 0, tried = 0;
+  unsigned cases = (unsigned)test_setting("CASES", test_part(14)) * soak(), all = 0, tried = 0;
   make_states();
   st->durable = map_image(&st->files);
   memset(shared->outcomes, 0, sizeof shared->outcomes);

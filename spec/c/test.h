@@ -65,6 +65,15 @@ static inline bool test_tries_all(void) {
   return text && strtod(text, NULL) >= 1;
 }
 
+/* Which part of n is to be tried, at least one: all, but under the sanitizers as RILLE_SOAK says.
+** As rounds.of in spec/support/rounds.lua, which makes more of them, too. */
+static inline unsigned test_part(unsigned n) {
+  const char *text = getenv("RILLE_SOAK");
+  double part = text ? strtod(text, NULL) : 1;
+  if (part >= 1) return n;
+  return (unsigned)(n * part + 0.5) > 1 ? (unsigned)(n * part + 0.5) : 1;
+}
+
 /* What has been tried, and how often: added up by spec/run.lua. */
 static inline void test_tally(const char *what, uint64_t n) {
   printf("tally: %llu %s\n", (unsigned long long)n, what);

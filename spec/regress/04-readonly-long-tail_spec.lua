@@ -14,7 +14,7 @@ describe("a long stretch that was not folded", function()
     local old = scratch.path "old"
     scratch.shell("cp -r '%s/index' '%s'", path, old)
     store = assert(rille.open(path, { sync = "never" }))
-    for _ = 1, 4 do assert(store:append("s", { type = "Big", data = ("x"):rep(15 * MIB) })) end
+    for _ = 1, 4 do assert(store:append("s", { type = "Big", data = ("x"):rep(MIB):rep(15) })) end
     assert(store:close())
     scratch.shell("rm -r '%s/index' && mv '%s' '%s/index'", path, old, path) -- as after a crash
     store = assert(rille.open(path, { readonly = true }))

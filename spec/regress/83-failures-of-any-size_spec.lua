@@ -14,7 +14,7 @@ describe("a processor", function()
 
   it("parks an event whatever the size of the error", function()
     text = [[return { on_error = "park", on = { Asked = function(event, ctx)
-      if event.data == 1 then error("long " .. ("x"):rep(20 << 20)) end
+      if event.data == 1 then error("long " .. ("x"):rep(1 << 20):rep(20)) end
       ctx:emit("answers", { type = "Answered", data = event.data }) end } }]]
     stores.fill(store, "asked", 2, 1, function(i) return { type = "Asked", data = i } end)
     local w = assert(store:processor("p", "p.lua"))

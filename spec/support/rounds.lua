@@ -5,7 +5,7 @@
 --   local rounds = require "spec.support.rounds"
 --   for _ = 1, rounds(20) do ... end          for step = 1, 40, rounds.all and 1 or 3 do ... end
 --
--- In C: test_tries_all and test_tally in spec/c/test.h.
+-- In C: test_tries_all, test_part and test_tally in spec/c/test.h.
 local rounds = {}
 
 local asked = tonumber(os.getenv "RILLE_SOAK")
