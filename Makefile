@@ -4,8 +4,8 @@
 # make bench    the tables of the README, side by side with peers
 # make luajit   the same for LuaJIT, in build/luajit/; LUA=luajit does so for every other word
 # make lint     luacheck, cppcheck where it is installed, warnings as errors
-# make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long;
-#               then fuzz, tsan, valgrind
+# make soak     the tests with chance in them, over and over with new seeds, SECONDS=600 long; then
+#               fuzz, and from SECONDS=240 on amalgamation-test, tsan, valgrind: about 20 minutes
 # make fuzz     libFuzzer on what reads foreign bytes, SECONDS=60 a target (clang)
 # make asan     every test again under AddressSanitizer and UBSan
 # make tsan     what has threads under ThreadSanitizer
@@ -163,22 +163,29 @@ SECONDS ?= 600
 soak: setup-test
 	@$(MAKE) --no-print-directory -s all c-tests fuzzers
 	@SECONDS=$(SECONDS) RILLE_BUILD=$B RILLE_LUA=$(LUA) $(LUA) spec/soak.lua
-	@$(MAKE) --no-print-directory amalgamation-test
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
-	@$(MAKE) --no-print-directory tsan
-	@$(MAKE) --no-print-directory valgrind
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$$(( $(SECONDS) < 600 ? $(SECONDS) / 10 + 1 : 60 ))
+	@if [ $(SECONDS) -ge 240 ]; then for part in amalgamation-test tsan valgrind; do \
+	  echo "soak: $$part" && $(MAKE) --no-print-directory $$part || exit 1; done; \
+	  else echo "soak: left out amalgamation-test, tsan, valgrind, which take minutes: SECONDS is less than 240"; fi
+	@echo "soak: nothing failed"
 
 FUZZ_SECONDS = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 fuzz: setup-soak
 	@$(MAKE) --no-print-directory -s B=build/clang CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
 	  FUZZ_MAIN=-fsanitize=fuzzer fuzzers
-	@for target in $(notdir $(FUZZ)); do echo "fuzz: $$target" && \
-	  mkdir -p build/clang/corpus/$$target && build/clang/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) \
-	  -max_len=4096 -timeout=20 -print_final_stats=1 -verbosity=0 -detect_leaks=0 -artifact_prefix=build/clang/fuzz/$$target- \
-	  build/clang/corpus/$$target spec/fuzz/corpus/$$target 2>&1 | \
-	  { grep -E "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
-	  ls build/clang/fuzz/$$target-* >/dev/null 2>&1 && exit 1; done; true
+	@$(MAKE) --no-print-directory -j$$(getconf _NPROCESSORS_ONLN) FUZZ_SECONDS=$(FUZZ_SECONDS) \
+	  $(addprefix fuzzed-,$(notdir $(FUZZ)))
+
+# One target for its time; what it says comes at its end, since others run beside it.
+fuzzed-%:
+	@mkdir -p build/clang/corpus/$* && status=0 && \
+	  said=$$(build/clang/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 \
+	  -print_final_stats=1 -verbosity=0 -detect_leaks=0 -artifact_prefix=build/clang/fuzz/$*- \
+	  build/clang/corpus/$* spec/fuzz/corpus/$* 2>&1) || status=$$?; \
+	  echo "fuzz: $*" && echo "$$said" | \
+	  { grep -aE "stat::number_of_executed_units|ERROR|SUMMARY|^[^ ]*[.]c:[0-9]|Test unit" || true; }; \
+	  exit $$status
 
 asan: setup-test
 	@$(MAKE) --no-print-directory -s B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" TEST_O=-O0 \
@@ -342,10 +349,13 @@ $A/rille.c: lua/amalgamate.lua $(CORE) $(BINDING) $(wildcard core/*.h lua/*.h) l
 # The specs with what is made of this one file: those that load the module, and the C tests that
 # need no more of the library than rille.h. TESTS=spec/x_spec.lua: some of them.
 AMALGAMATION_FLAGS ?= -O2 -g
-AMALGAMATION_TESTS = $(filter-out $(patsubst %,spec/%_spec.lua,$(OF_SOURCES)),$(wildcard spec/*_spec.lua \
-  spec/regress/*_spec.lua))
+AMALGAMATION_TESTS = $(filter-out $(patsubst %,spec/%_spec.lua,$(OF_SOURCES) $(OF_FAULTS)), \
+  $(wildcard spec/*_spec.lua spec/regress/*_spec.lua))
 # They read the sources, or build with what is made of them.
 OF_SOURCES = crash embed fuzz house install meta mutants proof steps
+# They are long, and ask what becomes of files and processes: it is the same source that answers.
+OF_FAULTS = chaos clock damage elsewhere_kill errors full handles index kill locks lost_home memory model \
+  oracle pause policy_fuzz postgres_recovery processor_kill projection_kill recovery resources spin
 
 amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
 
@@ -388,16 +398,12 @@ $B/examples/transfer: examples/transfer.c core/rille.h $B/librille.a
 
 # What LuaRocks calls: the module alone, in a folder that is new each time, with the Lua half as it
 # was embedded last (-o): what lies about is in no rock.
-.PHONY: rock-build rock-install rock-postgres-build rock-postgres-install
+.PHONY: rock-build rock-postgres-build
 rock-build rock-postgres-build: O = build/$@
 rock-build:
 	rm -rf $O && $(MAKE) -o lua/scripts.h B=$O $O/rille.so
-rock-install:
-	install -d $(LUA_CMOD) && install -m 755 build/rock-build/rille.so $(LUA_CMOD)
 rock-postgres-build:
 	rm -rf $O && $(MAKE) -o lua/postgres/scripts.h B=$O $O/rille/postgres.so
-rock-postgres-install:
-	install -d $(LUA_CMOD)/rille && install -m 755 build/rock-postgres-build/rille/postgres.so $(LUA_CMOD)/rille
 
 # The rocks of a release, made of what is committed: build/rock/ gets rille-VERSION.tar.gz, the
 # rockspecs that name it, and source rocks, which install without network. URL: where the archive

@@ -465,9 +465,12 @@ typedef struct rille_kept_write {
   int expect_absent;         /* instead: nothing is kept under expect_key */
   uint64_t position;         /* the values follow from events up to this one; 0: from any that
                              ** is written. These are made durable before */
+  int expect_generation;     /* nothing is written where content was redacted, or log files were
+                             ** replaced, since rille_store_log_generation gave `generation` */
+  uint64_t generation;       /* ask for it before the first of the events is read */
 } rille_kept_write;
 
-/* Writes all of it or nothing, in one transaction. RILLE_CONFLICT: the expectation is not met;
+/* Writes all of it or nothing, in one transaction. RILLE_CONFLICT: an expectation is not met;
 ** RILLE_INVALID (a key's length, too much, a position that is not there yet), RILLE_READONLY,
 ** RILLE_FULL, RILLE_IO. */
 RILLE_API int rille_store_kept_write(rille_store *store, const rille_kept_write *write,
@@ -582,8 +585,12 @@ typedef struct rille_redact {
   rille_text reason;         /* is kept in the log: it must not tell the content */
   /* Called for each key under which something is kept: not 0 where that has not seen the
   ** content, and stays. It must not use the store. NULL: nothing stays. */
-  int (*keeps)(void *context, rille_text key);
+  int (*keeps)(void *context, rille_text key, rille_text value);
   void *context;
+  /* Called once before these: the redaction is noted, and from now on no write that expects an
+  ** older generation is kept. It may read, to know what `keeps` will say, and must change nothing
+  ** and not close the store. NULL: it is not called. */
+  void (*noted)(void *context);
 } rille_redact;
 
 typedef struct rille_redacted {

@@ -281,7 +281,7 @@ static int count_all(struct log *l, rille_stats *s, rille_error *e) {
   int failed = index_begin(l->index, e);
   for (unsigned kind = 0; kind < HEAD_KINDS && !failed; kind++)
     if (counts[kind]) failed = count_heads(l, kind, counts[kind], e);
-  if (!failed) failed = index_kept_count(l->index, &s->kept, e);
+  if (!failed) failed = index_count(l->index, INDEX_KEPT, &s->kept, e);
   index_end(l->index);
   return failed;
 }

@@ -19,17 +19,20 @@
 #define PIECE_BYTES 256 /* of a script's text, between two looks at the budget */
 #define STEPS_A_BYTE 20 /* of a script's text */
 #define STEPS_AN_ERROR 200
-#define TEXTS_MOST 8 /* arguments that are looked at */
 
 /* ---- Lua's own functions, charged before ---- */
 
-/* Strings are scanned: formats, digits, UTF-8, packed bytes. */
-static int charge_texts(lua_State *L) {
+/* Strings are scanned: formats, digits, UTF-8, packed bytes. Each argument is looked at: where
+** any number of them may be numbers, each may be a long text that has one. */
+void guard_charge_texts(lua_State *L) {
   uint64_t bytes = 0;
-  int top = lua_gettop(L) < TEXTS_MOST ? lua_gettop(L) : TEXTS_MOST;
-  for (int i = 1; i <= top; i++)
+  for (int i = lua_gettop(L); i > 0; i--)
     if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
   isolate_charge(L, bytes / BYTES_A_STEP);
+}
+
+static int charge_texts(lua_State *L) {
+  guard_charge_texts(L);
   return compat_call_upvalue(L);
 }
 
@@ -199,13 +202,15 @@ static const struct guard GUARDS[] = {
     {"base", "load", guard_load},         {"base", "tonumber", charge_texts},
     {"string", "rep", charge_rep},        {"string", "pack", charge_texts},
     {"string", "packsize", charge_texts}, {"string", "unpack", charge_texts},
-    {"string", "byte", charge_texts},     {"string", "find", pattern_find},
-    {"string", "match", pattern_match},   {"string", "gmatch", pattern_gmatch},
-    {"string", "gsub", pattern_gsub},     {"string", "lower", charge_texts},
-    {"string", "upper", charge_texts},    {"string", "reverse", charge_texts},
-    {"table", "concat", charge_concat},   {"table", "insert", guard_insert},
-    {"table", "move", charge_move},       {"table", "remove", guard_remove},
-    {"table", "unpack", charge_unpack},   {"utf8", "codepoint", charge_texts},
+    {"string", "byte", charge_texts},     {"string", "char", charge_texts},
+    {"string", "find", pattern_find},     {"string", "match", pattern_match},
+    {"string", "gmatch", pattern_gmatch}, {"string", "gsub", pattern_gsub},
+    {"string", "lower", charge_texts},    {"string", "upper", charge_texts},
+    {"string", "reverse", charge_texts},  {"table", "concat", charge_concat},
+    {"table", "insert", guard_insert},    {"table", "move", charge_move},
+    {"table", "remove", guard_remove},    {"table", "unpack", charge_unpack},
+    {"math", "max", charge_texts},        {"math", "min", charge_texts},
+    {"utf8", "char", charge_texts},       {"utf8", "codepoint", charge_texts},
     {"utf8", "codes", charge_texts},      {"utf8", "len", charge_texts},
     {"utf8", "offset", charge_texts},     {NULL, NULL, NULL}};
 

@@ -28,13 +28,17 @@
 #define MEMORY_BYTES_LEAST ((lua_Integer)(1 * MIB))
 #define INSTRUCTIONS 10000000
 #define WATCHDOG_MS 500
-#define OWN_INSTRUCTIONS 100000000 /* for rille's code in S, between calls into scripts */
-#define HOOK_INSTRUCTIONS 100      /* between two calls of the hook */
-#define BYTES_A_STEP 16            /* memory that is asked for costs the script this much */
-#define COLLECTED_A_STEP 64        /* so does the collection that Lua tries when refused */
-#define SPENT_BYTES 4096           /* a spent script may still ask for this little */
-#define STACK_BYTES (512 * 1024)   /* of C's stack, for a script that calls back again and again */
-#define LOOK_LEVELS 16             /* calls looked through for one that has a line */
+#define OWN_INSTRUCTIONS 100000000     /* for rille's code in S, between calls into scripts */
+#define HOOK_INSTRUCTIONS 100          /* between two calls of the hook */
+#define TEXT_LONG ((size_t)256 * 1024) /* fewer, where a text is longer than so many bytes */
+#define BYTES_A_STEP 16                /* memory that is asked for costs the script this much */
+#define NODE_BYTES 24                  /* of a key in a table, in Lua 5.4 of 64 bits */
+#define NODES_MANY ((size_t)1 << 14)   /* keys in a table, from which on all may collide */
+#define NODES_A_STEP 1024              /* ... and the square of their number takes so many steps */
+#define COLLECTED_A_STEP 64            /* so does the collection that Lua tries when refused */
+#define SPENT_BYTES 4096               /* a spent script may still ask for this little */
+#define STACK_BYTES (512 * 1024) /* of C's stack, for a script that calls back again and again */
+#define LOOK_LEVELS 16           /* calls looked through for one that has a line */
 
 int luaopen_rille(lua_State *L);
 
@@ -55,26 +59,62 @@ static bool refuse(struct isolate *iso, size_t more) {
   return true;
 }
 
-static bool is_refused(struct isolate *iso, size_t more) {
+/* What a new block costs. A table that grows puts its keys into a new block in one go. Where a
+** script chose integers that all collide there, that takes the square of their number. */
+static int64_t cost_of(size_t size, bool is_vector) {
+  size_t nodes = size / NODE_BYTES;
+  bool is_table =
+      is_vector && nodes >= NODES_MANY && nodes * NODE_BYTES == size && (nodes & (nodes - 1)) == 0;
+  return (int64_t)(size / BYTES_A_STEP + (is_table ? nodes / NODES_A_STEP * nodes : 0));
+}
+
+static bool is_refused(struct isolate *iso, size_t more, bool is_vector) {
   if (iso->refused != more) settle_refusal(iso);
   if (iso->allocations_left == 0) return refuse(iso, more);
   if (iso->allocations_left > 0) iso->allocations_left--;
   if (more > iso->most - iso->used) return refuse(iso, more);
-  iso->left -= (int64_t)(more / BYTES_A_STEP);
+  iso->left -= cost_of(more, is_vector);
   if (!iso->running || iso->left >= 0 || more <= SPENT_BYTES) return false;
   if (!iso->exceeded) iso->exceeded = LIMIT_INSTRUCTIONS;
   return true;
 }
 
+static void count_hook(lua_State *L, lua_Debug *call);
+
+/* One instruction may compare long texts, or read a number from one: the longer the longest
+** is, the fewer instructions pass between two looks. */
+static void set_interval(struct isolate *iso) {
+  size_t interval = HOOK_INSTRUCTIONS;
+  if (iso->longest > TEXT_LONG) interval = HOOK_INSTRUCTIONS * TEXT_LONG / iso->longest;
+  iso->interval = interval > 1 ? (int)interval : 1;
+  lua_sethook(iso->state, count_hook, LUA_MASKCOUNT, iso->interval);
+}
+
+/* Lua tells what a new block is for. */
+static void note_text(struct isolate *iso, size_t size) {
+  if (size <= iso->longest || !iso->running || iso->exceeded) return;
+  iso->longest = size;
+  if (size > TEXT_LONG) set_interval(iso);
+}
+
+/* What was longer than all that is left is gone. */
+static void forget_text(struct isolate *iso) {
+  if (iso->longest <= iso->used) return;
+  iso->longest = iso->used;
+  set_interval(iso);
+}
+
 static void *isolate_alloc(void *context, void *block, size_t old, size_t size) {
   struct isolate *iso = context;
+  if (!block && old == LUA_TSTRING) note_text(iso, size);
+  bool is_vector = !block && old == 0; /* of no object of its own: part of one */
   if (!block) old = 0;
   if (size == 0) {
     free(block);
     iso->used -= old;
     return NULL;
   }
-  if (size > old && is_refused(iso, size - old)) return NULL;
+  if (size > old && is_refused(iso, size - old, is_vector)) return NULL;
   void *moved = realloc(block, size);
   if (!moved && size > old) {
     iso->host_full = true;
@@ -105,8 +145,6 @@ static void note_place(lua_State *L, struct isolate *iso) {
   }
 }
 
-static void count_hook(lua_State *L, lua_Debug *call);
-
 static void stop(lua_State *L, struct isolate *iso) {
   if (!iso->exceeded) iso->exceeded = iso->left < 0 ? LIMIT_INSTRUCTIONS : LIMIT_TIME;
   if (!iso->where[0]) note_place(L, iso);
@@ -125,7 +163,7 @@ static void stop_if_due(lua_State *L, struct isolate *iso) {
 static void count_hook(lua_State *L, lua_Debug *call) {
   (void)call;
   struct isolate *iso = isolate_of(L);
-  iso->left -= HOOK_INSTRUCTIONS;
+  iso->left -= iso->interval;
   stop_if_due(L, iso);
 }
 
@@ -187,6 +225,11 @@ void isolate_begin_event(lua_State *L, uint64_t position) {
   if (iso->exceeded) stop_if_due(L, iso);
   iso->position = position;
   begin_budget(iso, iso->instructions);
+}
+
+void isolate_at(lua_State *L, uint64_t position) {
+  struct isolate *iso = isolate_of(L);
+  if (iso && !iso->exceeded) iso->position = position;
 }
 
 void isolate_budget_reset(lua_State *L) { isolate_begin_event(L, 0); }
@@ -251,7 +294,7 @@ static bool make_state(struct isolate *iso) {
   iso->state = lua_newstate(isolate_alloc, iso);
   if (!iso->state) return false;
   if (compat_call(iso->state, prepare_state, NULL) != LUA_OK) return false;
-  lua_sethook(iso->state, count_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+  set_interval(iso);
   return true;
 }
 
@@ -355,6 +398,7 @@ static int run_state(struct isolate *iso) {
   /* cppcheck-suppress autoVariables ; only how deep the stack is from here is asked of it */
   iso->stack = (uintptr_t)&S;
   lua_settop(S, 0);
+  forget_text(iso);
   iso->running = true;
   iso->position = 0;
   begin_budget(iso, OWN_INSTRUCTIONS);

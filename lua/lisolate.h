@@ -29,6 +29,8 @@ struct isolate {
   bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
   size_t refused; /* what was asked for last, if it was refused */
+  size_t longest; /* text, in bytes, that may still be there */
+  int interval;   /* instructions between two calls of the hook */
   bool host_full; /* it was the host that had no more */
   int64_t allocations_left; /* before all fail; < 0: no such limit. For tests. */
   int64_t left, granted, instructions; /* of the budget; at its start; for a script */
@@ -58,6 +60,8 @@ INTERNAL int64_t *isolate_steps(lua_State *L, int64_t *room);
 ** before each event; `position` is told with what it exceeds. */
 INTERNAL void isolate_begin_event(lua_State *L, uint64_t position);
 INTERNAL void isolate_budget_reset(lua_State *L);
+/* What is called next of a script is about the event at this position; until it was left. */
+INTERNAL void isolate_at(lua_State *L, uint64_t position);
 /* The same where nothing may be raised: a stopped script stays so. */
 INTERNAL void isolate_enter(lua_State *L);
 /* A script was left: rille's own code in S has another budget, which the limit that the

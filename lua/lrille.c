@@ -79,6 +79,7 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "append_internal");
   lua_pushcfunction(L, store_prune);
   lua_setfield(L, -2, "prune");
+  iterator_push_telling(L);
   transaction_push(L);
   lua_setfield(L, -2, "transaction");
   kept_open(L);

@@ -51,6 +51,9 @@ INTERNAL void buffer_push(lua_State *L);            /* a userdata that is a stru
 
 /* nil, message, code, detail; returns 4. RILLE_MEMORY is raised. */
 INTERNAL int error_push(lua_State *L, const rille_error *e);
+
+/* Raises { message, code, detail }: for what our own scripts catch, and return. */
+INTERNAL int error_raise(lua_State *L, const rille_error *e);
 /* nil, message, "invalid" and so on; the message is on top of the stack. */
 INTERNAL int error_push_message(lua_State *L, const char *code);
 /* nil, "the store is closed", "closed" */
@@ -120,6 +123,9 @@ INTERNAL int store_backup(lua_State *L);            /* store:backup */
 INTERNAL void iterator_open_library(lua_State *L);
 INTERNAL int store_read(lua_State *L);              /* store:read */
 INTERNAL int store_all(lua_State *L);               /* store:all */
+/* Sets core.read and core.all: the same for our own scripts (rille/failure.lua): where those raise
+** a message, these call error_raise. */
+INTERNAL void iterator_push_telling(lua_State *L);
 INTERNAL void iterator_end_all(struct store_handle *store);
 /* Pushes an iterator's userdata with a reader for the query, on the store at
 ** store_index, and returns the reader; NULL where reading can't begin. Whatever

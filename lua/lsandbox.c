@@ -164,6 +164,12 @@ static int means_seed(lua_State *L) {
   return 0;
 }
 
+/* at(position): of the event that the next call into a script is about */
+static int means_at(lua_State *L) {
+  isolate_at(L, (uint64_t)luaL_checkinteger(L, 1));
+  return 0;
+}
+
 /* SplitMix64 spreads the seed over the state, so that neighbours differ. */
 static void spread_seed(struct sandbox *s) {
   uint64_t x = s->seed;
@@ -271,6 +277,7 @@ static int script_format(lua_State *L) {
     push_harmless_text(L, argument);
     lua_replace(L, argument);
   }
+  guard_charge_texts(L);
   return compat_call_upvalue(L);
 }
 
@@ -415,6 +422,7 @@ static const luaL_Reg MEANS[] = {{"metatables", means_metatables},
                                  {"traced", means_traced},
                                  {"host", means_host},
                                  {"seed", means_seed},
+                                 {"at", means_at},
                                  {NULL, NULL}};
 
 /* Fills the table at 1 with libraries as Lua makes them, and returns the strings'

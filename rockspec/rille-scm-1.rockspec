@@ -29,9 +29,14 @@ build = {
     LMDB_CFLAGS = "-I$(LMDB_INCDIR)",
     LMDB_LIBS = "-L$(LMDB_LIBDIR) -llmdb",
   },
-  install_target = "rock-install",
-  install_variables = { LUA_CMOD = "$(LIBDIR)" },
-  install = { bin = { rille = "lua/bin/rille" }, conf = { "lua/meta/rille.lua" } },
+  -- LuaRocks installs, not make: a target for it would be told another place than that of the rock
+  -- by --pack-binary-rock.
+  install_pass = false,
+  install = {
+    lib = { rille = "build/rock-build/rille.so" },
+    bin = { rille = "lua/bin/rille" },
+    conf = { "lua/meta/rille.lua" },
+  },
   copy_directories = { "docs", "examples" },
 }
 test = { type = "command", command = "make test" }

@@ -120,6 +120,29 @@ describe("under LuaJIT", function()
       print(("a"):upper())]])
   end)
 
+  it("a zero byte ends a pattern, but not an isolate's", function()
+    if not need "luajit" then return end
+    assert.equal("zero false nil\nfound true 2\n", run [[
+      script = "return { initial = '', on = { T = function() "
+        .. "local ok, at = pcall(string.find, 'ab', '[\\0b]') "
+        .. "return tostring(ok) .. ' ' .. tostring(ok and at or nil) end } }"
+      store:append("s", { type = "T" })
+      print("zero " .. store:fold("script", { stream = "s" }))
+      print("found " .. store:fold("script", { stream = "s", isolated = true }))]])
+  end)
+
+  it("what table.insert puts into a view, only that script sees; an isolated one can't", function()
+    if not need "luajit" then return end
+    assert.equal("7 nil\nscript nil\n", run [[
+      local handler = "return { initial = '', on = { T = function() %s return tostring(math[1]) end } }"
+      writes, reads = handler:format "table.insert(math, 7)", handler:format ""
+      store:append("s", { type = "T" })
+      for _, isolated in ipairs { false, true } do
+        local state, _, code = store:fold("writes", { stream = "s", isolated = isolated })
+        print((state or code) .. " " .. store:fold("reads", { stream = "s", isolated = isolated }))
+      end]])
+  end)
+
   it("an isolate has its limits, although the host's code is compiled", function()
     if not need "luajit" then return end
     assert.equal("budget instructions\nbudget memory\n", run [[

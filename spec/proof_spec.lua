@@ -7,6 +7,7 @@ local process = require "spec.support.process"
 local FILES = { -- as the matrix calls them
   spin = "spec/model/runs.txt",
   locks = "spec/locks_spec.lua",
+  held = "spec/held_spec.lua",
   simulator = "spec/c/simulator_test.c",
   crash = "spec/crash_spec.lua",
   transaction = "spec/transaction_spec.lua",

@@ -105,6 +105,35 @@ describe("a transaction over two stores", function()
     nothing_happened()
   end)
 
+  it("is decided under home's conditions: what was true before the others promised counts no more", function()
+    local meanwhile -- by a voter, which is asked when the store has promised
+    c:close()
+    c = assert(rille.coordinator(here, { participants = { meanwhile = {
+      prepare = function()
+        assert.equal(1, #there:indoubt())
+        assert(here:append(meanwhile))
+        return true
+      end } } }))
+    local closed = { type = "Closed", tags = { "closed" } }
+    for _, row in ipairs {
+      { { expect = 0 }, { { stream = "account-1", events = event(1) } } },
+      { { unless = { tags = { "closed" } } }, { { stream = "other", events = closed } } },
+      { { mark = { "mailer", 0, 1 } }, { mark = { "mailer", 0, 2 } } },
+    } do
+      meanwhile = row[2]
+      local _, detail = aborted(move({}, function(tx)
+        assert(tx:append(here, "account-1", {}, row[1]))
+        assert(tx:enlist "meanwhile")
+      end))
+      assert.equal("conflict", detail.votes.here.code)
+      assert.equal("yes", detail.votes.there.vote)
+      assert.is_true(detail.again)
+      assert.same({}, there:indoubt())
+    end
+    assert.equal(0, there:version "account-2")
+    assert.equal(1, here:version "account-1") -- the first that came in between
+  end)
+
   it("is over: its locks are gone and its end is noted", function()
     move { id = "a" }
     assert(c:recover())

@@ -75,6 +75,29 @@ function decision.read(session, name, id, deadline)
   return result.rows[1] and result.rows[1].outcome or false
 end
 
+local PATIENCE_MS = 200 -- with a COMMIT that is on its way, of who only asks
+
+---Whether the row is there, or may still come: a transaction that has inserted it and has not ended
+---is in the way of an insert, which is rolled back. Decides nothing.
+---@param waits boolean till the deadline, for that transaction's end
+---@return "commit"|"abort"|false|nil, string? message, string? code
+function decision.probe(session, name, row, waits, deadline)
+  local begun, message, code, detail = session:ask("BEGIN", deadline)
+  if not begun then return nil, message, code, detail end
+  local set = ("set local lock_timeout = %d"):format(waits and 0 or PATIENCE_MS)
+  local insert = ("insert into %s (tx, outcome) values ($1, 'abort') on conflict do nothing"):format(name)
+  local done, told
+  done, message, code = session:ask(set, deadline)
+  if done then done, message, code = session:ask(insert, deadline, row) end
+  local taken = done and done.count == 0
+  if session:state() ~= "closed" and not session:ask("ROLLBACK", deadline) then session:close() end
+  if code == "locked" then message = ("%s: %s: its COMMIT is on its way"):format(session.place, row) end
+  if not done then return nil, message, code == "refused" and code or "unknown" end
+  if not taken then return false end
+  told, message, code = decision.read(session, name, row, deadline)
+  return told, message, code
+end
+
 ---What holds for good; "abort" where nothing did.
 ---@return "commit"|"abort"|nil, string? message, string? code
 function decision.settle(session, name, id, deadline)

@@ -152,15 +152,21 @@ function Participant:settle(T, note)
   return nil, message, "unknown", detail
 end
 
----Whether a row of the decisions is there: "commit", "abort", or nil. Decides nothing.
+---Whether a row of the decisions is there: "commit", "abort", or nil. Decides nothing. Without `how`
+---what is on its way is not seen; "look": it is "unknown"; "wait": its end is waited for.
+---@param how "look"|"wait"|nil
 ---@return "commit"|"abort"|nil, string? message, string? code
-function Participant:decided(row)
+function Participant:decided(row, how)
   local name = decision.table(self.schema)
   local outcome, message, code = self:with_session(nil, function(one, deadline)
     local there, why, reason = decision.is_there(one, name, deadline)
     if there == nil then return nil, why, reason or "unknown" end
     if not there then return false end
-    return decision.read(one, name, row, deadline)
+    local told, what, kind = decision.read(one, name, row, deadline)
+    if told ~= false or not how then return told, what, kind end
+    told, what, kind = decision.probe(one, name, row, how == "wait", deadline)
+    if kind == "refused" then return false end -- who may not insert, decides nothing here
+    return told, what, kind
   end)
   if outcome then return outcome end
   if outcome == false then return nil end

@@ -173,7 +173,7 @@ end
 
 ---@param id string the caller's, or a transaction's
 ---@param options? { settle: boolean }
----@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"
+---@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"; or nil, message, code, detail
 ---@return table? result, where it is committed
 function Coordinator:outcome(id, options)
   if type(id) ~= "string" then error("outcome needs an id, not a " .. type(id), 2) end
@@ -184,7 +184,7 @@ function Coordinator:outcome(id, options)
   local told, message, code, detail = means.outcome(self.store, id)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
-    local said, why, reason = database.ask(self, id)
+    local said, why, reason = database.ask(self, id, options.settle and "wait" or "look")
     if said == "commit" then return "committed", answer.bare(id, false) end
     if reason then return "unknown", why end
     if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
@@ -192,7 +192,10 @@ function Coordinator:outcome(id, options)
   end
   if told.outcome == "none" and is_under_way(self, id) then return "undecided" end
   if told.outcome ~= "committed" then return told.outcome end
-  return "committed", recovery.result(self, told)
+  local result
+  result, message, code, detail = recovery.result(self, told)
+  if not result then return nil, message, code, detail end
+  return "committed", result
 end
 
 ---What is decided here to commit, and not acknowledged by all.

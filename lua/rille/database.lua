@@ -80,14 +80,15 @@ end
 -- Asking ------------------------------------------------------------------------------------------
 
 ---What the databases of a coordinator say of an id: "commit", "abort", or nil; nil, message,
----code where one can't be asked. To ask for a transaction settles it.
-function database.ask(c, id)
+---code where one can't be asked. To ask for a transaction settles it; of a caller's id `how` says
+---what is done about a COMMIT on its way: "look", "wait", nil: nothing, for another meets its row.
+function database.ask(c, id, how)
   local settles, said = id:sub(1, #c.uuid + 1) == c.uuid .. ".", nil
   for _, object in pairs(c.participants) do
     if object.kind == "postgres" then
       local outcome, message, code
       if settles then outcome, message, code = object:settle(id)
-      else outcome, message, code = object:decided(row_of(c.uuid, id))
+      else outcome, message, code = object:decided(row_of(c.uuid, id), how)
       end
       if outcome == "commit" then return outcome end
       if code then return nil, message, code end

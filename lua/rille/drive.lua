@@ -365,10 +365,14 @@ function drive.drop(tx, members_stay)
   end
 end
 
----What was done before for this client's id; nil where it is not committed.
+---What was done before for this client's id; nil where it is not committed; nil, message, "unknown",
+---detail where that can't be read.
 local function answered_before(tx)
   if not tx.is_duplicate then return nil end
-  return answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client, true) or nil
+  local result, message, code = answer.duplicate(tx.coordinator.store, tx.client)
+  if result then return result end
+  if tx.decider then return answer.bare(tx.client, true) end
+  if code then return answer.unknown(tx, message) end
 end
 
 ---The loop, for all kinds of participants and policies.
@@ -381,12 +385,8 @@ local function commit_by_steps(tx)
   end
   tx.steps = transaction.steps(list)
   run(tx, "answer")
-  local before = answered_before(tx)
-  if before then
-    tx.steps:answered()
-    return before
-  end
-  local result, message, code, detail = answered(tx)
+  local result, message, code, detail = answered_before(tx)
+  if not result and not code then result, message, code, detail = answered(tx) end
   tx.steps:answered()
   return result, message, code, detail
 end
@@ -414,8 +414,8 @@ local function tell_call(tx, outcome, result, code, detail)
   if outcome == nil then return nil, result, code, detail end
   if outcome == "unknown" then return answer.unknown(tx, tx.why) end
   tx.is_duplicate = outcome == "duplicate"
-  local before = answered_before(tx)
-  if before then return before end
+  local before, why, unknown, what = answered_before(tx)
+  if before or unknown then return before, why, unknown, what end
   return answer.aborted(tx)
 end
 

@@ -103,6 +103,7 @@ end
 ---@return number|string|nil due seconds until a timer or a retry is due; nil: none; or a message
 ---@return string? fault a script's file that has changed and does not load; or a code
 function core.methods.poll(store, ms)
+  if ms ~= nil and type(ms) ~= "number" then error("ms must be a number, not " .. type(ms), 2) end
   local done, message, code, detail = base(store, ms)
   if done == nil then return nil, message, code, detail end
   local settled

@@ -163,6 +163,7 @@ local function key_of(definition, event)
   local key = definition.key
   if key == nil then return true end
   if key == "stream" then return true, event.stream end
+  sandbox.at(event.position)
   local ok, value, traceback = sandbox.traced(key, event)
   if not ok then return nil, value, traceback end
   if value == nil then return false end
@@ -369,6 +370,7 @@ function reaction.react(definition, view, key, state, around)
   sandbox.seed(view[1].position)
   local ctx = context(run, view[1], key, state, around.host)
   for _, event in ipairs(view) do
+    sandbox.at(event.position)
     local ok, message, traceback = sandbox.traced(handler_of(definition, event.type), event, ctx)
     if not ok then
       run.over = true

@@ -51,6 +51,7 @@ end
 ---What the script says to an event: a list of what it gave, and the table it was asked about.
 local function ask(upcast, event)
   local asked = copy_of(event)
+  sandbox.at(event.position)
   local ok, result, traceback = sandbox.traced(upcast[event.type], asked)
   if not ok then error({ message = result, traceback = traceback }, 0) end
   if result == nil then return {}, asked end

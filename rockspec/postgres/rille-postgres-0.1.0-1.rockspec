@@ -25,6 +25,6 @@ build = {
     PQ_CFLAGS = "-I$(PQ_INCDIR)",
     PQ_LIBS = "-L$(PQ_LIBDIR) -lpq",
   },
-  install_target = "rock-postgres-install",
-  install_variables = { LUA_CMOD = "$(LIBDIR)" },
+  install_pass = false,
+  install = { lib = { ["rille.postgres"] = "build/rock-postgres-build/rille/postgres.so" } },
 }

@@ -32,6 +32,7 @@ return {
     ["9007199254740992.0"] = KINDS },
   policy = { ["recurses"] = WORDS, ["searches for ever"] = WORDS, ["returns a million"] = WORDS },
   poll = { ["keeps nothing of a store that is gone"] = WEAK },
+  report = { ["holds names and data as they are"] = "a zero byte ends a pattern" },
   sandbox = {
     ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["the contents behind"] = WORDS,
     ["of a sub-table"] = WORDS, ["null itself"] = WORDS, ["bytecode"] = WORDS, ["500 arguments"] = WORDS,
