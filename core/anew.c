@@ -85,7 +85,7 @@ static int put_kept(struct moving *m, struct buffer *puts) {
   rille_kept_write w = {.size = sizeof w,
                         .puts = (const rille_kept_put *)(const void *)puts->bytes,
                         .put_count = puts->length / sizeof(rille_kept_put)};
-  int failed = w.put_count ? index_keep(m->to, &w, m->error) : 0;
+  int failed = w.put_count ? index_keep(m->to, &w, NULL, m->error) : 0;
   buffer_clear(puts, MIB);
   return failed;
 }
@@ -100,7 +100,7 @@ static int move_kept(struct moving *m) {
   buffer_init(&puts, &m->log->memory);
   while (!result && (result = index_kept_next(m->log->index, put.key, (rille_text){0}, &put.key,
                                               &put.value, m->error)) == 0) {
-    if (!m->what->keeps(m->what->context, put.key)) continue;
+    if (!m->what->keeps(m->what->context, put.key, put.value)) continue;
     if (!buffer_add(&puts, &put, sizeof put)) result = error_memory(m->error);
     bytes += put.key.length + put.value.length;
     if (result || bytes < CHUNK_BYTES) continue;
@@ -195,7 +195,9 @@ static int make(struct log *l, const char *store, const struct anew *what, rille
   if (!failed) failed = fill(l, fresh, what, e);
   if (!failed) failed = swap(store, fresh, e);
   if (!failed) log_raise(l); /* with FOLDER: nobody folds into the old one any more */
-  if (!failed && !index_follow(l->index))
+  bool followed = false;
+  if (!failed) failed = index_follow(l->index, &followed, e);
+  if (!failed && !followed)
     failed = error_set(e, RILLE_IO, "the index that was made anew can't be opened");
   if (!failed) failed = begin_anew(l, e);
   pthread_mutex_unlock(&l->lock);

@@ -17,7 +17,7 @@
 struct anew {
   const uint64_t *lost; /* addresses of records whose ids are not known any more, ascending */
   size_t lost_count;
-  int (*keeps)(void *context, rille_text key); /* NULL: nothing that is kept stays */
+  int (*keeps)(void *context, rille_text key, rille_text value); /* NULL: nothing stays */
   void *context;
 };
 

@@ -6,7 +6,8 @@
 **
 **    log files       are opened anew when they are read
 **    the index       is followed, where there is another in its place; then the overlays begin
-**                    anew at its A, because they know chains that have ended
+**                    anew at its A, because they know chains that have ended. Who can't is told:
+**                    what is kept in the old one may be what was redacted
 **    the log         is read to its end, so that what is redacted is known: log_hidden
 **
 ** So who began a read before sees the new state from its next event on. */
@@ -33,7 +34,8 @@ static int notice_writers(struct log *l, rille_error *e) {
   int failed = segments_refresh(&l->segments, e);
   if (failed) return failed;
   segments_reopen(&l->segments);
-  (void)index_follow(l->index); /* where it can't, the one it has is as true */
+  bool followed; /* where it can't, the one it has is as true */
+  (void)index_follow(l->index, &followed, NULL);
   log_restart(l);
   l->generation = generation;
   return 0;
@@ -51,7 +53,9 @@ int log_follow(struct log *l, rille_error *e) {
   failed = segments_refresh(&l->segments, e); /* which is the last one, by now */
   if (failed) return failed;
   segments_reopen(&l->segments);
-  if (!l->scratch && index_follow(l->index)) log_restart(l);
+  bool followed = false;
+  if (!l->scratch && (failed = index_follow(l->index, &followed, e)) != 0) return failed;
+  if (followed) log_restart(l);
   atomic_store(&l->followed, generation);
   struct log_end end = log_written(l);
   return l->opening ? 0 : log_catch_up(l, &end, e);

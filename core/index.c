@@ -296,17 +296,19 @@ int index_make(struct index **index, const struct index_use *use, const struct m
   return failed;
 }
 
-bool index_follow(struct index *x) {
+int index_follow(struct index *x, bool *followed, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   struct index_use use = {.uuid = x->uuid, .readonly = x->readonly};
   enum index_state state;
   struct system_stamp f;
   struct index *y = NULL, old;
+  *followed = false; /* while one takes the other's place there may be none */
   if (mdb_env_get_path(x->env, &use.folder) != 0 ||
       !system_join(path, sizeof path, use.folder, "data.mdb") || system_stamp(path, &f) != 0 ||
-      (f.device == x->file.device && f.inode == x->file.inode) ||
-      index_open(&y, &use, &x->memory, &state, NULL) != 0 || !y)
-    return false;
+      (f.device == x->file.device && f.inode == x->file.inode))
+    return 0;
+  int failed = index_open(&y, &use, &x->memory, &state, e);
+  if (failed || !y) return failed;
   pthread_rwlock_wrlock(&x->map);
   old = *x;
   memcpy(x->heads, y->heads, sizeof x->heads);
@@ -315,7 +317,8 @@ bool index_follow(struct index *x) {
   y->env = old.env, y->read = old.read;
   pthread_rwlock_unlock(&x->map);
   index_close(y, false);
-  return true;
+  *followed = true;
+  return 0;
 }
 
 /* Closes the environment and leaves the sum of its file. */
@@ -393,15 +396,22 @@ int index_head(struct index *x, unsigned kind, rille_text name, struct chain_hea
   return code == MDB_NOTFOUND ? 0 : lmdb_error(e, code, "can't read a head");
 }
 
+/* To the first key behind `after`; empty: to the first of all. */
+static int seek_behind(MDB_cursor *cursor, rille_text after, MDB_val *key, MDB_val *value) {
+  *key = val_of(after);
+  if (after.length == 0) return mdb_cursor_get(cursor, key, value, MDB_FIRST);
+  int code = mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
+  if (code || !text_equal(text_of(key), after)) return code;
+  return mdb_cursor_get(cursor, key, value, MDB_NEXT);
+}
+
 int index_next_head(struct index *x, unsigned kind, rille_text after, rille_text *name,
                     rille_error *e) {
   MDB_cursor *cursor;
-  MDB_val key = val_of(after), value;
+  MDB_val key, value;
   int code = mdb_cursor_open(x->read, x->heads[kind], &cursor);
   if (code) return lmdb_error(e, code, "heads can't be read");
-  code = mdb_cursor_get(cursor, &key, &value, after.length ? MDB_SET_RANGE : MDB_FIRST);
-  if (!code && after.length && text_equal(text_of(&key), after))
-    code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+  code = seek_behind(cursor, after, &key, &value);
   mdb_cursor_close(cursor);
   if (code == MDB_NOTFOUND) return RILLE_NOTFOUND;
   if (code) return lmdb_error(e, code, "heads can't be read");
@@ -432,19 +442,15 @@ int index_place(struct index *x, uint64_t position, struct place *place, rille_e
   return code ? lmdb_error(e, code, "can't read places") : parse_place(&key, &value, place, e);
 }
 
-static int count_entries(struct index *x, MDB_dbi table, uint64_t *count, rille_error *e) {
+static MDB_dbi table_of(const struct index *x, unsigned table) {
+  return table < HEAD_KINDS ? x->heads[table] : table == INDEX_PLACES ? x->places : x->kept;
+}
+
+int index_count(struct index *x, unsigned table, uint64_t *count, rille_error *e) {
   MDB_stat stat;
-  int code = mdb_stat(x->read, table, &stat);
+  int code = mdb_stat(x->read, table_of(x, table), &stat);
   *count = code ? 0 : stat.ms_entries;
   return code ? lmdb_error(e, code, "can't be counted") : 0;
-}
-
-int index_count(struct index *x, unsigned kind, uint64_t *count, rille_error *e) {
-  return count_entries(x, x->heads[kind], count, e);
-}
-
-int index_kept_count(struct index *x, uint64_t *count, rille_error *e) {
-  return count_entries(x, x->kept, count, e);
 }
 
 static int step(unsigned table, const struct index_each *each, const MDB_val *key,
@@ -460,25 +466,13 @@ static int step(unsigned table, const struct index_each *each, const MDB_val *ke
   return each->head(each->context, table, name, &head);
 }
 
-/* To the first key that the slices before have not had. */
-static int begin_slice(MDB_cursor *cursor, const struct index_slice *s, MDB_val *key,
-                       MDB_val *value) {
-  *key = (MDB_val){s->key_length, (void *)(uintptr_t)s->key};
-  if (s->key_length == 0) return mdb_cursor_get(cursor, key, value, MDB_FIRST);
-  rille_text last = text_of(key);
-  int code = mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
-  if (code || !text_equal(text_of(key), last)) return code;
-  return mdb_cursor_get(cursor, key, value, MDB_NEXT);
-}
-
 int index_walk(struct index *x, unsigned table, struct index_slice *s,
                const struct index_each *each, rille_error *e) {
   MDB_cursor *cursor;
   MDB_val key, value;
-  MDB_dbi dbi = table < HEAD_KINDS ? x->heads[table] : table == INDEX_PLACES ? x->places : x->kept;
-  int result = 0, code = mdb_cursor_open(x->read, dbi, &cursor);
+  int result = 0, code = mdb_cursor_open(x->read, table_of(x, table), &cursor);
   if (code) return lmdb_error(e, code, "can't be walked");
-  code = begin_slice(cursor, s, &key, &value);
+  code = seek_behind(cursor, (rille_text){(const char *)s->key, s->key_length}, &key, &value);
   for (size_t n = 0; !code && !result; n++) {
     result = n == s->most ? RILLE_REMARK : step(table, each, &key, &value, e);
     if (result) break;
@@ -614,10 +608,7 @@ int index_kept_next(struct index *x, rille_text after, rille_text prefix, rille_
   int code = mdb_cursor_open(x->read, x->kept, &cursor);
   if (code) return lmdb_error(e, code, "what is kept can't be read");
   bool behind = mdb_cmp(x->read, x->kept, &a, &p) >= 0;
-  code = seek_kept(cursor, behind ? after : prefix, &key, &v);
-  *name = text_of(&key);
-  if (!code && after.length && text_equal(*name, after))
-    code = mdb_cursor_get(cursor, &key, &v, MDB_NEXT);
+  code = behind ? seek_behind(cursor, after, &key, &v) : seek_kept(cursor, prefix, &key, &v);
   mdb_cursor_close(cursor);
   if (!code && !begins_with(&key, prefix)) code = MDB_NOTFOUND;
   if (!code) *name = text_of(&key);
@@ -648,9 +639,16 @@ static int put_kept(struct index *x, MDB_txn *txn, const rille_kept_put *p) {
   return 0;
 }
 
+struct keeping {
+  const rille_kept_write *write;
+  const _Atomic uint64_t *generation; /* NULL: none is expected */
+};
+
 static int put_all_kept(struct index *x, MDB_txn *txn, void *context) {
-  const rille_kept_write *w = context;
-  int code = check_expected(x, txn, w);
+  const struct keeping *k = context;
+  const rille_kept_write *w = k->write;
+  bool late = k->generation && atomic_load(k->generation) != w->generation;
+  int code = late ? MDB_KEYEXIST : check_expected(x, txn, w);
   for (size_t i = 0; i < w->put_count && !code; i++) code = put_kept(x, txn, &w->puts[i]);
   return code;
 }
@@ -687,8 +685,10 @@ static int change_kept(struct index *x, int (*change)(struct index *, MDB_txn *,
   return code ? lmdb_error(e, code, "what is to be kept can't be written") : 0;
 }
 
-int index_keep(struct index *x, const rille_kept_write *w, rille_error *e) {
-  return change_kept(x, put_all_kept, (void *)(uintptr_t)w, e);
+int index_keep(struct index *x, const rille_kept_write *w, const _Atomic uint64_t *generation,
+               rille_error *e) {
+  struct keeping k = {w, generation};
+  return change_kept(x, put_all_kept, &k, e);
 }
 
 int index_kept_erase(struct index *x, rille_text prefix, uint64_t most, uint64_t *erased,

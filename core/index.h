@@ -60,9 +60,9 @@ INTERNAL int index_make(struct index **index, const struct index_use *use,
                         const struct memory *memory, rille_error *error);
 /* `alone`: nobody else has it open, so that a checksum of the file can be left. */
 INTERNAL void index_close(struct index *index, bool alone);
-/* Where somebody has put another index into its place, that is used from now on. Nobody of this
-** process may be between begin and end. */
-INTERNAL bool index_follow(struct index *index);
+/* Where somebody has put another index into its place, that is used from now on, and *followed.
+** Nobody of this process may be between begin and end. Where it fails the old one is used. */
+INTERNAL int index_follow(struct index *index, bool *followed, rille_error *error);
 
 /* Looks what it is a fold of by now; index_folded tells it. */
 INTERNAL int index_look(struct index *index, rille_error *error);
@@ -85,10 +85,10 @@ INTERNAL int index_next_head(struct index *index, unsigned kind, rille_text afte
 /* The last place at or before a position; position 0 where there is none. */
 INTERNAL int index_place(struct index *index, uint64_t position, struct place *place,
                          rille_error *error);
-/* How many of a kind there are. */
-INTERNAL int index_count(struct index *index, unsigned kind, uint64_t *count, rille_error *error);
 /* Tables that are walked: heads and words by their kind, and */
 enum { INDEX_PLACES = HEAD_KINDS, INDEX_KEPT, INDEX_TABLES };
+/* How many values are in one. */
+INTERNAL int index_count(struct index *index, unsigned table, uint64_t *count, rille_error *error);
 
 /* A walk over many values in slices, each within an index_begin and index_end of its own: no
 ** transaction lives long. Zero but for `most` before the first. What another puts in behind
@@ -115,7 +115,6 @@ INTERNAL int index_kept(struct index *index, rille_text key, rille_text *value, 
 /* The first key behind `after` that begins with `prefix`. */
 INTERNAL int index_kept_next(struct index *index, rille_text after, rille_text prefix,
                              rille_text *key, rille_text *value, rille_error *error);
-INTERNAL int index_kept_count(struct index *index, uint64_t *count, rille_error *error);
 INTERNAL uint64_t index_bytes(struct index *index);
 /* How many processes have it open. */
 INTERNAL uint64_t index_readers(struct index *index);
@@ -149,8 +148,11 @@ INTERNAL int index_fold(struct index *index, struct fold *fold, size_t most, ril
 
 /* The two that change what is kept. One transaction each, beside a fold: LMDB has one
 ** writer at a time, who is waited for, so the log's `lock` must not be held.
-** RILLE_CONFLICT, without a message: the expectation is not met, and nothing has changed. */
-INTERNAL int index_keep(struct index *index, const rille_kept_write *write, rille_error *error);
+** RILLE_CONFLICT, without a message: the expectation is not met, and nothing has changed.
+** A write of nothing waits until all are over that had begun, in any process. `generation`: the
+** word that write->generation is compared with, within the transaction; NULL: it is not. */
+INTERNAL int index_keep(struct index *index, const rille_kept_write *write,
+                        const _Atomic uint64_t *generation, rille_error *error);
 INTERNAL int index_kept_erase(struct index *index, rille_text prefix, uint64_t most,
                               uint64_t *erased, rille_error *error);
 

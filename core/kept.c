@@ -5,6 +5,13 @@
 ** still lose (L9): the log is flushed before the transaction begins. Whatever the values
 ** follow from was written before the call.
 **
+** Content that is redacted must not come back by what was computed from it before (R1, redact.h).
+** Who keeps such values says at which generation (follow.c) they were begun, and that is compared
+** within the write transaction. Who redacts raises it, then waits for LMDB's writer once: each
+** write is committed by then, and is among what is asked about and dropped, or it sees the new
+** generation. That is raised once more before anybody can use the index that was made anew: so
+** what was begun before is not written there, whoever is stopped in between.
+**
 ** Locks. Reading holds `lock`, as for a head, and copies out what it finds, so that no
 ** transaction outlives a call. Writing waits for LMDB's writer, who may be a fold of ours
 ** or of another process, for as long as that takes to commit: so it holds none of the log's
@@ -78,7 +85,8 @@ static int begin(rille_store *h, rille_error *e) {
   if (!failed) failed = log_refuse_failed(l, e);
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);
-  failed = index_begin(l->index, e);
+  failed = log_follow(l, e); /* an index that was replaced may have what was redacted */
+  if (!failed) failed = index_begin(l->index, e);
   if (failed) pthread_mutex_unlock(&l->lock);
   return failed;
 }
@@ -146,17 +154,25 @@ static int read_write(rille_store *h, const rille_kept_write *write, rille_kept_
   return failed ? failed : check_writable(h, e);
 }
 
-static int keep(struct log *l, const rille_kept_write *w, rille_error *e) {
+static int tell_conflict(struct log *l, const rille_kept_write *w, rille_error *e) {
   char name[ERROR_NAME_BYTES];
+  if (w->expect_generation && log_shown(l) != w->generation)
+    return error_set(e, RILLE_CONFLICT,
+                     "content was redacted, or log files were replaced, since the values were "
+                     "computed");
+  return error_set(e, RILLE_CONFLICT, "another value is kept under \"%s\" than expected",
+                   error_name(w->expect_key, name));
+}
+
+static int keep(struct log *l, const rille_kept_write *w, rille_error *e) {
   struct system_held held;
+  const _Atomic uint64_t *word = w->expect_generation ? &l->control->words->log_generation : NULL;
   int failed = flush_to(l, w->position, e);
   index_clean(l->index); /* pages of who died reading are used again */
   system_hold_signal(&held);
-  if (!failed) failed = index_keep(l->index, w, e);
+  if (!failed) failed = index_keep(l->index, w, word, e);
   system_free_signal(&held);
-  if (failed != RILLE_CONFLICT) return failed;
-  return error_set(e, RILLE_CONFLICT, "another value is kept under \"%s\" than expected",
-                   error_name(w->expect_key, name));
+  return failed == RILLE_CONFLICT ? tell_conflict(l, w, e) : failed;
 }
 
 int rille_store_kept_write(rille_store *h, const rille_kept_write *write, rille_error *e) {

@@ -20,10 +20,7 @@ int log_fail(struct log *l, int code, const char *why) {
   return code;
 }
 
-int log_refuse_failed(struct log *l, rille_error *e) {
-  if (l->segments.forgotten) return segments_refuse_fork(e);
-  if (l->failed)
-    return error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why);
+int log_refuse_unflushed(struct log *l, rille_error *e) {
   uint32_t number = l->control->readonly ? 0 : atomic_load(&l->control->words->error);
   if (number == 0) return 0;
   (void)error_system(
@@ -31,6 +28,13 @@ int log_refuse_failed(struct log *l, rille_error *e) {
       "the store failed before and must be closed, in all processes: a flush failed");
   if (e) e->code = RILLE_IO; /* whatever the errno */
   return RILLE_IO;
+}
+
+int log_refuse_failed(struct log *l, rille_error *e) {
+  if (l->segments.forgotten) return segments_refuse_fork(e);
+  if (l->failed)
+    return error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why);
+  return log_refuse_unflushed(l, e);
 }
 
 /* ---- Ends ---- */

@@ -315,6 +315,14 @@ int redaction_resume(struct log *l, const char *store, rille_error *e) {
   return failed;
 }
 
+/* Who keeps values sees the new generation, or was before: then `noted` finds what it has kept. */
+static int tell_noted(struct log *l, const rille_redact *redact, rille_error *e) {
+  const rille_kept_write nothing = {.size = sizeof nothing};
+  int failed = index_keep(l->index, &nothing, NULL, e);
+  if (!failed && redact->noted) redact->noted(redact->context);
+  return failed;
+}
+
 int redaction_make(struct log *l, const char *store, const rille_redact *redact,
                    rille_redacted *done, rille_error *e) {
   rille_redacted earlier = {0};
@@ -323,6 +331,7 @@ int redaction_make(struct log *l, const char *store, const rille_redact *redact,
   if (failed) return failed;
   failed = finish_all(l, store, NULL, &earlier, e);
   if (!failed) failed = note(l, redact, e);
+  if (!failed) failed = tell_noted(l, redact, e);
   if (!failed) failed = finish_all(l, store, redact, done, e);
   scavenge_end(l);
   return failed;

@@ -355,7 +355,7 @@ typedef struct rille_item {
   rille_text stream;         /* empty: any */
   rille_text category;       /* the stream's name up to its first "-"; empty: any */
   rille_text prefix;         /* what the stream's name begins with; empty: any */
-  uint64_t after;            /* positions greater than this */
+  uint64_t after;            /* positions greater than this, and than the query's `after` */
 } rille_item;
 
 struct rille_query {
@@ -367,7 +367,12 @@ struct rille_query {
   uint64_t before;           /* exclusive; 0: to the end at the moment of the call */
   uint64_t limit;            /* 0: no limit */
   int reverse;
+  uint32_t share, shares;    /* of so many shares the streams of this one, from 1; 0: all */
 };
+
+/* Which of so many shares a name belongs to, from 1: for ever the same (FNV-1a). `shares` is at
+** least 1. */
+RILLE_API uint32_t rille_share_of(rille_text name, uint32_t shares);
 
 typedef struct rille_reader rille_reader;
 
@@ -460,9 +465,12 @@ typedef struct rille_kept_write {
   int expect_absent;         /* instead: nothing is kept under expect_key */
   uint64_t position;         /* the values follow from events up to this one; 0: from any that
                              ** is written. These are made durable before */
+  int expect_generation;     /* nothing is written where content was redacted, or log files were
+                             ** replaced, since rille_store_log_generation gave `generation` */
+  uint64_t generation;       /* ask for it before the first of the events is read */
 } rille_kept_write;
 
-/* Writes all of it or nothing, in one transaction. RILLE_CONFLICT: the expectation is not met;
+/* Writes all of it or nothing, in one transaction. RILLE_CONFLICT: an expectation is not met;
 ** RILLE_INVALID (a key's length, too much, a position that is not there yet), RILLE_READONLY,
 ** RILLE_FULL, RILLE_IO. */
 RILLE_API int rille_store_kept_write(rille_store *store, const rille_kept_write *write,
@@ -577,8 +585,12 @@ typedef struct rille_redact {
   rille_text reason;         /* is kept in the log: it must not tell the content */
   /* Called for each key under which something is kept: not 0 where that has not seen the
   ** content, and stays. It must not use the store. NULL: nothing stays. */
-  int (*keeps)(void *context, rille_text key);
+  int (*keeps)(void *context, rille_text key, rille_text value);
   void *context;
+  /* Called once before these: the redaction is noted, and from now on no write that expects an
+  ** older generation is kept. It may read, to know what `keeps` will say, and must change nothing
+  ** and not close the store. NULL: it is not called. */
+  void (*noted)(void *context);
 } rille_redact;
 
 typedef struct rille_redacted {

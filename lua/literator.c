@@ -68,9 +68,10 @@ static int push_event(lua_State *L) {
 }
 
 /* Protected, because memory may run out; and a finalizer may run meanwhile that
-** closes or steps this iterator. */
+** closes or steps this iterator. The function is an upvalue, since to push one takes memory under
+** LuaJIT. */
 static int give_event(lua_State *L, struct iterator *it, rille_event *event) {
-  lua_pushcfunction(L, push_event);
+  lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushlightuserdata(L, event);
   it->busy = 1;
   int status = lua_pcall(L, 1, 1, 0);
@@ -185,7 +186,8 @@ static int start(lua_State *L, int options, const rille_query *q) {
   it->telling = telling;
   if (only_explain) return explain(L, it);
   lua_pushvalue(L, -1);
-  lua_pushcclosure(L, iterator_step, 1);
+  lua_pushcfunction(L, push_event);
+  lua_pushcclosure(L, iterator_step, 2);
   lua_insert(L, -2);
   lua_pushnil(L);
   lua_insert(L, -2);

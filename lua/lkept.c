@@ -92,11 +92,13 @@ static void read_expectation(lua_State *L, rille_kept_write *w) {
   if (!w->expect_absent) w->expect_value = argument_text(L, 4);
 }
 
-/* store, { { key, bytes|false } ... } [, expect_key, expect_bytes|false [, position]] */
+/* The arguments of kept_write: lkept.h. */
 static void read_write(lua_State *L, rille_kept_write *w) {
   *w = (rille_kept_write){.size = sizeof *w};
   store_check(L, 1);
-  lua_settop(L, 5);
+  lua_settop(L, 6);
+  w->expect_generation = !lua_isnil(L, 6);
+  if (w->expect_generation) w->generation = (uint64_t)luaL_checkinteger(L, 6);
   lua_Integer position = luaL_optinteger(L, 5, 0);
   luaL_argcheck(L, position >= 0, 5, "a position");
   w->position = (uint64_t)position;

@@ -1,6 +1,8 @@
 /* lretention.c: giving bytes back, and taking content out, for rille/retention.lua. */
 #include "lrille.h"
 
+#define RECORD_BYTES_MOST 64u /* a slot's has fewer */
+
 /* A list of names: a userdata on the stack holds the texts, and the list the bytes. */
 static const rille_text *read_names(lua_State *L, int index, const char *field, size_t *count) {
   lua_getfield(L, index, field);
@@ -28,44 +30,73 @@ static const uint64_t *read_positions(lua_State *L, int index, size_t *count) {
   return positions;
 }
 
-/* The function `keeps` at its place on the stack. */
+/* The function `noted` at its place on the stack, and what it has returned: `keeps`, or nil. */
 struct keeping {
   lua_State *L;
-  int function;
+  int noted, keeps;
+};
+
+struct kept {
+  rille_text key, value;
 };
 
 static int ask(lua_State *L) {
-  const rille_text *key = lua_touserdata(L, 2);
+  const struct kept *kept = lua_touserdata(L, 2);
   lua_pushvalue(L, 1);
-  lua_pushlstring(L, key->bytes, key->length);
-  lua_call(L, 1, 1);
+  lua_pushlstring(L, kept->key.bytes, kept->key.length);
+  if (kept->value.length > RECORD_BYTES_MOST) lua_pushnil(L);
+  else lua_pushlstring(L, kept->value.bytes, kept->value.length);
+  lua_call(L, 2, 1);
   return 1;
 }
 
 /* The core must not be left by a jump. What can't be told does not stay. */
-static int keeps(void *context, rille_text key) {
-  struct keeping *k = context;
+static int keeps(void *context, rille_text key, rille_text value) {
+  const struct keeping *k = context;
+  struct kept kept = {key, value};
   lua_State *L = k->L;
   lua_pushcfunction(L, ask);
-  lua_pushvalue(L, k->function);
-  lua_pushlightuserdata(L, &key);
+  lua_pushvalue(L, k->keeps);
+  lua_pushlightuserdata(L, &kept);
   int stays = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_toboolean(L, -1);
   lua_pop(L, 1);
   return stays;
 }
 
-/* redact(store, { positions = {}, tags = {}, streams = {}, reason=, keep_data=, ids= },
-** keeps(key)) --> { events=, segments= } | nil, message, code, detail. `keeps` must not use the
-** store. */
+static void noted(void *context) {
+  const struct keeping *k = context;
+  lua_State *L = k->L;
+  lua_pushvalue(L, k->noted);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) { /* then nothing stays */
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  lua_replace(L, k->keeps);
+}
+
+/* No finalizer runs meanwhile: it might use the store, which is locked while `keeps` is asked. */
+static int redact_undisturbed(lua_State *L, rille_store *store, const rille_redact *r,
+                              rille_redacted *done, rille_error *e) {
+  bool collects = lua_gc(L, LUA_GCISRUNNING, 0) > 0;
+  lua_gc(L, LUA_GCSTOP, 0);
+  int failed = rille_store_redact(store, r, done, e);
+  if (collects) lua_gc(L, LUA_GCRESTART, 0);
+  return failed;
+}
+
+/* redact(store, { positions = {}, tags = {}, streams = {}, reason=, keep_data=, ids= }, noted)
+** --> { events=, segments= } | nil, message, code, detail. noted() is called when the redaction is
+** noted, and returns keeps(key, record), which must not use the store; `record` is the value where
+** it is short enough to be the record of a slot. */
 static int redact(lua_State *L) {
   rille_redact r = {.size = sizeof r};
   rille_redacted done;
   rille_error e;
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  rille_store *store = store_open_at(L, 1);
-  if (!store) return RESULTS_CLOSED;
-  struct keeping k = {L, 3};
+  struct store_handle *s = store_check(L, 1);
+  lua_settop(L, 4);
+  struct keeping k = {L, 3, 4};
   luaL_checkstack(L, 32, NULL);
   r.positions = read_positions(L, 2, &r.position_count);
   r.tags = read_names(L, 2, "tags", &r.tag_count);
@@ -73,9 +104,15 @@ static int redact(lua_State *L) {
   options_text(L, 2, "reason", &r.reason);
   options_boolean(L, 2, "keep_data", &r.keep_data);
   options_boolean(L, 2, "ids", &r.ids);
+  r.noted = noted;
   r.keeps = keeps;
   r.context = &k;
-  if (rille_store_redact(store, &r, &done, &e) < 0) return error_push(L, &e);
+  rille_store *store = store_open_at(L, 1); /* a collection may have closed it meanwhile */
+  if (!store) return RESULTS_CLOSED;
+  store_enter(s); /* and may yet, where `keeps` runs */
+  int failed = redact_undisturbed(L, store, &r, &done, &e);
+  store_leave(s);
+  if (failed < 0) return error_push(L, &e);
   lua_createtable(L, 0, 2);
   set_integer(L, "events", done.events);
   set_integer(L, "segments", done.segments);

@@ -94,6 +94,8 @@ INTERNAL rille_store *store_open_at(lua_State *L, int index);
 INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
 /* Strong reads begin with it: see rille_store_strong. */
 INTERNAL int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e);
+/* seen_head(store) --> head, as store:head() but nothing in doubt is settled for it (K5) */
+INTERNAL int store_push_seen_head(lua_State *L);
 /* Pushes a handle for a store that is lent to it (lisolate.h), none yet. */
 INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */
@@ -199,5 +201,6 @@ INTERNAL int project_run(lua_State *L);             /* the loop of projections *
 INTERNAL int project_share_of(lua_State *L);
 
 INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
+INTERNAL int module_is_another(lua_State *L);       /* whether L uses another copy of the library */
 
 #endif

@@ -21,13 +21,15 @@ local PRELOAD = os.getenv "RILLE_PRELOAD" or ""
 -- Those that take longest, as the seconds at the end of their lines say. Whichever begins last
 -- is waited for by idle processors.
 local LONGEST = {
-  "spec/spin_spec.lua", "spec/mutants_spec.lua", "spec/memory_spec.lua", "spec/recovery_spec.lua",
-  "spec/postgres_recovery_spec.lua", "spec/handles_spec.lua", "spec/install_spec.lua", "spec/embed_spec.lua",
-  "spec/crash_spec.lua", "spec/query_spec.lua", "spec/json_spec.lua", "spec/policy_fuzz_spec.lua",
-  "spec/index_spec.lua", "spec/cli_spec.lua", "spec/isolate_spec.lua", "spec/bank_spec.lua",
-  "spec/steps_spec.lua", "spec/damage_spec.lua", "spec/examples_spec.lua", "spec/transaction_spec.lua",
-  "spec/full_spec.lua", "spec/elsewhere_spec.lua", "spec/policy_spec.lua", "spec/house_spec.lua",
-  "spec/postgres_spec.lua", "spec/transaction_postgres_spec.lua",
+  "spec/spin_spec.lua", "spec/c/power_test.c", "spec/c/errors_test.c", "spec/memory_spec.lua",
+  "spec/c/lies_test.c", "spec/embed_spec.lua", "spec/cli_spec.lua", "spec/mutants_spec.lua",
+  "spec/crash_spec.lua", "spec/install_spec.lua", "spec/postgres_recovery_spec.lua", "spec/recovery_spec.lua",
+  "spec/handles_spec.lua", "spec/isolate_spec.lua", "spec/index_spec.lua", "spec/errors_spec.lua",
+  "spec/policy_fuzz_spec.lua", "spec/json_spec.lua", "spec/bank_spec.lua", "spec/damage_spec.lua",
+  "spec/resources_spec.lua", "spec/examples_spec.lua", "spec/append_spec.lua", "spec/value_spec.lua",
+  "spec/house_spec.lua", "spec/query_spec.lua", "spec/steps_spec.lua", "spec/locks_spec.lua",
+  "spec/pause_spec.lua", "spec/full_spec.lua", "spec/policy_spec.lua", "spec/report_spec.lua",
+  "spec/script_spec.lua", "spec/regress/74-large-states_spec.lua", "spec/regress/196-killed-while-redacting_spec.lua",
 }
 
 -- They run nothing of ours in a process that loads the sanitizer.
@@ -74,9 +76,9 @@ end
 -- take more than a few seconds, or start Lua 5.4 by its name, are left out; of the others
 -- spec/support/luajit_lacks.lua says which tests are for 5.4 alone.
 local LUAJIT_BUILD = os.getenv "RILLE_LUAJIT_BUILD" or BUILD .. "/luajit"
-local LUAJIT = { "append", "apart", "fold", "isolate", "kept", "ladder", "open", "pick", "policy", "processor",
-  "projection", "query", "read", "transact", "transaction", "truncate", "upcast", "wait" }
-local LUAJIT_SOAK = { "json", "value", "script", "decide" }
+local LUAJIT = { "append", "apart", "fold", "isolate", "kept", "ladder", "open", "pick", "policy", "poll", "processor",
+  "projection", "query", "read", "sandbox", "testkit", "transact", "transaction", "truncate", "upcast", "wait" }
+local LUAJIT_SOAK = { "json", "value", "script", "decide", "cli", "handles" }
 
 local function luajit_job(path)
   return { name = path .. " (LuaJIT)", command = ("env RILLE_LUA=luajit RILLE_BUILD=%s LUA_CPATH=%s luajit %s "

@@ -108,9 +108,9 @@ function answer.unknown(tx, why)
 end
 
 ---Of a transaction of which no more is known than that it is committed.
-function answer.bare(id)
-  return { outcome = "committed", id = id, duplicate = true, members = {}, excluded = {}, pending = {}, versions = {},
-           positions = {} }
+function answer.bare(id, is_duplicate)
+  return { outcome = "committed", id = id, duplicate = is_duplicate, members = {}, excluded = {}, pending = {},
+           versions = {}, positions = {} }
 end
 
 ---What home knows of a client's id, as the result of then; nil where it is not committed.

@@ -329,6 +329,9 @@ end
 
 -- The whole -----------------------------------------------------------------------------------------
 
+---Whether the decision could not be told to a member that waits for it.
+local function is_unreached(p) return p.member and not p.reached and (p.store ~= nil or p.vote ~= "read") end
+
 local function answered(tx)
   local outcome = tx.steps:outcome()
   if outcome == "unknown" then return answer.unknown(tx, tx.why) end
@@ -336,7 +339,7 @@ local function answered(tx)
   local result = answer.committed(tx.coordinator.store, { id = tx.id, first = tx.decided.first,
     last = tx.decided.last, versions = tx.home and tx.decided.versions, detail = answer.describe(tx) })
   for _, p in ipairs(tx.others) do
-    if p.member and not p.reached then table.insert(result.pending, p.name) end
+    if is_unreached(p) then table.insert(result.pending, p.name) end
   end
   return result
 end
@@ -368,7 +371,7 @@ local function answered_before(tx)
   if not tx.is_duplicate then return nil end
   local result, message, code = answer.duplicate(tx.coordinator.store, tx.client)
   if result then return result end
-  if tx.decider then return answer.bare(tx.client) end
+  if tx.decider then return answer.bare(tx.client, true) end
   if code then return answer.unknown(tx, message) end
 end
 
@@ -390,6 +393,7 @@ end
 
 ---After an error: what is not decided is given up. One that may be is not: who settles finds out.
 local function give_up(tx)
+  tx.coordinator.live[tx] = nil
   if not tx.steps then return drive.drop(tx) end
   tx.steps:timeout()
   if tx.steps:state() == "deciding" then tx.steps:decided "unknown" end

@@ -107,14 +107,13 @@ end
 ---What was left is kept, if it can be: a fold does not fail for want of rungs.
 function Climb:save()
   if #self.puts == 0 or core.is_readonly(self.store) then return end
-  if core.log_generation(self.store) ~= self.log_generation then return end -- content was redacted
   local put, before = enlist(self)
   if put then
     self.puts[#self.puts + 1] = put
-    if core.kept_write(self.store, self.puts, put[1], before) then return end
-    table.remove(self.puts) -- another was first: the list is for the next
+    if core.kept_write(self.store, self.puts, put[1], before, nil, self.log_generation) then return end
+    table.remove(self.puts) -- another was first: the list is for the next; or content was redacted
   end
-  core.kept_write(self.store, self.puts)
+  core.kept_write(self.store, self.puts, nil, nil, nil, self.log_generation)
 end
 
 return ladder

@@ -4,11 +4,12 @@
 -- it can have who has read on as far as its position, and handles its type:
 --
 --      S, and its record V or B    stay where the mark is before the first redacted event, or the
---                                  script handles none of their types; else they are built anew
+--      (T: S is of no use)         script handles none of their types; else they are built anew
 --      L, rungs                    stay where they lie before the first redacted event
 --      C, F, R                     which scripts there are: stay
 --
--- Types are asked of the script itself, where the store knows it and it is still the form whose
+-- That is looked at when the redaction is noted: from then on nobody writes states that had the
+-- content (kept.c). Types are asked of the script itself, where the store knows it and it is still the form whose
 -- states these are. Of any other form the states go: that costs time, and nothing else.
 
 local core = ...
@@ -27,9 +28,11 @@ local retention = {}
 
 -- What was seen -----------------------------------------------------------------------------
 
----The types of all events that lose something, and the first of their positions.
+---The types of all events that lose something, the first of their positions, and the position up
+---to which that is known: no event behind it is among `positions`, but it may have one of the names.
 local function touched(store, positions, options)
   local types, first = {}, math.maxinteger
+  local upto = slots.check(store:head())
   local function see(query)
     query.consistency = "eventual"
     for e in core.all(store, query) do
@@ -43,7 +46,16 @@ local function touched(store, positions, options)
   end
   for _, tag in ipairs(options.tags or {}) do see { tags = { tag } } end
   for _, stream in ipairs(options.streams or {}) do see { stream = stream } end
-  return types, first
+  return types, first, upto
+end
+
+---When names are noted, nothing is found by them any more: what was appended since may have them.
+local function add_newer(store, types, first, upto)
+  for e in store:all { after = upto, consistency = "eventual" } do
+    types[e.type] = true
+    first = math.min(first, e.position)
+  end
+  return first
 end
 
 local function handles(definition, types)
@@ -72,9 +84,9 @@ local function unconcerned(store, types)
   return forms
 end
 
----The slots whose states stay, by name, and the keys of their records.
+---The slots whose states stay, by name.
 local function staying(store, types, first)
-  local forms, kept, records = unconcerned(store, types), {}, {}
+  local forms, kept = unconcerned(store, types), {}
   for _, letter in ipairs { "V", "B" } do
     local key = letter
     while true do
@@ -83,21 +95,23 @@ local function staying(store, types, first)
       slots.check(key, bytes, code)
       if not key then break end
       local slot, mark = slots.unpack(bytes)
-      if mark < first or forms[key:sub(2)] then kept[slot], records[key] = true, true end
+      if mark < first or forms[key:sub(2)] then kept[slot] = true end
     end
   end
-  return kept, records
+  return kept
 end
 
 local KEEP = { C = true, F = true, R = true }
 
----Whether what is kept under a key has not seen it. It is called while nobody may use the store.
+---Whether what is kept under a key has not seen it. It is called while nobody may use the store. A
+---record may be of another slot by then, whose states were built meanwhile: it goes with them.
 local function keeper(store, types, first)
-  local kept, records = staying(store, types, first)
-  return function(key)
+  local kept = staying(store, types, first)
+  return function(key, record)
     local letter = key:sub(1, 1)
-    if KEEP[letter] or records[key] then return true end
-    if letter == "S" then return kept[key:sub(2, 9)] or false end
+    if KEEP[letter] then return true end
+    if letter == "S" or letter == "T" then return kept[key:sub(2, 9)] or false end
+    if letter == "V" or letter == "B" then return kept[slots.unpack(record)] or false end
     if letter == "L" then return math.maxinteger - string.unpack(">I8", key, #key - 7) < first end
     return false
   end
@@ -161,15 +175,18 @@ function retention.redact(store, positions, options)
       return nil, ("position %d is not there: positions are 1 to %d"):format(position, head), "invalid"
     end
   end
-  local ok, keeps = pcall(function()
-    return keeper(store, touched(store, positions, options))
-  end)
+  local ok, types, first, upto = pcall(touched, store, positions, options)
   if not ok then
-    if type(keeps) == "table" then return nil, keeps.message, keeps.code, keeps.detail end
-    error(keeps, 2)
+    if type(types) == "table" then return nil, types.message, types.code, types.detail end
+    error(types, 2)
+  end
+  local by_name = #(options.tags or {}) + #(options.streams or {}) > 0
+  local function noted()
+    if by_name then first = add_newer(store, types, first, upto) end
+    return keeper(store, types, first)
   end
   return core.redact(store, { positions = positions, tags = options.tags, streams = options.streams,
-    reason = options.reason, keep_data = options.data == false, ids = options.ids or false }, keeps)
+    reason = options.reason, keep_data = options.data == false, ids = options.ids or false }, noted)
 end
 
 core.methods.scavenge = retention.scavenge

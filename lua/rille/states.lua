@@ -225,7 +225,7 @@ end
 local function begin_write(self)
   local puts, bytes = to_write(self)
   if not puts then return nil, bytes end
-  local begun = check(core.kept_begin(self.store, puts, self.record_key, self.record, self.mark))
+  local begun = check(core.kept_begin(self.store, puts, self.record_key, self.record, self.mark, self.log_generation))
   if not begun then return false end
   self.writing = { begun = begun, record = bytes, mark = self.mark, generation = self.generation }
   self.dirty = {}
@@ -233,16 +233,17 @@ local function begin_write(self)
 end
 
 ---Writes what is dirty, with the mark, and `more`. False: a state can't be kept, or another
----was first; then self.moved.
+---was first; then self.moved. Whether something was redacted since is looked at by the core, once
+---nobody can come in between.
 local function write(self, more)
-  if core.log_generation(self.store) ~= self.log_generation then error(MOVED, 0) end
   collect(self, true)
   local puts, bytes = to_write(self)
   if not puts then return false, bytes end
   table.sort(puts, function(a, b) return a[1] < b[1] end) -- neighbours share a page of the index
   for _, put in ipairs(more or {}) do puts[#puts + 1] = put end
-  while not check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark)) do
-    if not fits(self) then
+  while not check(core.kept_write(self.store, puts, self.record_key, self.record, self.mark,
+    self.log_generation)) do
+    if core.log_generation(self.store) ~= self.log_generation or not fits(self) then
       self.moved = true
       return false
     end

@@ -23,8 +23,8 @@ static void cut_some(void) {
         .kind = MARK_CUT_BEGUN, .serial = stream, .first = 1 + chance_below((uint32_t)version)};
     work_mark(m);
     m.kind = MARK_CUT;
-    if (scene_check(
-            rille_store_truncate(scene.stores[0], work_stream(stream), m.first, &e), &e, "cut"))
+    if (scene_check(rille_store_truncate(scene.stores[0], work_stream(stream), m.first, &e), &e,
+                    "cut"))
       work_mark(m);
   }
 }
@@ -57,8 +57,8 @@ static void keep_copies(const uint64_t *positions, uint32_t n) {
   }
 }
 
-static int keeps_all(void *context, rille_text key) {
-  (void)context, (void)key;
+static int keeps_all(void *context, rille_text key, rille_text value) {
+  (void)context, (void)key, (void)value;
   return 1;
 }
 
