@@ -73,13 +73,13 @@ static int complain(unsigned slot, const char *what, long long a, const char *mo
 
 static struct trap {
   enum call_kind kind;
-  unsigned left; /* calls; 0: none is set */
   bool half, after;
 } trap;
+static atomic_uint calls_left; /* of any thread; 0: no trap is set */
 
 static int watch(const struct call *c) {
-  if (trap.left == 0 || c->kind != trap.kind || c->done != trap.after) return 0;
-  if (atomic_load(&world->stop) || --trap.left > 0) return 0;
+  if (atomic_load(&calls_left) == 0 || c->kind != trap.kind || c->done != trap.after) return 0;
+  if (atomic_load(&world->stop) || atomic_fetch_sub(&calls_left, 1) != 1) return 0;
   if (c->kind == CALL_WRITE && trap.half && !c->done) die_half_written(c);
   die();
   return 0;
@@ -87,9 +87,9 @@ static int watch(const struct call *c) {
 
 static void set_trap(unsigned most) {
   trap = (struct trap){.kind = (enum call_kind)random_below(CALL_KINDS),
-                       .left = 1 + random_below(most),
                        .half = one_in(2),
                        .after = one_in(2)};
+  atomic_store(&calls_left, 1 + random_below(most));
   call_watch = watch;
 }
 

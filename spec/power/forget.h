@@ -1,8 +1,8 @@
 /* forget.h: workloads that take content out of a store's log, and what must hold of that.
 **
 ** What was redacted stays redacted: no later state shows it, and once the call has returned, no
-** file of the store holds its bytes when it has been opened. What a scavenge has taken was
-** truncated before; its place is known from what was told. */
+** file of the store holds its bytes, whether it has been opened since or not. What a scavenge has
+** taken was truncated before; its place is known from what was told. */
 #ifndef RILLE_POWER_FORGET_H
 #define RILLE_POWER_FORGET_H
 

@@ -321,7 +321,8 @@ static const char *open_and_check(const struct trial *t, uint32_t i, const struc
     if (of->made) return wrong("store %u is gone", i);
     if (t->copies && i == 1) return NULL;
   }
-  const char *bad = open_it(t, i, false, of, &stores[i]);
+  const char *bad = t->forgets && chance_in(2) ? forget_search(of, t->paths[i]) : NULL;
+  if (!bad) bad = open_it(t, i, false, of, &stores[i]);
   record_fail_no_more();
   if (!bad && t->decides) bad = settle(stores[i]);
   if (!bad) bad = check_all(stores[i], of, &seen[i]);
