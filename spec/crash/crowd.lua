@@ -22,6 +22,7 @@ local EXPECTED = { locked = true, conflict = true, aborted = true } -- by others
 local TRANSFER_S = 1
 local NAP_S = 0.05
 local REDACT_S = 0.4 -- between two redactions, at most
+local TAGS_TOO = os.getenv "CHAOS_TAGS" -- tags are redacted, too
 local AGAIN = 8 -- so often nobody redacts between two calls
 
 local function say(...) io.stdout:write(table.concat({ ... }, " "), "\n") end
@@ -160,9 +161,10 @@ function roles.follower()
 end
 
 local function check_verified(name, store, deep)
+  local before = redacting() -- then the old states are there until it is over
   local verified = assert(store:verify { deep = deep })
   local p = verified.problems[1]
-  if p then
+  if p and not (p.invariant == "state" and (before or redacting())) then
     say("wrong:", name, p.invariant or "", p.address or "", p.position or "", p.message, "head", store:head(), "all",
       #verified.problems)
   end
@@ -223,10 +225,10 @@ end
 function roles.redactor()
   while true do
     local store = open "here"
-    if redacting() then redact(store, {}, { tags = { "nobody" } }) end
+    if redacting() then redact(store, assert(store:append("nothing", { type = "Nothing" })).first) end
     for _ = 1, math.random(4) do
       store:wait(math.maxinteger, math.random() * REDACT_S)
-      if math.random(4) == 1 then redact_tag(store) else redact_one(store) end
+      if TAGS_TOO and math.random(4) == 1 then redact_tag(store) else redact_one(store) end
     end
     assert(store:close())
   end
