@@ -122,16 +122,28 @@ local function past_turn(store)
   return 1 / median(times)
 end
 
+local function worker(store, turn, which, of)
+  return ("RILLE_BUILD='%s' lua5.4 bench/worker.lua '%s/%s.rille' '%s/balance.lua' %d %d %d &")
+    :format(build, dir, store, dir, turn, which, of)
+end
+
+local function run_at_once(commands)
+  local start = now()
+  run(table.concat(commands, " ") .. " wait")
+  return now() - start
+end
+
 -- Programs that rebuild a projection, each its share of the keys, at the same time.
 local function rebuild_turn(workers)
   local params, commands = new_params(), {}
-  for i = 1, workers do
-    commands[i] = ("RILLE_BUILD='%s' lua5.4 bench/worker.lua '%s/filled.rille' '%s/balance.lua' %d %d %d &")
-      :format(build, dir, dir, params.turn, i, workers)
-  end
-  local start = now()
-  run(table.concat(commands, " ") .. " wait")
-  return EVENTS / (now() - start)
+  for i = 1, workers do commands[i] = worker("filled", params.turn, i, workers) end
+  return EVENTS / run_at_once(commands)
+end
+
+-- Two that share nothing but the machine: what that has for two at once.
+local function apart_turn()
+  local turn = new_params().turn
+  return 2 * EVENTS / run_at_once { worker("filled", turn, 1, 1), worker("twin", turn, 1, 1) }
 end
 
 -- What a fold is measured against: the same handlers in a bare loop, which makes the same
@@ -256,6 +268,7 @@ end
 clock_store = assert(rille.open(dir .. "/clock.rille", { sync = "never" }))
 local filled = assert(rille.open(dir .. "/filled.rille", { sync = "never" }))
 fill(filled)
+assert(filled:backup(dir .. "/twin.rille"))
 assert(filled:close())
 local store = assert(rille.open(dir .. "/filled.rille"))
 local asked = assert(rille.open(dir .. "/asked.rille", { sync = "never" }))
@@ -265,7 +278,7 @@ fill_keys(keys)
 assert(keys:close())
 
 local appends, peers, field, bare, rare, iterate = {}, {}, {}, {}, {}, {}
-local isolated, past, one, two, reacted, memory = {}, {}, {}, {}, {}, {}
+local isolated, past, one, two, apart, reacted, memory = {}, {}, {}, {}, {}, {}, {}
 for round = 1, options.rounds do
   appends[round] = append_turn(store)
   peers[#peers + 1] = sqlite_turn()
@@ -277,6 +290,7 @@ for round = 1, options.rounds do
   past[round] = past_turn(store)
   one[round] = rebuild_turn(1)
   two[round] = rebuild_turn(2)
+  apart[round] = apart_turn()
   reacted[round] = processor_turn(asked)
   if round <= MEMORY_ROUNDS then memory[#memory + 1] = memory_turn() end
 end
@@ -292,6 +306,7 @@ report("fold in an isolate", "events/s", isolated, 0.3, field, "the same, truste
 report("a state at a random position, of the median", "folds/s", past, 1e3)
 report("a projection rebuilt by one program", "events/s", one)
 report("... by two, each with half of the keys", "events/s", two, 1.7, one, "one")
+report("... two projections by two, a store each", "events/s", apart, nil, one, "one: what the machine gives")
 report("a processor that emits an event for each", "events/s", reacted)
 report_memory(("memory of a projection over %d k keys"):format(KEYS // 1000), memory, 100)
 assert(asked:close())

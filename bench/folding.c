@@ -7,9 +7,12 @@
 ** the fold if either says so.
 **
 ** A round: one event at a time, from the beginning of a fold to its end, and as many
-** afterwards; then 1000 at a time, PACED_US apart, for two folds. That is about half of
-** what the disk takes: at full speed appends wait for the fold to make room, which is
-** another matter. */
+** afterwards; then 1000 at a time, PACED_US apart, for two folds, and on until as many were
+** made while nobody folded. That is about half of what the disk takes: at full speed appends
+** wait for the fold to make room, which is another matter.
+**
+** What a fold adds is the slowest append beside it less the slowest of as many without: on a
+** machine that others use, the slowest of a few is no measure for the slowest of many. */
 #define _GNU_SOURCE
 #include "folding.h"
 
@@ -28,7 +31,7 @@
 #define PACED_US 5000
 #define SAMPLES_MOST 40000u
 #define SINGLES_LEAST 1000u      /* of each kind, so that a p99.9 means something */
-#define BATCHES_MOST 1200u
+#define BATCHES_MOST 2400u
 #define FOLDS_A_TURN 2u
 
 enum { ONE_FOLDING, ONE_IDLE, MANY_FOLDING, MANY_IDLE, KINDS };
@@ -65,8 +68,12 @@ static size_t batch_size(const struct turn *t) {
   return BATCH_EVENTS - t->workload->cursor % BATCH_EVENTS;
 }
 
-/* Appends; returns whether a fold was running. */
-static bool append_timed(struct turn *t, size_t events, unsigned folding_kind) {
+static void note(struct samples *s, uint64_t took, size_t most) {
+  if (s->count < most) s->list[s->count++] = took;
+}
+
+/* Appends; returns whether a fold was running. At most so many are noted of each kind. */
+static bool append_timed(struct turn *t, size_t events, unsigned folding_kind, size_t most) {
   static struct input batch[BATCH_EVENTS];
   workload_next(t->workload, batch, events);
   bool folding = is_folding(t);
@@ -74,8 +81,7 @@ static bool append_timed(struct turn *t, size_t events, unsigned folding_kind) {
   t->peer->append(t->handle, batch, events);
   uint64_t took = clock_ns() - start;
   folding |= is_folding(t);
-  struct samples *s = &t->kinds[folding ? folding_kind : folding_kind + 1];
-  if (s->count < SAMPLES_MOST) s->list[s->count++] = took;
+  note(&t->kinds[folding ? folding_kind : folding_kind + 1], took, most);
   return folding;
 }
 
@@ -92,9 +98,9 @@ static void append_one_by_one(struct turn *t) {
   const struct samples *during = &t->kinds[ONE_FOLDING], *after = &t->kinds[ONE_IDLE];
   while (during->count < SINGLES_LEAST) {
     begin_a_fold(t);
-    while (append_timed(t, 1, ONE_FOLDING)) continue;
+    while (append_timed(t, 1, ONE_FOLDING, SAMPLES_MOST)) continue;
   }
-  while (after->count < during->count) append_timed(t, 1, ONE_FOLDING);
+  while (after->count < during->count) append_timed(t, 1, ONE_FOLDING, during->count);
 }
 
 /* The next one is due so long after the last was. */
@@ -104,16 +110,27 @@ static void pause_until(uint64_t due_ns) {
   nanosleep(&(struct timespec){.tv_nsec = (long)(due_ns - now)}, NULL);
 }
 
+static bool append_paced(struct turn *t, uint64_t *due, size_t most) {
+  bool folding = append_timed(t, batch_size(t), MANY_FOLDING, most);
+  pause_until(*due += PACED_US * (uint64_t)NS_PER_US);
+  return folding;
+}
+
+/* For some folds; then on until as many are without one. */
 static void append_many(struct turn *t) {
-  unsigned folds = 0;
+  struct samples *during = &t->kinds[MANY_FOLDING], *idle = &t->kinds[MANY_IDLE];
+  unsigned folds = 0, i = 0;
   bool before = is_folding(t);
   uint64_t due = clock_ns();
-  for (unsigned i = 0; i < BATCHES_MOST && folds < FOLDS_A_TURN; i++) {
-    bool folding = append_timed(t, batch_size(t), MANY_FOLDING);
+  for (; i < BATCHES_MOST && folds < FOLDS_A_TURN; i++) {
+    bool folding = append_paced(t, &due, SAMPLES_MOST);
     folds += before && !folding;
     before = folding;
-    pause_until(due += PACED_US * (uint64_t)NS_PER_US);
   }
+  size_t enough = during->count;
+  for (; i < BATCHES_MOST && idle->count < enough; i++) append_paced(t, &due, enough);
+  if (during->count > idle->count) during->count = idle->count;
+  if (idle->count > during->count) idle->count = during->count;
 }
 
 static void open_turn(struct turn *t, const struct fixture *f) {

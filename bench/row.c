@@ -352,14 +352,13 @@ static void run_memory(const struct row *row, const struct settings *s, struct r
    {"p50", "p50 us", "us", true}, {"p99", "p99 us", "us", true}, {"p999", "p99.9 us", "us", true}}
 
 #define TRANSACTION                                                                     \
-  {{"rille", &peer_coordinator, true, 1}, {"rille, core alone", &peer_stores, true, 1}, \
+  {{"rille", &peer_stores, true, 1}, {"rille, from Lua", &peer_coordinator, true, 1},   \
    {"bare pair", &peer_pair, true, 1},                                                  \
    {"SQLite, attached", &peer_attached, true, 1},                                       \
    {"PostgreSQL, prepared", &peer_databases, true, 1}}
 #define TRANSACTION_CLIENTS                                                             \
-  {{"rille, 8 clients", &peer_coordinator, true, 8}, {"rille, 1", &peer_coordinator, true, 1}, \
-   {"rille, core alone, 8", &peer_stores, true, 8},                                     \
-   {"rille, core alone, 1", &peer_stores, true, 1},                                     \
+  {{"rille, 8 clients", &peer_stores, true, 8}, {"rille, 1", &peer_stores, true, 1},    \
+   {"from Lua, 8", &peer_coordinator, true, 8}, {"from Lua, 1", &peer_coordinator, true, 1}, \
    {"shared pair, 8", &peer_pair_shared, true, 8}, {"shared pair, 1", &peer_pair_shared, true, 1}, \
    {"SQLite, attached, 8", &peer_attached, true, 8},                                    \
    {"PostgreSQL, 8", &peer_databases, true, 8}}

@@ -20,10 +20,7 @@ int log_fail(struct log *l, int code, const char *why) {
   return code;
 }
 
-int log_refuse_failed(struct log *l, rille_error *e) {
-  if (l->segments.forgotten) return segments_refuse_fork(e);
-  if (l->failed)
-    return error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why);
+int log_refuse_unflushed(struct log *l, rille_error *e) {
   int number;
   const char *what = l->control->readonly ? NULL : control_failure(l->control, &number);
   if (!what) return 0;
@@ -34,6 +31,13 @@ int log_refuse_failed(struct log *l, rille_error *e) {
       what);
   if (e) e->code = RILLE_IO; /* whatever the errno */
   return RILLE_IO;
+}
+
+int log_refuse_failed(struct log *l, rille_error *e) {
+  if (l->segments.forgotten) return segments_refuse_fork(e);
+  if (l->failed)
+    return error_set(e, RILLE_IO, "the store failed before and must be closed: %s", l->why);
+  return log_refuse_unflushed(l, e);
 }
 
 /* ---- Ends ---- */

@@ -156,6 +156,8 @@ INTERNAL int log_wait(struct log *log, uint64_t position, bool durable_only, int
                       rille_error *error);
 /* 0, or the failure that the log is in. */
 INTERNAL int log_refuse_failed(struct log *log, rille_error *error);
+/* The same, but only for a flush that failed, here or elsewhere. Any thread, without a lock. */
+INTERNAL int log_refuse_unflushed(struct log *log, rille_error *error);
 INTERNAL int log_fail(struct log *log, int code, const char *why);
 
 /* ---- follow.c ---- */

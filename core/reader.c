@@ -7,6 +7,22 @@
 
 #define BACK_WINDOW_BYTES ((size_t)1 << 20)
 
+uint32_t rille_share_of(rille_text name, uint32_t shares) {
+  uint64_t h = UINT64_C(0xcbf29ce484222325);
+  for (size_t i = 0; i < name.length; i++)
+    h = (h ^ (unsigned char)name.bytes[i]) * UINT64_C(0x100000001b3);
+  return (uint32_t)((h ^ h >> 32) % shares) + 1;
+}
+
+/* A stream whose name is redacted belongs to the share of the name that is shown instead. */
+static bool is_certain(const rille_reader *r, const struct record *record) {
+  return !(record->flags & RECORD_STREAM_TAKEN) && !atomic_load(&r->log->pending.redactions);
+}
+
+static bool is_in_share(const rille_reader *r, rille_text stream) {
+  return r->shares == 0 || rille_share_of(stream, r->shares) == r->share;
+}
+
 /* Whether the reader wants the record: *item is set then. */
 static bool is_wanted(const rille_reader *r, const struct record *record, size_t *item) {
   uint64_t number = r->stream.length ? record->version : record->position;
@@ -14,7 +30,7 @@ static bool is_wanted(const rille_reader *r, const struct record *record, size_t
   if (r->stream.length && !text_equal(record->stream, r->stream)) return false;
   ptrdiff_t found = query_match(&r->query, record);
   *item = (size_t)found;
-  return found >= 0;
+  return found >= 0 && (!is_certain(r, record) || is_in_share(r, record->stream));
 }
 
 /* ---- Along the log, forward ---- */
@@ -202,6 +218,8 @@ int reader_open_by(rille_reader **reader, struct log *l, const rille_query *q,
   r->memory = l->memory;
   r->end = *end;
   r->backward = q->reverse != 0;
+  r->share = q->share;
+  r->shares = q->shares;
   r->current.uuid = l->identity.uuid;
   r->followed = atomic_load(&l->followed);
   r->plan = (struct plan){
@@ -291,16 +309,19 @@ static rille_text shown(rille_text name, bool hidden) {
   return hidden ? rille_text_of(RILLE_REDACTED_NAME) : name;
 }
 
+static bool is_nameless(const struct read_record *r) {
+  return (r->record.flags | r->hidden.flags) & RECORD_STREAM_TAKEN;
+}
+
 static void give(rille_reader *r, rille_event *event) {
   const struct record *c = &r->current.record;
   const struct record_taking *hidden = &r->current.hidden;
   const char *body = (const char *)c->bytes + c->head_length;
   bool redacted = (c->flags | hidden->flags) & RECORD_REDACTED;
-  bool nameless = (c->flags | hidden->flags) & RECORD_STREAM_TAKEN;
   *event = (rille_event){.position = c->position,
                          .version = c->version,
                          .time_us = c->time_us,
-                         .stream = shown(c->stream, nameless),
+                         .stream = shown(c->stream, is_nameless(&r->current)),
                          .type = c->type,
                          .id = c->id,
                          .data = {body, c->data_length},
@@ -312,7 +333,7 @@ static void give(rille_reader *r, rille_event *event) {
   if ((c->flags | hidden->flags) & RECORD_ID_TAKEN) event->id = (rille_text){0};
 }
 
-static int step(rille_reader *r, rille_error *e) {
+static int next_record(rille_reader *r, rille_error *e) {
   int result = is_behind(r) ? follow(r, e) : 0;
   if (result == 0)
     result = r->way == READER_SCAN        ? next_in_scan(r, e)
@@ -321,6 +342,16 @@ static int step(rille_reader *r, rille_error *e) {
   if (result != 1) return result;
   int failed = log_hidden(r->log, &r->current.record, &r->current.hidden, e);
   return failed ? failed : 1;
+}
+
+/* Where it was not certain, the name that is shown tells. */
+static int step(rille_reader *r, rille_error *e) {
+  const struct record *c = &r->current.record;
+  int result;
+  do result = next_record(r, e);
+  while (result == 1 && r->shares && !is_certain(r, c) &&
+         !is_in_share(r, shown(c->stream, is_nameless(&r->current))));
+  return result;
 }
 
 int rille_reader_next(rille_reader *r, rille_event *event, rille_error *e) {

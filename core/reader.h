@@ -28,6 +28,7 @@ struct rille_reader {
   rille_text stream;       /* a copy; empty: all */
   uint64_t first, last;    /* versions of the stream, or positions, inclusive */
   uint64_t left;           /* events that may still be given out */
+  uint32_t share, shares;  /* of streams; 0: all */
   struct log_end end;      /* where the log ends for this reader */
   struct plan plan;
   struct read_record current;

@@ -355,7 +355,7 @@ typedef struct rille_item {
   rille_text stream;         /* empty: any */
   rille_text category;       /* the stream's name up to its first "-"; empty: any */
   rille_text prefix;         /* what the stream's name begins with; empty: any */
-  uint64_t after;            /* positions greater than this */
+  uint64_t after;            /* positions greater than this, and than the query's `after` */
 } rille_item;
 
 struct rille_query {
@@ -367,7 +367,12 @@ struct rille_query {
   uint64_t before;           /* exclusive; 0: to the end at the moment of the call */
   uint64_t limit;            /* 0: no limit */
   int reverse;
+  uint32_t share, shares;    /* of so many shares the streams of this one, from 1; 0: all */
 };
+
+/* Which of so many shares a name belongs to, from 1: for ever the same (FNV-1a). `shares` is at
+** least 1. */
+RILLE_API uint32_t rille_share_of(rille_text name, uint32_t shares);
 
 typedef struct rille_reader rille_reader;
 

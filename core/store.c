@@ -208,6 +208,9 @@ int rille_store_read(rille_store *h, const rille_query *query, rille_reader **re
   if (query && query->size == 0)
     return error_set(e, RILLE_INVALID, "query.size is 0: set it to sizeof query");
   if (query) memcpy(&q, query, query->size < sizeof q ? query->size : sizeof q);
+  if (q.shares && (q.share == 0 || q.share > q.shares))
+    return error_set(e, RILLE_INVALID, "share %u of %u: it is 1 to %u", (unsigned)q.share,
+                     (unsigned)q.shares, (unsigned)q.shares);
   int failed = visible(h, &end, e);
   if (!failed) failed = reader_open(reader, &h->shared->log, &q, &end, e);
   if (failed) return failed;

@@ -204,8 +204,9 @@ static struct shared *find(const char *file, struct system_identity *identity) {
 static int join(struct shared *s, const rille_options *o, rille_error *e) {
   if (o->rebuild)
     return error_set(e, RILLE_BUSY, "the store is open in this process: close it first");
-  s->holders++;
-  return 0;
+  int failed = log_refuse_unflushed(&s->log, e); /* until all have closed it */
+  if (!failed) s->holders++;
+  return failed;
 }
 
 /* With the lock held, but not while it opens. */

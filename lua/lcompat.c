@@ -166,10 +166,13 @@ bool compat_is_boxed(lua_State *L, int index) {
   return kind == BOXED_INT64 || (kind == BOXED_UINT64 && bits >= 0);
 }
 
+/* Whether an int64_t has the very value of n. */
+static bool is_integral(lua_Number n) { return n >= -0x1p63 && n < 0x1p63 && n == floor(n); }
+
 int compat_isinteger(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TNUMBER) return compat_is_boxed(L, index);
   lua_Number n = lua_tonumber(L, index);
-  return n >= -NUMBER_MOST && n <= NUMBER_MOST && n == floor(n) && !(n == 0 && signbit(n));
+  return is_integral(n) && !(n == 0 && signbit(n));
 }
 
 lua_Integer compat_tointegerx(lua_State *L, int index, int *exact) {
@@ -178,7 +181,7 @@ lua_Integer compat_tointegerx(lua_State *L, int index, int *exact) {
   int found = compat_is_boxed(L, index);
   if (found) {
     unbox(L, index, &bits);
-  } else if (lua_isnumber(L, index) && n >= -0x1p63 && n < 0x1p63 && n == floor(n)) {
+  } else if (lua_isnumber(L, index) && is_integral(n)) {
     found = 1;
     bits = (int64_t)n;
   }

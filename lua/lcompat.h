@@ -8,14 +8,14 @@
 ** Numbers. LuaJIT has one type for integers and floats, a double, and int64_t as cdata, which
 ** the C API knows nothing of. Here
 **
-**   an integer is     a number with an integral value up to 2^53 either way, but not -0.0;
+**   an integer is     a number with an integral value that an int64_t has, too, but not -0.0;
 **                     an int64_t; a uint64_t up to 2^63 - 1
 **   lua_isinteger     tells so
 **   lua_tointegerx    takes any integral number, like 5.4, and these cdata
 **   lua_pushinteger   pushes a number, or beyond 2^53 an int64_t
 **
-** -0.0 and whole numbers beyond 2^53 are floats, so that a value that was stored comes back as
-** the kind of Lua value that it was: 0x1p60 + 0.5 and 2^60 LL + 0.5 are not the same. */
+** So a whole number beyond 2^53 is stored as an integer and comes back as an int64_t. -0.0 is a
+** float: no integer is the same, bit for bit. */
 #ifndef RILLE_LCOMPAT_H
 #define RILLE_LCOMPAT_H
 

@@ -57,6 +57,19 @@ int error_push(lua_State *L, const rille_error *e) {
   return 4;
 }
 
+int error_raise(lua_State *L, const rille_error *e) {
+  int base = lua_gettop(L);
+  error_push(L, e);
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, base + 2);
+  lua_setfield(L, -2, "message");
+  lua_pushvalue(L, base + 3);
+  lua_setfield(L, -2, "code");
+  lua_pushvalue(L, base + 4);
+  lua_setfield(L, -2, "detail");
+  return lua_error(L);
+}
+
 int error_push_message(lua_State *L, const char *code) {
   lua_pushnil(L);
   lua_insert(L, -2);

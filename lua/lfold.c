@@ -303,6 +303,7 @@ int fold_run(lua_State *L) {
   f.reader = iterator_push(L, 1, &q, &f.error);
   if (!f.reader) return error_push(L, &f.error);
   int iterator = lua_gettop(L);
+  iterator_use(L, iterator, 1); /* from here on a collection may close the store */
   f.sandbox = sandbox_of(L);
   f.view = event_push_view(L); /* kept below the call, which an error empties */
   int view = lua_gettop(L);
@@ -314,7 +315,6 @@ int fold_run(lua_State *L) {
   push_parts(L);
   lua_pushvalue(L, view);
   luaL_checkstack(L, SANDBOX_SWITCH_SLOTS, NULL);
-  iterator_use(L, iterator, 1);
   int before = sandbox_switch(L, 1);
   int status = lua_pcall(L, AT_TOP, 1, handler);
   sandbox_switch(L, before);

@@ -10,7 +10,8 @@ struct iterator {
   struct store_handle *store;
   struct iterator *next, **link; /* the store's list of those that read it; NULL: not in it */
   int store_closed;
-  int busy; /* an event of the reader's is being used */
+  int busy;    /* an event of the reader's is being used */
+  int telling; /* failures are raised as error_raise does, for who returns them */
 };
 
 static void unlist(struct iterator *it) {
@@ -67,14 +68,22 @@ static int push_event(lua_State *L) {
 }
 
 /* Protected, because memory may run out; and a finalizer may run meanwhile that
-** closes or steps this iterator. */
+** closes or steps this iterator. The function is an upvalue, since to push one takes memory under
+** LuaJIT. */
 static int give_event(lua_State *L, struct iterator *it, rille_event *event) {
-  lua_pushcfunction(L, push_event);
+  lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushlightuserdata(L, event);
   it->busy = 1;
   int status = lua_pcall(L, 1, 1, 0);
   it->busy = 0;
   return status == LUA_OK ? 1 : lua_error(L);
+}
+
+/* Iterators raise the message. */
+static int fail(lua_State *L, int telling, const rille_error *e) {
+  if (telling) return error_raise(L, e);
+  lua_pushstring(L, e->message);
+  return lua_error(L);
 }
 
 static int iterator_step(lua_State *L) {
@@ -84,16 +93,15 @@ static int iterator_step(lua_State *L) {
   if (it->busy) return luaL_error(L, "the iterator is in the midst of a step");
   if (it->store_closed) {
     end(it);
-    return luaL_error(L, "the store is closed");
+    error_set(&e, RILLE_CLOSED, "the store is closed");
+    return fail(L, it->telling, &e);
   }
   int result = it->reader ? rille_reader_next(it->reader, &event, &e) : 0;
   if (result == 1) {
     return give_event(L, it, &event);
   }
   end(it);
-  if (result == 0) return 0;
-  lua_pushstring(L, e.message);
-  return lua_error(L);
+  return result == 0 ? 0 : fail(L, it->telling, &e);
 }
 
 /* The userdata, made before the reader, so that nothing can leak. */
@@ -163,23 +171,23 @@ static int wants_strong(lua_State *L, int options) {
   return 1;
 }
 
-/* `options` is where the table is that q was read from. */
+/* `options` is where the table is that q was read from. The upvalue: whether it is a telling one
+** (iterator_push_telling). */
 static int start(lua_State *L, int options, const rille_query *q) {
   rille_error e;
   struct store_handle *s = store_check(L, 1);
-  if (wants_strong(L, options) && s->store && store_strong(s, q, &e) < 0) {
-    lua_pushstring(L, e.message);
-    return lua_error(L);
-  }
+  int telling = lua_toboolean(L, lua_upvalueindex(1));
+  if (wants_strong(L, options) && s->store && store_strong(s, q, &e) < 0)
+    return fail(L, telling, &e);
   int only_explain = 0;
   options_boolean(L, options, "explain", &only_explain);
-  if (!iterator_push(L, 1, q, &e)) {
-    lua_pushstring(L, e.message);
-    return lua_error(L);
-  }
-  if (only_explain) return explain(L, lua_touserdata(L, -1));
+  if (!iterator_push(L, 1, q, &e)) return fail(L, telling, &e);
+  struct iterator *it = lua_touserdata(L, -1);
+  it->telling = telling;
+  if (only_explain) return explain(L, it);
   lua_pushvalue(L, -1);
-  lua_pushcclosure(L, iterator_step, 1);
+  lua_pushcfunction(L, push_event);
+  lua_pushcclosure(L, iterator_step, 2);
   lua_insert(L, -2);
   lua_pushnil(L);
   lua_insert(L, -2);
@@ -204,6 +212,17 @@ int store_all(lua_State *L) {
   store_check(L, 1);
   query_check(L, 2, 0, &q);
   return start(L, 2, &q);
+}
+
+static void set_telling(lua_State *L, const char *name, lua_CFunction f) {
+  lua_pushboolean(L, 1);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
+}
+
+void iterator_push_telling(lua_State *L) {
+  set_telling(L, "read", store_read);
+  set_telling(L, "all", store_all);
 }
 
 void iterator_open_library(lua_State *L) {

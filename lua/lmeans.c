@@ -118,6 +118,7 @@ void means_push(lua_State *L) {
                                    {"wall", wall},
                                    {"is_readonly", is_readonly},
                                    {"last_append", last_append},
+                                   {"seen_head", store_push_seen_head},
                                    {"store_place", store_place},
                                    {"is_store", is_store},
                                    {"is_open", is_open},

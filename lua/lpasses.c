@@ -148,7 +148,17 @@ static void narrow(lua_State *L, const struct run *r, rille_query *q) {
   for (size_t i = 0; i < q->item_count; i++) items[i].stream = only;
 }
 
+/* One pass by streams that takes a share of them: the others' are not even looked at. */
+static void take_share(struct run *r, rille_query *q) {
+  const struct pass *p = &r->passes[0];
+  r->shared = r->count == 1 && p->by_stream && p->shares > 0;
+  if (!r->shared) return;
+  q->share = (uint32_t)p->share;
+  q->shares = (uint32_t)p->shares;
+}
+
 void passes_query(lua_State *L, struct run *r, rille_query *q) {
   make_query(L, r, q);
   narrow(L, r, q);
+  take_share(r, q);
 }

@@ -109,26 +109,18 @@ static void check_key(lua_State *L, const struct pass *p) {
                    KEY_BYTES_MOST);
 }
 
-/* Which of so many shares a key belongs to: that never changes. FNV-1a. */
-static lua_Integer share_of(rille_text key, lua_Integer shares) {
-  uint64_t h = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < key.length; i++)
-    h = (h ^ (unsigned char)key.bytes[i]) * UINT64_C(0x100000001b3);
-  return (lua_Integer)((h ^ h >> 32) % (uint64_t)shares) + 1;
-}
-
 /* share_of(key, shares) --> which one */
 int project_share_of(lua_State *L) {
   rille_text key;
   key.bytes = luaL_checklstring(L, 1, &key.length);
   lua_Integer shares = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, shares > 0, 2, "at least 1");
-  lua_pushinteger(L, share_of(key, shares));
+  luaL_argcheck(L, shares > 0 && shares <= UINT32_MAX, 2, "at least 1");
+  lua_pushinteger(L, rille_share_of(key, (uint32_t)shares));
   return 1;
 }
 
 static bool is_mine(const struct pass *p, rille_text key) {
-  return p->shares == 0 || share_of(key, p->shares) == p->share;
+  return p->shares == 0 || rille_share_of(key, (uint32_t)p->shares) == p->share;
 }
 
 /* Applies the event for the key on top of the stack, and pops it. */
@@ -218,7 +210,7 @@ static void take_event(lua_State *L, struct run *r) {
     struct pass *p = &r->passes[i];
     if (p->failed || r->event.position <= p->after) continue;
     int handler = p->handlers[item];
-    if (handler && p->by_stream && !is_mine(p, r->event.stream)) handler = 0;
+    if (handler && p->by_stream && !r->shared && !is_mine(p, r->event.stream)) handler = 0;
     if (r->event.redacted && (!p->redacted || handler == IS_OLD)) handler = 0;
     r->at = p;
     if (handler) {

@@ -94,8 +94,7 @@ static int redact(lua_State *L) {
   rille_error e;
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  rille_store *store = store_open_at(L, 1);
-  if (!store) return RESULTS_CLOSED;
+  struct store_handle *s = store_check(L, 1);
   lua_settop(L, 4);
   struct keeping k = {L, 3, 4};
   luaL_checkstack(L, 32, NULL);
@@ -108,7 +107,12 @@ static int redact(lua_State *L) {
   r.noted = noted;
   r.keeps = keeps;
   r.context = &k;
-  if (redact_undisturbed(L, store, &r, &done, &e) < 0) return error_push(L, &e);
+  rille_store *store = store_open_at(L, 1); /* a collection may have closed it meanwhile */
+  if (!store) return RESULTS_CLOSED;
+  store_enter(s); /* and may yet, where `keeps` runs */
+  int failed = redact_undisturbed(L, store, &r, &done, &e);
+  store_leave(s);
+  if (failed < 0) return error_push(L, &e);
   lua_createtable(L, 0, 2);
   set_integer(L, "events", done.events);
   set_integer(L, "segments", done.segments);

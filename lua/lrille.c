@@ -15,6 +15,8 @@
 #include "rille_lua.h"
 #include "scripts.h"
 
+#include <unistd.h>
+
 #define BUFFER_HANDLE "rille.buffer"
 
 /* ---- rille.encode, rille.decode ---- */
@@ -77,6 +79,7 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "append_internal");
   lua_pushcfunction(L, store_prune);
   lua_setfield(L, -2, "prune");
+  iterator_push_telling(L);
   transaction_push(L);
   lua_setfield(L, -2, "transaction");
   kept_open(L);
@@ -119,6 +122,17 @@ static void add_preloads(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* A program that forgets the module (package.loaded.rille = nil) and requires it again gets a
+** whole one: the Lua half fills the methods that were made anew. */
+static void forget_scripts(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, scripts[i].name);
+  }
+  lua_pop(L, 1);
+}
+
 /* rille/reducer.lua adds store:fold, rille/decider.lua store:decide. */
 static void require(lua_State *L, const char *name) {
   lua_getglobal(L, "require");
@@ -126,9 +140,44 @@ static void require(lua_State *L, const char *name) {
   lua_call(L, 1, 0);
 }
 
+/* ---- Another copy of the library ---- */
+
+static const char COPY = 0; /* its address is this copy's name */
+static const char *const COPY_FIELD = "rille.copy";
+
+int module_is_another(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, COPY_FIELD);
+  int another = !lua_isnil(L, -1) && lua_touserdata(L, -1) != &COPY;
+  lua_pop(L, 1);
+  return another;
+}
+
+static void note_copy(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&COPY);
+  lua_setfield(L, LUA_REGISTRYINDEX, COPY_FIELD);
+}
+
+static int refuse_open(lua_State *L) {
+  rille_error e;
+  luaL_checkstring(L, 1);
+  error_set(&e, RILLE_BUSY, "this lua_State uses another copy of the library: use one copy");
+  e.pid = getpid();
+  return error_push(L, &e);
+}
+
+/* The registry has room for one copy's metatables: with a second one in it each would take the
+** other's handles for its own. So the second only says that it is one. */
+static int push_refusal(lua_State *L) {
+  static const luaL_Reg functions[] = {{"open", refuse_open}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}
+
 int luaopen_rille(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open", store_open_handle}, {"decode", decode}, {NULL, NULL}};
+  if (module_is_another(L)) return push_refusal(L);
+  note_copy(L);
   compat_open(L);
   store_open_library(L);
   iterator_open_library(L);
@@ -147,6 +196,7 @@ int luaopen_rille(lua_State *L) {
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "rille");
   lua_pop(L, 1);
+  forget_scripts(L);
   add_preloads(L);
   require(L, "rille.reducer");
   require(L, "rille.decider");

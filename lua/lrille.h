@@ -51,6 +51,9 @@ INTERNAL void buffer_push(lua_State *L);            /* a userdata that is a stru
 
 /* nil, message, code, detail; returns 4. RILLE_MEMORY is raised. */
 INTERNAL int error_push(lua_State *L, const rille_error *e);
+
+/* Raises { message, code, detail }: for what our own scripts catch, and return. */
+INTERNAL int error_raise(lua_State *L, const rille_error *e);
 /* nil, message, "invalid" and so on; the message is on top of the stack. */
 INTERNAL int error_push_message(lua_State *L, const char *code);
 /* nil, "the store is closed", "closed" */
@@ -91,6 +94,8 @@ INTERNAL rille_store *store_open_at(lua_State *L, int index);
 INTERNAL int store_push_done(lua_State *L, int result, const rille_error *e);
 /* Strong reads begin with it: see rille_store_strong. */
 INTERNAL int store_strong(const struct store_handle *s, const rille_query *q, rille_error *e);
+/* seen_head(store) --> head, as store:head() but nothing in doubt is settled for it (K5) */
+INTERNAL int store_push_seen_head(lua_State *L);
 /* Pushes a handle for a store that is lent to it (lisolate.h), none yet. */
 INTERNAL struct store_handle *store_push_borrowed(lua_State *L);
 /* A call within which Lua runs and may close the store: it goes when it is left. */
@@ -118,6 +123,9 @@ INTERNAL int store_backup(lua_State *L);            /* store:backup */
 INTERNAL void iterator_open_library(lua_State *L);
 INTERNAL int store_read(lua_State *L);              /* store:read */
 INTERNAL int store_all(lua_State *L);               /* store:all */
+/* Sets core.read and core.all: the same for our own scripts (rille/failure.lua): where those raise
+** a message, these call error_raise. */
+INTERNAL void iterator_push_telling(lua_State *L);
 INTERNAL void iterator_end_all(struct store_handle *store);
 /* Pushes an iterator's userdata with a reader for the query, on the store at
 ** store_index, and returns the reader; NULL where reading can't begin. Whatever
@@ -193,5 +201,6 @@ INTERNAL int project_run(lua_State *L);             /* the loop of projections *
 INTERNAL int project_share_of(lua_State *L);
 
 INTERNAL void script_open_library(lua_State *L);    /* the Lua half: package.preload["rille...."] */
+INTERNAL int module_is_another(lua_State *L);       /* whether L uses another copy of the library */
 
 #endif

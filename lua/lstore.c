@@ -231,6 +231,7 @@ int rille_push_with(lua_State *L, rille_store *store, int index) {
   luaL_checkstack(L, LUA_MINSTACK, "rille_push");
   index = index ? lua_absindex(L, index) : lua_gettop(L) + 1; /* none, if it is not there */
   int top = lua_gettop(L);
+  if (module_is_another(L)) return RILLE_BUSY;
   if (luaL_getmetatable(L, STORE_HANDLE) == LUA_TNIL) luaL_requiref(L, "rille", luaopen_rille, 0);
   lua_settop(L, top);
   struct store_handle *s = push_handle(L);
@@ -275,19 +276,20 @@ static void strengthen(lua_State *L) {
 }
 
 /* 0 is also the core's answer where it can't look; why, to wait for it tells. */
-static int push_position(lua_State *L, uint64_t (*ask)(rille_store *)) {
+static int push_position(lua_State *L, uint64_t (*ask)(rille_store *), bool strong) {
   rille_error e;
   rille_store *store = store_open_at(L, 1);
   if (!store) return RESULTS_CLOSED;
-  strengthen(L);
+  if (strong) strengthen(L);
   uint64_t position = ask(store);
   if (position == 0 && rille_store_wait(store, 0, 0, &e) < 0) return error_push(L, &e);
   lua_pushinteger(L, (lua_Integer)position);
   return 1;
 }
 
-static int store_head(lua_State *L) { return push_position(L, rille_store_head); }
-static int store_durable(lua_State *L) { return push_position(L, rille_store_durable); }
+static int store_head(lua_State *L) { return push_position(L, rille_store_head, true); }
+static int store_durable(lua_State *L) { return push_position(L, rille_store_durable, true); }
+int store_push_seen_head(lua_State *L) { return push_position(L, rille_store_head, false); }
 
 /* What the store knows of the name that is the second argument. */
 static int push_number_of(lua_State *L, int (*ask)(rille_store *store, rille_text name,

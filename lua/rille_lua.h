@@ -28,7 +28,8 @@ RILLE_API int luaopen_rille_testkit(lua_State *L);
 /* Pushes a handle of the host's store, like those of rille.open, and returns 0. It is another
 ** handle on what is open: it may be closed, or collected, before the host's or after. Loads the
 ** module first where that was not done. Returns < 0, and pushes nothing, for a store of the
-** process that forked this one; raises what Lua raises, and where there is no memory. */
+** process that forked this one, and where the lua_State uses another copy of the library
+** (RILLE_BUSY); raises what Lua raises, and where there is no memory. */
 RILLE_API int rille_push(lua_State *L, rille_store *store);
 
 /* The same with a table of options at `index`, those of rille.open that are not the store's but

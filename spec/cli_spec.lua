@@ -368,8 +368,8 @@ describe("a store", function()
     assert.equal(FAILED, status)
     contains(err, "NOT all there was")
     assert.equal(1, #decode_lines(output { "export", copy }))
-    local store <close>, message, code, detail = rille.open(path, { readonly = true })
-    assert(store, message)
+    local opened, message, code, detail = rille.open(path, { readonly = true })
+    local _ <close> = assert(opened, message)
     assert.same({ "remark", "corrupt", 1 }, { code, detail.code, detail.position })
     assert(detail.address > 0)
   end)
@@ -382,7 +382,8 @@ describe("a store", function()
   end)
 
   it("that another process has open may be read and written", function()
-    local store <close>, path = stores.new { sync = "always" }
+    local opened, path = stores.new { sync = "always" }
+    local store <close> = opened
     stores.fill(store, "counted", 3)
     local reducer = scratch.file("counter.lua", COUNTER)
     for _, words in ipairs { { "export", path }, { "cat", path }, { "tail", path },
@@ -1010,7 +1011,8 @@ describe("tail", function()
 
   it("-f shows what other processes write, as soon as it is there", function()
     for _, sync in ipairs { "always", "never" } do
-      local store <close>, path = stores.new { sync = sync }
+      local opened, path = stores.new { sync = sync }
+      local store <close> = opened
       stores.fill(store, "counted", 3)
       local tail = following(path, "-n", "1", "--type", "Counted")
       assert.equal(3, tail.number())
@@ -1040,7 +1042,8 @@ describe("tail", function()
   end)
 
   it("-f of an empty store waits for the first event", function()
-    local store <close>, path = stores.new { sync = "always" }
+    local opened, path = stores.new { sync = "always" }
+    local store <close> = opened
     local tail = following(path)
     stores.fill(store, "counted", 1)
     assert.equal(1, tail.number())
@@ -1058,7 +1061,8 @@ describe("tail", function()
   end
 
   it("-f leaves quietly when nobody reads any more", function()
-    local store <close>, path = stores.new { sync = "always" }
+    local opened, path = stores.new { sync = "always" }
+    local store <close> = opened
     stores.fill(store, "counted", 1)
     local status, err = scratch.path "status", scratch.path "err"
     local pipe = assert(io.popen(("{ %s 2>'%s'; echo $? >'%s.new'; mv '%s.new' '%s'; } | head -n 1"):format(
@@ -1246,7 +1250,8 @@ describe("rebuild", function()
   end)
 
   it("needs the store alone, and a store", function()
-    local store <close>, path = stores.new()
+    local opened, path = stores.new()
+    local store <close> = opened
     stores.fill(store, "counted", 1)
     local message = failure(FAILED, { "rebuild", path })
     contains(message, "close it in all of them")
@@ -1258,7 +1263,8 @@ end)
 
 describe("backup", function()
   it("copies a store, also one that is in use", function()
-    local store <close>, path = stores.new { sync = "always", segment_bytes = 65536 }
+    local opened, path = stores.new { sync = "always", segment_bytes = 65536 }
+    local store <close> = opened
     stores.fill(store, "counted", 3000, 100)
     local copy = scratch.path()
     assert(output({ "backup", path, copy }):find("^copied 3000 events, [%d.]+ %S+ to "))

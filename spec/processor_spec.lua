@@ -2,6 +2,7 @@
 local rille = require "rille"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
+local values = require "spec.support.values"
 local contains, failure, raised = stores.contains, stores.failure, stores.raised
 
 local START = 1700000000
@@ -440,8 +441,7 @@ describe("a delay", function()
   end)
 
   it("survives any order of many timers", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    values.seed "processor_spec"
     local w = open(handler [[ctx:emit("answers", { type = "R", data = event.data }, { delay = event.data })]])
     local expected = {}
     for i = 1, 300 do expected[i] = math.random(1, 5000) ask(expected[i]) end
@@ -450,9 +450,9 @@ describe("a delay", function()
     while #answers() < 300 do
       now = now + math.random(1, 500)
       w:run()
-      assert(now < START + 10000, "seed " .. seed)
+      assert(now < START + 10000)
     end
-    assert.same(expected, answers(), "seed " .. seed)
+    assert.same(expected, answers())
   end)
 end)
 

@@ -9,7 +9,7 @@ local values = require "spec.support.values"
 
 values.seed "resources_spec"
 
-local DAYS = rounds.all and 1500 or 48
+local DAYS = tonumber(os.getenv "DAYS") or rounds.all and 400 or 48
 local FAULT_DAYS = 20
 local LUA_KB = 40         -- in all days: less than a table a day
 local RSS_KB = 4096       -- where the allocator gives back what it does not use

@@ -2,7 +2,7 @@
 -- with what must come out; and whether the model still speaks of this code: the functions that
 -- its README names are there, and so are its transitions.
 --
--- A selection in some 20 s; all runs, some 2.5 minutes, with RILLE_SOAK or RILLE_MODEL=all.
+-- A selection in some 8 s of a processor; all runs, some 1.5 minutes, with RILLE_SOAK or RILLE_MODEL=all.
 local process = require "spec.support.process"
 local rounds = require "spec.support.rounds"
 

@@ -11,6 +11,7 @@
 
 local core = ...
 local rille = require "rille"
+local failure = require "rille.failure"
 local transaction = core.transaction
 
 ---@class rille.answer
@@ -48,7 +49,7 @@ end
 local function home_versions(store, told)
   local versions = {}
   if not told.first then return versions end
-  for e in store:all { after = told.first - 1, before = told.last + 1 } do versions[e.stream] = e.version end
+  for e in core.all(store, { after = told.first - 1, before = told.last + 1 }) do versions[e.stream] = e.version end
   return versions
 end
 
@@ -107,9 +108,9 @@ function answer.unknown(tx, why)
 end
 
 ---Of a transaction of which no more is known than that it is committed.
-function answer.bare(id)
-  return { outcome = "committed", id = id, duplicate = true, members = {}, excluded = {}, pending = {}, versions = {},
-           positions = {} }
+function answer.bare(id, is_duplicate)
+  return { outcome = "committed", id = id, duplicate = is_duplicate, members = {}, excluded = {}, pending = {},
+           versions = {}, positions = {} }
 end
 
 ---What home knows of a client's id, as the result of then; nil where it is not committed.
@@ -117,7 +118,9 @@ function answer.duplicate(store, id)
   local told, message, code, detail = transaction.outcome(store, id)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" then return nil end
-  local result, kept = answer.committed(store, told)
+  local result, kept
+  result, kept, code, detail = failure.returned(pcall(answer.committed, store, told))
+  if not result then return nil, kept, code, detail end
   if kept.client ~= id then return nil end -- it is the id of a transaction, not a client's
   result.duplicate = true
   return result

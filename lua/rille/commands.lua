@@ -131,11 +131,18 @@ end
 
 -- cat, tail -------------------------------------------------------------------------------
 
+---The position behind which events are shown: of a stream, what was truncated or deleted is not.
+local function shown_after(store, options)
+  if not options.stream then return options.after end
+  local first = store:read(options.stream, { limit = 1 })()
+  return math.max(options.after or 0, first and first.position - 1 or store:head())
+end
+
 function commands.cat(options)
   check_name("stream", options.stream)
   local store = closing(open_to_read(options.store))
   local show, count = listing(options), 0
-  for e in store:all { stream = options.stream, after = options.after, limit = options.limit,
+  for e in store:all { stream = options.stream, after = shown_after(store, options), limit = options.limit,
                        reverse = options.reverse } do
     count = count + 1
     show(e)

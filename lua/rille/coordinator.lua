@@ -67,7 +67,7 @@ local function read_options(self, options, known)
   end
   local p, message, code = UNANIMOUS, nil, nil
   if options.policy ~= nil or options.params ~= nil then
-    p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params })
+    p, message, code = policy.open(self.store, options.policy or "unanimous", { params = options.params }, 3)
   end
   if not p then return nil, message, code end
   local home = options.home and self.participants[options.home]
@@ -87,7 +87,7 @@ local function before(self, client)
   if result or code then return result, message, code end
   local said
   said, message, code = database.ask(self, client)
-  if said then return answer.bare(client) end
+  if said then return answer.bare(client, true) end
   return nil, message, code
 end
 
@@ -160,9 +160,20 @@ end
 
 -- What became of it -----------------------------------------------------------------------------------
 
+---Whether a transaction with this id of its caller's is under way in this program: before its
+---decision home's log has nothing of it, so in other programs it is "none".
+local function is_under_way(self, client)
+  for c in pairs(settling.askers) do
+    for tx in pairs(c.key == self.key and c.live or {}) do
+      if tx.client == client then return true end
+    end
+  end
+  return false
+end
+
 ---@param id string the caller's, or a transaction's
 ---@param options? { settle: boolean }
----@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"
+---@return string? word "committed"|"aborted"|"undecided"|"none"|"unknown"; or nil, message, code, detail
 ---@return table? result, where it is committed
 function Coordinator:outcome(id, options)
   if type(id) ~= "string" then error("outcome needs an id, not a " .. type(id), 2) end
@@ -174,13 +185,17 @@ function Coordinator:outcome(id, options)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
     local said, why, reason = database.ask(self, id)
-    if said == "commit" then return "committed", answer.bare(id) end
+    if said == "commit" then return "committed", answer.bare(id, false) end
     if reason then return "unknown", why end
     if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
     if not told then return nil, message, code, detail end
   end
+  if told.outcome == "none" and is_under_way(self, id) then return "undecided" end
   if told.outcome ~= "committed" then return told.outcome end
-  return "committed", recovery.result(self, told)
+  local result
+  result, message, code, detail = recovery.result(self, told)
+  if not result then return nil, message, code, detail end
+  return "committed", result
 end
 
 ---What is decided here to commit, and not acknowledged by all.
@@ -341,6 +356,7 @@ function coordinator.open(store, options)
   local path = core.store_place(store)
   local self = setmetatable({ store = store, name = name, uuid = uuid, path = path, key = uuid .. path,
     participants = participants, instance = instance, watching = {}, state = "open",
+    live = setmetatable({}, { __mode = "k" }), -- those with an id that are not answered
     hook = options.indoubt, hook_age = options.indoubt_age }, Coordinator)
   poll.register(store, self)
   settling.askers[self] = database.outcome_for

@@ -18,6 +18,7 @@
 
 local core = ...
 local rille = require "rille"
+local failure = require "rille.failure"
 local options_of = require "rille.options"
 local reducer = require "rille.reducer"
 local sandbox = require "rille.sandbox"
@@ -165,9 +166,10 @@ local function read_events(run, query)
   local past = math.type(bounded.before) == "integer" and bounded.before <= run.head + 1
   if bounded.before == nil then bounded.before = run.head + 1 end
   local list = {}
-  local iterator, message, code, detail = run.store:all(bounded)
-  if not iterator then give_up(run, message, code, detail) end
-  for event in iterator do list[#list + 1] = event end
+  local _, message, code, detail = failure.returned(pcall(function()
+    for event in core.all(run.store, bounded) do list[#list + 1] = event end
+  end))
+  if code then give_up(run, message, code, detail) end
   if not past then
     for _, item in ipairs(items_of(query)) do refuse_later(run, item) end
   end
@@ -261,8 +263,8 @@ local function attempt(run, decide, command, options, time)
   end
   local believed, conflict = holds(run)
   if not believed then return nil, run.name .. ": what it read has changed", "conflict", conflict end
-  local failure = run.failure
-  if failure then return nil, failure.message, failure.code, failure.detail end
+  local given_up = run.failure
+  if given_up then return nil, given_up.message, given_up.code, given_up.detail end
   if not ok then return nil, answer, "script" end
   if fault then return nil, ("%s: %s"):format(run.name, fault), "script" end
   return refusal(run.name, reason, detail)

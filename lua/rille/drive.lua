@@ -329,6 +329,9 @@ end
 
 -- The whole -----------------------------------------------------------------------------------------
 
+---Whether the decision could not be told to a member that waits for it.
+local function is_unreached(p) return p.member and not p.reached and (p.store ~= nil or p.vote ~= "read") end
+
 local function answered(tx)
   local outcome = tx.steps:outcome()
   if outcome == "unknown" then return answer.unknown(tx, tx.why) end
@@ -336,7 +339,7 @@ local function answered(tx)
   local result = answer.committed(tx.coordinator.store, { id = tx.id, first = tx.decided.first,
     last = tx.decided.last, versions = tx.home and tx.decided.versions, detail = answer.describe(tx) })
   for _, p in ipairs(tx.others) do
-    if p.member and not p.reached then table.insert(result.pending, p.name) end
+    if is_unreached(p) then table.insert(result.pending, p.name) end
   end
   return result
 end
@@ -362,10 +365,14 @@ function drive.drop(tx, members_stay)
   end
 end
 
----What was done before for this client's id; nil where it is not committed.
+---What was done before for this client's id; nil where it is not committed; nil, message, "unknown",
+---detail where that can't be read.
 local function answered_before(tx)
   if not tx.is_duplicate then return nil end
-  return answer.duplicate(tx.coordinator.store, tx.client) or tx.decider and answer.bare(tx.client) or nil
+  local result, message, code = answer.duplicate(tx.coordinator.store, tx.client)
+  if result then return result end
+  if tx.decider then return answer.bare(tx.client, true) end
+  if code then return answer.unknown(tx, message) end
 end
 
 ---The loop, for all kinds of participants and policies.
@@ -378,18 +385,15 @@ local function commit_by_steps(tx)
   end
   tx.steps = transaction.steps(list)
   run(tx, "answer")
-  local before = answered_before(tx)
-  if before then
-    tx.steps:answered()
-    return before
-  end
-  local result, message, code, detail = answered(tx)
+  local result, message, code, detail = answered_before(tx)
+  if not result and not code then result, message, code, detail = answered(tx) end
   tx.steps:answered()
   return result, message, code, detail
 end
 
 ---After an error: what is not decided is given up. One that may be is not: who settles finds out.
 local function give_up(tx)
+  tx.coordinator.live[tx] = nil
   if not tx.steps then return drive.drop(tx) end
   tx.steps:timeout()
   if tx.steps:state() == "deciding" then tx.steps:decided "unknown" end
@@ -410,8 +414,8 @@ local function tell_call(tx, outcome, result, code, detail)
   if outcome == nil then return nil, result, code, detail end
   if outcome == "unknown" then return answer.unknown(tx, tx.why) end
   tx.is_duplicate = outcome == "duplicate"
-  local before = answered_before(tx)
-  if before then return before end
+  local before, why, unknown, what = answered_before(tx)
+  if before or unknown then return before, why, unknown, what end
   return answer.aborted(tx)
 end
 

@@ -25,6 +25,7 @@ Projection.__name = "rille.projection"
 local projection = {}
 
 local NAME_BYTES, KEY_BYTES = 255, 255
+local SHARES = 65536
 local OPTIONS = { params = true, cache = true, share = true, isolated = true, memory_bytes = true, instructions = true }
 local GET = { consistency = true, after = true, max_lag = true, at = true }
 local EACH = { consistency = true, after = true, max_lag = true, limit = true }
@@ -89,7 +90,7 @@ local function how(self, options)
     if #query > 0 then strong, why, reason = core.transaction.strong(self.store, query) end
     if not strong then return nil, why, reason end
   end
-  local head, message, code = self.store:head()
+  local head, message, code = core.seen_head(self.store) -- K5: who wants more has settled above
   if not head then return nil, message, code end
   local lags = options.max_lag and head - self.states.mark > options.max_lag
   if consistency == "strong" or lags then return { to = head } end
@@ -252,6 +253,7 @@ local function read_share(name, share)
   if math.type(which) ~= "integer" or math.type(many) ~= "integer" or which < 1 or which > many then
     error("share must be { which, of how many }, such as { 1, 2 }", 3)
   end
+  if many > SHARES then error(("share: there are %d shares, %d at most"):format(many, SHARES), 3) end
   return ("%s %d/%d"):format(name, which, many), which, many
 end
 

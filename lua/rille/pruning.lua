@@ -29,7 +29,7 @@ end
 
 ---Reads on: fold:take(event) of each, after fold:forget(version) of all before a gap.
 function pruning.catch_up(fold)
-  for e in fold.store:read(fold.stream, { after = fold.version, consistency = "eventual" }) do
+  for e in core.read(fold.store, fold.stream, { after = fold.version, consistency = "eventual" }) do
     if e.version > fold.version + 1 then
       for version = fold.low, fold.version do fold:forget(version) end
       fold.cut, fold.low = e.version, e.version

@@ -11,6 +11,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local failure = require "rille.failure"
 local rille = require "rille"
 local settling = require "rille.settling"
 local transaction = require "rille.transaction"
@@ -127,13 +128,17 @@ end
 
 -- By hand ------------------------------------------------------------------------------------------
 
----Reads on in what was resolved by hand.
-local function read_resolved(c)
-  for e in c.store:read(STREAM, { after = c.resolved_version, consistency = "eventual" }) do
+local function read_on(c)
+  for e in core.read(c.store, STREAM, { after = c.resolved_version, consistency = "eventual" }) do
     c.resolved_version = e.version
     if e.type == RESOLVED and not e.redacted then acknowledge(c, e.data.id, e.data.participant) end
   end
+  return true
 end
+
+---Reads on in what was resolved by hand.
+---@return true? done | nil, message, code, detail
+local function read_resolved(c) return failure.returned(pcall(read_on, c)) end
 
 local function find(c, id)
   local list, message, code = means.pending(c.store)
@@ -146,10 +151,12 @@ end
 
 ---@param what { participant: string, outcome: string, reason: string }
 function recovery.resolve(c, id, what)
-  local doubt, message, code = find(c, id)
-  if not doubt then return nil, message, code end
-  read_resolved(c)
-  local detail, found = detail_of(doubt), nil
+  local doubt, message, code, detail = find(c, id)
+  if not doubt then return nil, message, code, detail end
+  local done, found
+  done, message, code, detail = read_resolved(c)
+  if not done then return nil, message, code, detail end
+  detail = detail_of(doubt)
   for _, p in ipairs(detail.participants) do
     if p.name == what.participant then found = p end
   end
@@ -157,7 +164,6 @@ function recovery.resolve(c, id, what)
     return nil, ("%q has no participant %q that is still to be told"):format(id, what.participant), "notfound"
   end
   local data = { id = doubt.id, participant = what.participant, outcome = what.outcome, reason = what.reason }
-  local done
   local part = { stream = STREAM, events = { type = RESOLVED, data = data } }
   done, message, code = core.append_internal(c.store, { part })
   if not done then return nil, message, code end
@@ -187,7 +193,9 @@ end
 function recovery.pending(c)
   local list, message, code, detail = means.pending(c.store)
   if not list then return nil, message, code, detail end
-  read_resolved(c)
+  local done
+  done, message, code, detail = read_resolved(c)
+  if not done then return nil, message, code, detail end
   for i, doubt in ipairs(list) do list[i] = entry_of(c, doubt) end
   return list
 end
@@ -204,8 +212,13 @@ end
 
 ---The result of a transaction that is committed, with what is known by now.
 function recovery.result(c, told)
-  local result, detail = answer.committed(c.store, told)
-  if not told.ended then read_resolved(c) end
+  local result, detail, code, what = failure.returned(pcall(answer.committed, c.store, told))
+  if not result then return nil, detail, code, what end
+  if not told.ended then
+    local done, message
+    done, message, code, what = read_resolved(c)
+    if not done then return nil, message, code, what end
+  end
   for _, p in ipairs(detail.participants or {}) do
     if p.member and p.kind == "store" and not p.home then result.positions[p.name] = positions_of(p, told.id) end
     if not told.ended and is_open(c, p, told.id) and not result.positions[p.name] then
@@ -254,7 +267,11 @@ end
 local function run_pending(c, force)
   local list, message, code, detail = means.pending(c.store)
   if not list then return nil, message, code, detail end
-  if #list > 0 then read_resolved(c) end
+  if #list > 0 then
+    local done
+    done, message, code, detail = read_resolved(c)
+    if not done then return nil, message, code, detail end
+  end
   local now, skipped, left = core.monotonic(), watched(c), {}
   for _, doubt in ipairs(list) do
     local over = false

@@ -6,6 +6,7 @@
 
 local core = ...
 local rille = require "rille"
+local failure = require "rille.failure"
 local isolate = require "rille.isolate"
 local ladder = require "rille.ladder"
 local options_of = require "rille.options"
@@ -213,7 +214,7 @@ end
 
 ---Whether a stream was truncated, so that what it reads is not all of its past.
 local function is_cut(store, stream)
-  local first = store:read(stream, { limit = 1, consistency = "eventual" })()
+  local first = core.read(store, stream, { limit = 1, consistency = "eventual" })()
   return not first or first.version > 1
 end
 
@@ -305,8 +306,12 @@ function reducer.fold(store, name, options, only_touched)
   pass.redacted = definition.redacted
   pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
   pass.picks = definition.picks
-  local result, version, failure, detail = run(store, definition, pass, ladder_of(store, pass, options, files))
-  if failure then return nil, version, failure, detail end
+  local scope, detail
+  scope, message, code, detail = failure.returned(pcall(ladder_of, store, pass, options, files))
+  if code then return nil, message, code, detail end
+  local result, version
+  result, version, code, detail = run(store, definition, pass, scope)
+  if code then return nil, version, code, detail end
   if pass.stream and version == 0 then version = last end
   return result, position, last and version
 end

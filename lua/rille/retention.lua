@@ -35,7 +35,7 @@ local function touched(store, positions, options)
   local upto = slots.check(store:head())
   local function see(query)
     query.consistency = "eventual"
-    for e in store:all(query) do
+    for e in core.all(store, query) do
       types[e.type] = true
       first = math.min(first, e.position)
     end

@@ -119,7 +119,7 @@ end
 
 ---The character at byte i, and the byte behind it: nil where it is no UTF-8.
 local function character(text, i)
-  local char = text:match("^[\0-\x7f\xc2-\xf4][\x80-\xbf]*", i)
+  local char = text:match("^[^\x80-\xc1\xf5-\xff][\x80-\xbf]*", i) -- \0 in a set is the end of it for LuaJIT
   if char and utf8.len(char) == 1 then return char, i + #char end
   return nil, i + 1
 end

@@ -220,6 +220,7 @@ end
 ---Lets go of branches that are at work already, and are not to commit.
 local function drop(self, members_stay)
   self.state = "over"
+  self.coordinator.live[self] = nil
   if self.special then drive.drop(self, members_stay) end
 end
 
@@ -250,7 +251,7 @@ end
 function transaction.commit(self)
   self.state = "over"
   local p = plain(self)
-  if p then return append_plainly(self, p) end
+  if p then return append_plainly(self, p) end -- it has no id that anybody could ask for
   local home, message, code = nil, nil, nil
   if self.special or self.home_wanted then home, message, code = database.home_of(self) end
   if home then message, code = select(2, database.take(self, home)) end
@@ -260,7 +261,7 @@ function transaction.commit(self)
   end
   local result, detail
   result, message, code, detail = drive.commit(self)
-  if code ~= "unknown" then drop(self, result ~= nil) end
+  if code ~= "unknown" then drop(self, result ~= nil) else self.coordinator.live[self] = nil end
   self.coordinator:watch(self)
   return result, message, code, detail
 end
@@ -289,12 +290,15 @@ Collected.__gc = Transaction.abort
 ---@param c rille.coordinator
 ---@param given { client: string?, home: string?, policy: rille.policy, timeout: number, deadline: number }
 function transaction.new(c, given)
+  if not core.is_open(c.store) then return nil, "the coordinator's store is closed", "closed" end
   local id, home_end, code, detail = c.instance:begin()
   if not id then return nil, home_end, code, detail end
   local begun = core.monotonic()
-  return setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client, policy = given.policy,
-    home_wanted = given.home, timeout = given.timeout, begun = begun, deadline = given.deadline, state = "open",
-    list = { nil, nil } }, Transaction) -- with room for two
+  local self = setmetatable({ coordinator = c, id = id, home_end = home_end, client = given.client,
+    policy = given.policy, home_wanted = given.home, timeout = given.timeout, begun = begun, deadline = given.deadline,
+    state = "open", list = { nil, nil } }, Transaction) -- with room for two
+  if given.client then c.live[self] = true end
+  return self
 end
 
 return transaction

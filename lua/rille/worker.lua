@@ -98,9 +98,9 @@ end
 ---The same of the event as it was written: a handler may have changed the one that it got.
 function worker.fetch(self, place)
   local position = place.position
-  local following, _, _, iterator = self.store:all {
+  local following, _, _, iterator = core.all(self.store, {
     types = { place.type }, after = position - 1, before = position + 1, consistency = "eventual",
-  }
+  })
   local ok, event = pcall(following)
   iterator:close()
   if not ok then error(event, 0) end
@@ -332,7 +332,7 @@ end
 local function read_on(self, head, till)
   if self.seen >= head then return true end
   if self.definition.query then
-    for event in self.store:all(query(self, head)) do
+    for event in core.all(self.store, query(self, head)) do
       local on = handle(self, event)
       if on ~= true then return on end
       if is_up(till) or self.delays.heap[1] and next_timer(self) then return false end

@@ -119,6 +119,7 @@ static void a_failed_flush_is_everybodys(void) {
   CHECK(stats_of(store).failed);
   CHECK(rille_store_wait(store, 2, 2000, NULL) == RILLE_IO);
   CHECK(wait_for(start(open_failing, NULL)) == 0);
+  check_refused(); /* here, too, where it is open */
   CHECK(rille_store_close(store) < 0);
   check_refused(); /* the others still have it open */
   atomic_store(&shared->go, 2);

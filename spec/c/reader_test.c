@@ -167,6 +167,8 @@ static void some_query(struct asked *a, uint64_t end) {
   if (one_in(2)) a->query.after = some_bound(last);
   if (one_in(3)) a->query.before = 1 + some_bound(last);
   if (one_in(3)) a->query.limit = 1 + random_below(one_in(2) ? 3 : 600);
+  if (one_in(4)) a->query.shares = 1 + random_below(3);
+  if (a->query.shares) a->query.share = 1 + random_below(a->query.shares);
 }
 
 static bool is(rille_text text, const char *name) { return text_equal(text, rille_text_of(name)); }
@@ -197,6 +199,7 @@ static int item_of(const rille_query *q, uint64_t position) {
   uint64_t number = q->stream.length ? v->version : position;
   if (q->stream.length && !is(q->stream, v->stream)) return -1;
   if (number <= q->after || (q->before && number >= q->before)) return -1;
+  if (q->shares && rille_share_of(rille_text_of(v->stream), q->shares) != q->share) return -1;
   for (size_t i = 0; i < q->item_count; i++)
     if (matches(&q->items[i], position)) return (int)i;
   return q->item_count ? -1 : 0;
@@ -414,6 +417,23 @@ static void impossible_names_match_nothing(void) {
   system_remove_tree(path);
 }
 
+/* What projections that were shared out have kept depends on it. */
+static void shares_are_for_ever(void) {
+  CHECK(rille_share_of(rille_text_of("account-1"), 3) == 2);
+  CHECK(rille_share_of(rille_text_of("account-2"), 3) == 2);
+  CHECK(rille_share_of(rille_text_of(""), 7) == 7);
+  CHECK(rille_share_of(rille_text_of("anything"), 1) == 1);
+  rille_store *store = new_store();
+  rille_reader *reader;
+  rille_error e = {0};
+  rille_query q = {.size = sizeof q, .share = 3, .shares = 2};
+  CHECK(rille_store_read(store, &q, &reader, &e) == RILLE_INVALID);
+  q.share = 0;
+  CHECK(rille_store_read(store, &q, &reader, &e) == RILLE_INVALID);
+  rille_store_close(store);
+  system_remove_tree(path);
+}
+
 /* Begins with a head all of whose addresses are this one. */
 static int first_step(struct cursor *c, uint64_t address) {
   rille_error e = {0};
@@ -461,6 +481,7 @@ static const struct test tests[] = {
     {"bounds among tiny events", bounds_among_tiny_events},
     {"the rarest chain drives", the_rarest_chain_drives},
     {"names that no event can have match nothing", impossible_names_match_nothing},
+    {"a name's share is for ever the same", shares_are_for_ever},
     {"a chain that leads elsewhere is found out", a_chain_that_leads_elsewhere_is_found_out},
 };
 TEST_MAIN(tests)

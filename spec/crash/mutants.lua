@@ -193,6 +193,8 @@ return {
     with = "if (h->sync == RILLE_SYNC_ALWAYS) return 0;", power = "always" },
   { name = "a header says that more is durable than is", file = "core/build.c",
     text = ".durable = log_durable(l).address,", with = ".durable = log_written(l).address,", power = "never" },
+  { name = "a header does not say what is durable", file = "core/build.c",
+    text = ".durable = log_durable(l).address,", with = ".durable = 0,", spec = { "recovery", "knows of a flush" } },
   { name = "what a failed flush lost is not written again", file = "core/repair.c",
     text = "failed = repair_rewrite(source, disk, memory, f->durable, x, e);", with = "failed = 0;",
     power = "failure" },

@@ -1,6 +1,6 @@
 #!/bin/sh
 # check.sh: every run of runs.txt, or with `quick` the shorter selection, against what must come
-# out. Ends with 1 if one differs. All take about 2.5 minutes.
+# out. Ends with 1 if one differs. All take about 1.5 minutes.
 cd "$(dirname "$0")" || exit 2
 grep -v '^#' runs.txt | {
   wrong=0 count=0

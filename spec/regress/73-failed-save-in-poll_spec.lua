@@ -12,7 +12,7 @@ describe("a save that fails in poll", function()
           return event.stream
         end,
         on = { Counted = function(_, event)
-          return event.position == 1 and ("x"):rep(60 << 20) or ""
+          return event.position == 1 and ("x"):rep(1 << 20):rep(60) or "" -- in few pieces: each is a memcpy
         end } }]],
       ["count.lua"] = [[return { initial = 0, on = { Counted = function(n) return n + 1 end } }]],
     }

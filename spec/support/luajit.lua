@@ -113,10 +113,15 @@ math.maxinteger = -(math.mininteger + 1)
 local collect = collectgarbage
 
 ---The modes are all that LuaJIT's lacks.
-function _G.collectgarbage(option, ...)
-  if option == "incremental" or option == "generational" then return "incremental" end
-  return collect(option, ...)
+function _G.collectgarbage(option, pause, step, ...)
+  if option ~= "incremental" and option ~= "generational" then return collect(option, pause, step, ...) end
+  if option == "incremental" and pause then collect("setpause", pause) end
+  if option == "incremental" and step then collect("setstepmul", step) end
+  return "incremental"
 end
+
+---What it holds is left to the collector.
+function coroutine.close(_) return true end -- luacheck: ignore
 
 local execute, popen = os.execute, io.popen
 

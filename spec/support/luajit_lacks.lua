@@ -4,12 +4,18 @@ local GRAMMAR = "what LuaJIT can't read is tried"
 local WORDS = "LuaJIT says it in other words"
 local BOXED = "a large integer is cdata"
 local LENGTH = "# of a table asks no __len"
+local WEAK = "weak keys that their values lead to are not collected"
+local CLOSE = "nothing closes what a block, a loop or a coroutine leaves"
+local RAW = "table.insert and table.move ask no __newindex"
 local SOAK = not os.getenv "RILLE_SOAK" and "long: only with RILLE_SOAK" or nil
 
 return {
   append = { ["a version"] = BOXED },
+  cli = { ["fold prints the state"] = KINDS },
   decide = { ["has the same random numbers"] = GRAMMAR },
   fold = { ["owns the event's data"] = GRAMMAR },
+  handles = { ["an error in the loop's body"] = CLOSE, ["can live in a coroutine"] = CLOSE,
+    ["closes with its block"] = CLOSE },
   isolate = {
     ["is memory, of which there may be less"] = "of memory no position is told",
     ["is only what the script does"] = "its instructions are more",
@@ -25,11 +31,22 @@ return {
     ["17: -"] = BOXED, ["{\"$pairs\":[[1.0,2]]}"] = KINDS, ["1.0"] = KINDS, ["0.0"] = KINDS, ["1e+15"] = KINDS,
     ["9007199254740992.0"] = KINDS },
   policy = { ["recurses"] = WORDS, ["searches for ever"] = WORDS, ["returns a million"] = WORDS },
-  poll = { ["keeps nothing of a store that is gone"] = "weak keys that their values lead to are not collected" },
+  poll = { ["keeps nothing of a store that is gone"] = WEAK },
+  sandbox = {
+    ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["the contents behind"] = WORDS,
+    ["of a sub-table"] = WORDS, ["null itself"] = WORDS, ["bytecode"] = WORDS, ["500 arguments"] = WORDS,
+    ["with a new metatable"] = WORDS, ["the whitelist works"] = "there is bit, too",
+    ["compares integers and floats"] = BOXED, ["fill the stack to its last slot"] = LENGTH,
+    ["work as in Lua"] = LENGTH, ["a huge sort"] = LENGTH, ["is otherwise Lua's"] = KINDS,
+    ["by a published generator"] = GRAMMAR, ["while a script loads"] = GRAMMAR, ["inherited and closed"] = GRAMMAR,
+    ["what can't be compared"] = GRAMMAR, ["forgotten with the script's own"] = WEAK,
+    ["a library by table."] = RAW, ["write to anything that it can reach"] = RAW,
+    ["a recursive gsub"] = "its C stack overflows, as without rille",
+  },
   processor = { ["too large"] = GRAMMAR, ["cancels what is not paid"] = GRAMMAR },
   script = { ["is changed by every token"] = GRAMMAR, ["keeps the kind of numbers"] = KINDS },
   testkit = { ["is told where another state came out"] = WORDS, ["is large is shown"] = WORDS,
-    ["names the place of the test, and needs no"] = WORDS },
+    ["names the place of the test, and needs no"] = WORDS, ["is removed when it is closed, collected"] = WEAK },
   transaction = { ["a failed flush of the decision"] = "spec/crash/ is for 5.4" },
   value = { ["case 25,"] = KINDS, ["case 27,"] = KINDS, ["case 31,"] = KINDS,
     ["81 cb3ff0000000000000"] = KINDS, ["d3ffffffffffffffff"] = "eight bytes for what fits into one are an int64_t" },

@@ -16,9 +16,11 @@ local function is_empty_array(t)
   return next(t) == nil and getmetatable(t) == "rille.array"
 end
 
----Like rawget, also where the key is LuaJIT's int64_t, of which each is another key.
+---Like rawget, also where the key is LuaJIT's int64_t, of which each is another key, or a number
+---that comes back as one.
 local function field(t, key)
-  if type(key) ~= "cdata" then return rawget(t, key) end
+  local value = rawget(t, key)
+  if value ~= nil or type(key) == "string" then return value end
   for k, v in next, t do
     if k == key then return v end
   end
@@ -36,7 +38,9 @@ local function same_table(a, b)
 end
 
 function values.same(a, b)
-  if type(a) ~= type(b) or math.type(a) ~= math.type(b) then return false end
+  if math.type(a) ~= math.type(b) then return false end
+  if math.type(a) == "integer" then return a == b end -- LuaJIT's 2^60 comes back as an int64_t
+  if type(a) ~= type(b) then return false end
   if type(a) == "table" then return same_table(a, b) end
   if math.type(a) == "float" then
     return (a ~= a and b ~= b) or string.pack("d", a) == string.pack("d", b)
