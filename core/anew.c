@@ -168,7 +168,7 @@ static int swap(const char *store, const char *fresh, rille_error *e) {
   int failed = join(index, store, "index", e);
   if (!failed) failed = join(old, store, "index.old", e);
   if (failed) return failed;
-  int number = system_rename(index, old);
+  int number = system_kind(index) == SYSTEM_ABSENT ? 0 : system_rename(index, old); /* one died */
   if (!number && (number = system_rename(fresh, index)) != 0) (void)system_rename(old, index);
   if (!number) number = system_flush_folder(store);
   return number ? error_system(e, number, "can't put %s in its place", index) : 0;

@@ -112,6 +112,12 @@ static void start_write_back(struct log *l) {
   l->started = l->seen.address;
 }
 
+/* Nobody may write behind what is neither there nor gone. */
+static void fail_for_all(struct log *l) {
+  atomic_store(&l->control->words->error, CONTROL_TORN | (uint32_t)l->segments.torn);
+  control_wake(l->control);
+}
+
 static int write_frame(struct log *l, const struct building *b, rille_error *e) {
   struct control_words *w = l->control->words;
   struct frame f = {.address = b->address,
@@ -128,6 +134,7 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
   atomic_store(&w->writing, frame_end(&f));
   int failed = segments_append(&l->segments, b->address, l->frame.bytes, l->frame.length,
                                l->pending.reserved, e);
+  if (failed && l->segments.torn) fail_for_all(l);
   if (failed) return failed; /* `writing` stays: the next one looks after what is left */
   l->seen = (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
   l->measured = l->seen.address;

@@ -148,13 +148,21 @@ static int enter_to_write(struct control *c, rille_error *e) {
   return failed || generation_of(c->words) || c->alone ? failed : refuse_words(c, e);
 }
 
+const char *control_failure(const struct control *c, int *number) {
+  uint32_t failure = atomic_load(&c->words->error);
+  *number = (int)(failure & ~CONTROL_TORN);
+  if (failure == 0) return NULL;
+  return failure & CONTROL_TORN ? "a write to the log could not be taken back" : "a flush failed";
+}
+
 static int refuse_failed(const struct control *c, rille_error *e) {
-  uint32_t number = c->readonly || c->alone ? 0 : atomic_load(&c->words->error);
-  if (number == 0) return 0;
-  (void)error_system(e, (int)number,
-                     "a flush failed, and other processes still have %s open: close it "
+  int number;
+  const char *what = c->readonly || c->alone ? NULL : control_failure(c, &number);
+  if (!what) return 0;
+  (void)error_system(e, number,
+                     "%s, and other processes still have %s open: close it "
                      "in all of them; who opens it next repairs it",
-                     c->folder);
+                     what, c->folder);
   if (e) e->code = RILLE_IO; /* whatever the errno */
   return RILLE_IO;
 }

@@ -30,7 +30,8 @@
 **    prepared    transactions that are prepared here. Set under WRITER
 **    weighty     end of the last frame whose loss anybody would mind: not of one that only
 **                takes or frees a lock on what was read. Set under WRITER
-**    error       errno of a flush that failed: final. Set before FLUSHER is freed
+**    error       errno of a flush that failed: final. Set before FLUSHER is freed. With
+**                CONTROL_TORN of a write that left what could not be taken back; before WRITER is
 **    segment     first address of the last log file. Set under WRITER
 **    log_generation  goes up when log files were replaced, or what may be shown of them has
 **                changed: who reads or appends looks at it first. Never set back
@@ -49,6 +50,7 @@
 #include "identity.h"
 #include "system.h"
 
+#define CONTROL_TORN 0x80000000u  /* see `error` */
 #define CONTROL_WORDS_BYTES 4096u /* the words; the offers are behind them */
 #define OFFERS_MOST 31u           /* processes that have one: bits of a sleeper's mask */
 #define OFFER_BYTES 2048u
@@ -126,6 +128,8 @@ struct control {
 ** in this process. */
 INTERNAL int control_open(struct control *control, const char *folder, bool readonly,
                           struct identity *identity, rille_error *error);
+/* What has failed for all who have the store open, and its errno; NULL: nothing. */
+INTERNAL const char *control_failure(const struct control *control, int *number);
 /* The store is open: others may come. */
 INTERNAL void control_ready(struct control *control);
 /* Begins closing: takes OPENING; `alone` tells whether this is the last one. */

@@ -104,10 +104,12 @@ static int flush_group(struct log *l, rille_error *e) {
 /* ---- Wanting one ---- */
 
 static int tell_unknown(struct log *l, rille_error *e) {
-  uint32_t number = atomic_load(&l->control->words->error);
-  return error_system(e, (int)number,
-                      "a flush failed: the disk may have lost what was written last; close the "
-                      "store in all processes and open it again to repair it");
+  int number;
+  const char *what = control_failure(l->control, &number);
+  return error_system(e, number,
+                      "%s: the disk may have lost what was written last; close the store in all "
+                      "processes and open it again to repair it",
+                      what);
 }
 
 static bool has_failed(struct log *l) { return atomic_load(&l->control->words->error) != 0; }

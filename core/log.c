@@ -21,11 +21,14 @@ int log_fail(struct log *l, int code, const char *why) {
 }
 
 int log_refuse_unflushed(struct log *l, rille_error *e) {
-  uint32_t number = l->control->readonly ? 0 : atomic_load(&l->control->words->error);
-  if (number == 0) return 0;
+  int number;
+  const char *what = l->control->readonly ? NULL : control_failure(l->control, &number);
+  if (!what) return 0;
   (void)error_system(
-      e, (int)number,
-      "the store failed before and must be closed, in all processes: a flush failed");
+      e, number,
+      "the store failed before and must be closed, in all processes, the disk mended, "
+      "and the store opened again, which repairs it: %s",
+      what);
   if (e) e->code = RILLE_IO; /* whatever the errno */
   return RILLE_IO;
 }

@@ -228,7 +228,8 @@ static int make_index(struct finishing *f, rille_error *e) {
 static int take_names(struct finishing *f, rille_error *e) {
   struct repair_segment file = segments_describe(&f->log->segments, f->frame);
   if (f->redaction.name_count == 0) return 0;
-  uint64_t segments = f->done->segments; /* it is counted already */
+  if (file.last) file.end = log_durable(f->log).address; /* one died before it began the next */
+  uint64_t segments = f->done->segments;                 /* it is counted already */
   f->names_too = true;
   int failed = replace_file(f, &file, e);
   f->done->segments = segments;

@@ -61,7 +61,8 @@ int scavenge_files(struct log *l, struct buffer *list, rille_error *e) {
   struct repair_segment *files = (struct repair_segment *)(void *)list->bytes;
   size_t n = list->length / sizeof *files;
   while (n > 1 && files[n - 1].first >= end.address) n--; /* begun since */
-  files[n - 1].end = min_u64(files[n - 1].end, end.address);
+  struct repair_segment *f = &files[n - 1];
+  f->end = f->last ? end.address : min_u64(f->end, end.address); /* others let it grow */
   list->length = n * sizeof *files;
   return 0;
 }

@@ -415,6 +415,19 @@ static int reserve_behind(struct segments *s, uint64_t end, uint64_t reserve, ui
   return number;
 }
 
+/* A full disk is none that is broken: who appends next takes it back (append.c). Else nobody
+** writes any more; and repair may find that the frame is whole. */
+static int tell_torn(struct segments *s, int number, rille_error *e) {
+  int failed = error_system(e, number,
+                            "a write to the log failed, and what it left there can't be taken "
+                            "back: close the store in all processes, mend the disk, and open it "
+                            "again, which repairs it");
+  if (failed == RILLE_FULL) return failed;
+  s->torn = number;
+  if (e) e->code = RILLE_UNKNOWN;
+  return RILLE_UNKNOWN;
+}
+
 int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, uint64_t reserve,
                     rille_error *e) {
   assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
@@ -433,8 +446,9 @@ int segments_append(struct segments *s, uint64_t end, const void *frame, size_t 
   }
   int failed =
       error_system(e, number, "can't write to %016llx.seg", (unsigned long long)last.first);
+  if (put == 0 && number == EROFS) return failed; /* there is nothing to take back */
   number = take_back(s, end, end + n, frontier);
-  return number ? error_system(e, number, "can't cut a half-written frame") : failed;
+  return number ? tell_torn(s, number, e) : failed;
 }
 
 int segments_zero(struct segments *s, uint64_t from, uint64_t to, rille_error *e) {

@@ -55,6 +55,7 @@ struct segments {
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
   bool live;            /* lock and all are made */
   bool forgotten;       /* this is a forked child */
+  int torn;             /* errno: what a failed write has left could not be taken back either */
 };
 
 /* Makes the first, empty segment in an existing folder, and flushes both. */
@@ -112,7 +113,8 @@ INTERNAL bool segments_path(char path[SYSTEM_PATH_BYTES], const char *folder, ui
 
 /* Writes a frame at `end`, the end of the log, and makes sure of `reserve` bytes behind it,
 ** which hold zeros. On failure what was written of it is taken back, and the file is as
-** before; RILLE_FULL where there is no space. Within what was reserved, there is. */
+** before; RILLE_FULL where there is no space. Within what was reserved, there is.
+** RILLE_UNKNOWN, and `torn`: it could not be taken back. */
 INTERNAL int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n,
                              uint64_t reserve, rille_error *error);
 /* Zeroes [from, to) of the last segment as far as the file goes: what one has left who

@@ -198,6 +198,7 @@ static bool serve(struct log *l, unsigned which) {
   struct offered offered;
   bool accepted = offer_open(l->control, which, &offered) && is_accepted(l, &offered.append);
   int failed = accepted ? write_offered(l, which, &offered.append) : 0;
+  if (failed && l->segments.torn) return false; /* its owner can't know whether it is there */
   offer_end(l->control, which, accepted && !failed);
   return !failed;
 }

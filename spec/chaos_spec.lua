@@ -1,7 +1,8 @@
--- chaos_spec.lua: everything at once: twelve processes write, read, fold, react, transact, follow,
--- copy and verify two stores, and are killed and stopped at any moment (crash/chaos.lua). Judged
--- by the logs: what was told is there, money is conserved, each effect is there once, states are
--- what a fold gives, nothing is in doubt for ever, verify finds nothing.
+-- chaos_spec.lua: everything at once: fourteen processes write, read, fold, react, transact, follow,
+-- copy, verify, scavenge and redact two stores, and are killed and stopped at any moment
+-- (crash/chaos.lua). Judged by the logs: what was told is there, but for the content that was
+-- redacted, which is nowhere, and for what was hidden; money is conserved, each effect is there
+-- once, states are what a fold gives, nothing is in doubt for ever, verify finds nothing.
 local chaos = require "spec.crash.chaos"
 local rounds = require "spec.support.rounds"
 local values = require "spec.support.values"
@@ -20,8 +21,9 @@ it("a crowd of processes that are killed and stopped leaves two sound stores", f
     end)
     crowd:remove()
     if not ok then error(counts, 0) end
-    print(("       %d kills, %d of all at once, %d stops; %d appends, %d transfers, %d looks; %d torn tails"):format(
-      counts.kills, counts.all, counts.stops, counts.appends, counts.transfers, counts.digests, counts.torn))
+    print(("       %d kills, %d of all at once, %d stops; %d appends, %d transfers, %d looks, %d redactions; "
+      .. "%d torn tails"):format(counts.kills, counts.all, counts.stops, counts.appends, counts.transfers,
+      counts.digests, counts.redacted, counts.torn))
     rounds.tally("kills", counts.kills)
     rounds.tally("stops", counts.stops)
     assert(SECONDS < 4 or counts.appends > 20 and counts.transfers > 0 and counts.digests > 0,

@@ -14,7 +14,7 @@ int main(void) { return puts("0 passed, 0 failed, 1 skipped: calls are watched o
 static struct shared {
   _Atomic int failing, told, inside, go, writes, ready, left;
   _Atomic int results[8];
-} *shared;
+} * shared;
 
 static char path[300];
 static char data[16000]; /* no zeros: they would look like nothing */
@@ -126,6 +126,66 @@ static void a_failed_flush_is_everybodys(void) {
   for (int i = 0; i < WRITERS; i++) CHECK(wait_for(pids[i]) == 0);
   atomic_store(&shared->failing, 0);
   check_mended(durable, 1 + WRITERS);
+}
+
+/* ---- A write that can't be taken back ---- */
+
+static bool breaks; /* half of the next frame is written, and can't be cut off again */
+
+static int break_once(const struct call *c) {
+  if (!breaks || c->done || !is_of_log(c)) return 0;
+  if (c->kind == CALL_CUT) return EIO;
+  if (c->kind != CALL_WRITE) return 0;
+  CHECK(syscall(SYS_pwrite64, c->fd, c->v[0].iov_base, c->v[0].iov_len / 2, c->at) > 0);
+  return EIO;
+}
+
+/* Which does not know of it, and whose disk is sound. */
+static int append_beside_broken(void *context) {
+  rille_error e = {0};
+  (void)context;
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  atomic_fetch_add(&shared->ready, 1);
+  wait_until(&shared->go, 1);
+  CHECK(put(store, "s", RILLE_EXPECT_ANY, "b", 1, &e) == RILLE_IO);
+  CHECK(strstr(e.message, "mend") && strstr(e.message, "could not be taken back"));
+  CHECK(put_one(store, "s") == RILLE_IO && stats_of(store).failed);
+  CHECK(rille_store_close(store) < 0);
+  atomic_fetch_add(&shared->left, 1);
+  return 0;
+}
+
+static int open_broken(void *context) {
+  rille_store *store = NULL;
+  rille_error e = {0};
+  (void)context;
+  CHECK(rille_store_open(path, NULL, &store, &e) == RILLE_IO && store == NULL);
+  CHECK(strstr(e.message, "could not be taken back") && strstr(e.message, "close it"));
+  return 0;
+}
+
+static void a_write_that_cannot_be_taken_back_is_everybodys(void) {
+  rille_error e = {0};
+  begin("broken");
+  rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(put_one(store, "s") == 0);
+  pid_t other = start(append_beside_broken, NULL);
+  wait_until(&shared->ready, 1);
+  call_watch = break_once;
+  breaks = true;
+  CHECK(put(store, "s", RILLE_EXPECT_ANY, "b", 1, &e) == RILLE_UNKNOWN && e.system == EIO);
+  CHECK(strstr(e.message, "close the store in all processes, mend the disk") != NULL);
+  breaks = false; /* it is too late */
+  CHECK(put_one(store, "s") == RILLE_IO && stats_of(store).failed);
+  CHECK(wait_for(start(open_broken, NULL)) == 0);
+  atomic_store(&shared->go, 1);
+  wait_until(&shared->left, 1);
+  CHECK(wait_for(other) == 0);
+  CHECK(rille_store_close(store) < 0);
+  store = open_store(path, RILLE_SYNC_ALWAYS);
+  CHECK(rille_store_head(store) == 1 && !stats_of(store).failed);
+  CHECK(put_one(store, "s") == 0);
+  check_reopened(store, path, 2);
 }
 
 /* ---- Who dies ---- */
@@ -534,6 +594,8 @@ static void no_descriptors_left_is_its_finders_alone(void) {
 
 static const struct test tests[] = {
     {"a failed flush is everybody's, until all have closed", a_failed_flush_is_everybodys},
+    {"a write that can't be taken back is everybody's",
+     a_write_that_cannot_be_taken_back_is_everybodys},
     {"who dies flushing has it done again", who_dies_flushing_has_it_done_again},
     {"who dies writing leaves nothing", who_dies_writing_leaves_nothing},
     {"who dies beginning a segment loses nothing", who_dies_beginning_a_segment_loses_nothing},

@@ -119,8 +119,12 @@ static void a_decision_that_may_be_there_is_unknown(void) {
   fail_with(EIO);
   CHECK(decide(&e) == RILLE_UNKNOWN && e.code == RILLE_UNKNOWN);
   fail_with(0);
+  CHECK(decide(&e) == RILLE_IO && strstr(e.message, "mend")); /* nobody writes behind it */
+  CHECK(rille_instance_close(instance, NULL) < 0 && rille_store_close(here) < 0);
+  here = open_store(here_path, RILLE_SYNC_ALWAYS);
   CHECK(outcome() == RILLE_OUTCOME_UNDECIDED); /* it is not, as it turns out */
   CHECK(decide(&e) == 0);
+  CHECK(rille_instance_open(here, text("tester"), &instance, NULL) == 0);
   end_test();
 }
 

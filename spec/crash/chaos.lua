@@ -15,9 +15,10 @@ local MODULE = assert(package.searchpath("rille", package.cpath))
 local ACCOUNTS, START = 3, 1000
 local STOPPED_MOST_S, BETWEEN_S = 0.15, 0.06
 local ROLES = { "writer", "writer", "writer", "teller", "teller", "reactor", "reactor", "projector", "projector",
-                "follower", "follower", "keeper" }
+                "follower", "follower", "keeper", "scavenger", "redactor" }
 local COUNT = [[return { initial = { n = 0 }, key = "stream",
-  on = { Written = function(s, e) s.n = s.n + e.data.serial end, Effect = function(s) s.n = s.n + 1 end } }]]
+  on = { Written = function(s, e) s.n, s.last = s.n + e.data.serial, e.data.text end,
+         Effect = function(s) s.n = s.n + 1 end } }]]
 local REACT = [[return { from = { types = { "Written" } }, key = "stream", on = { Written = function(event, ctx)
   local data = { writer = event.data.writer, serial = event.data.serial }
   ctx:emit("effects-" .. data.writer, { type = "Effect", data = data })
@@ -141,7 +142,13 @@ local function hear_one(self, text)
     local id, outcome = line:match "^told transfer (%S+) (%a+)$"
     local name, upto, number = line:match "^digest (%a+) (%d+) (%-?%d+)$"
     local told = self.told
-    if writer then told.appends[writer .. "-" .. serial] = math.tointeger(tonumber(position))
+    local how, position_of_it = line:match "^(%a+) redact (%d+)$"
+    local tag, till = line:match "^told untag (%S+) (%d+)$"
+    local kind, stream, version = line:match "^told (%a+) (chaff%-%d+) (%d+)$"
+    if how then told[how][math.tointeger(tonumber(position_of_it))] = true
+    elseif tag then told.tags[tag] = math.max(told.tags[tag] or 0, math.tointeger(tonumber(till)))
+    elseif kind then told[kind][stream] = math.max(told[kind][stream] or 0, math.tointeger(tonumber(version)))
+    elseif writer then told.appends[writer .. "-" .. serial] = math.tointeger(tonumber(position))
     elseif id then told.transfers[id] = outcome
     elseif name then told.digests[name][#told.digests[name] + 1] = { tonumber(upto), math.tointeger(tonumber(number)) }
     else fail("one said: %s", line) end
@@ -149,7 +156,8 @@ local function hear_one(self, text)
 end
 
 local function hear(self)
-  self.told = { appends = {}, transfers = {}, digests = { here = {}, there = {} } }
+  self.told = { appends = {}, transfers = {}, digests = { here = {}, there = {} },
+                begun = {}, told = {}, tags = {}, chaff = {}, cut = {} }
   for run = 1, self.runs do
     local file = io.open(("%s/told/%d"):format(self.folder, run)) -- none: it was killed at once
     local text = file and file:read "a" or ""
@@ -167,11 +175,29 @@ local function count(t)
   return n
 end
 
----Where each append of a writer is; its serials have no gap.
+---What a redaction may have taken of an event, and must have taken; all else of it is there.
+local function check_content(self, event, writer)
+  local begun, told, data = self.told.begun[event.position], self.told.told[event.position], event.data
+  local text = ("secret-%d-%d-"):format(writer, event.version)
+  if event.redacted then
+    if not begun then fail("event %d is redacted, and nobody asked for that", event.position) end
+    if data then fail("event %d is redacted, and has data", event.position) end
+    self.redacted[#self.redacted + 1] = text
+  elseif told then fail("event %d was told to be redacted", event.position)
+  elseif data.writer ~= writer or data.serial ~= event.version or data.text:sub(1, #text) ~= text then
+    fail("event %d has other data", event.position)
+  end
+end
+
+---Where each append of a writer is, and which were redacted; its serials have no gap.
 local function check_appends(self, here)
   local there, last = {}, {}
+  self.redacted, self.forgotten = {}, {}
   for event in here:all { types = { "Written" } } do
-    local writer, serial = event.data.writer, event.data.serial
+    local writer = math.tointeger(tonumber(event.stream:match "^written%-(%d+)$"))
+    local serial = event.version
+    check_content(self, event, writer)
+    if event.redacted then self.forgotten[writer .. "-" .. serial] = true end
     if serial ~= (last[writer] or 0) + 1 then fail("writer %d: %d after %d", writer, serial, last[writer] or 0) end
     last[writer] = serial
     there[writer .. "-" .. serial] = event.position
@@ -207,8 +233,33 @@ local function check_transfers(self, here, there)
   return ours
 end
 
----Each input's, once; those of one kind in the order of the inputs.
-local function check_effects(store, kind, appends, every)
+---No file has what was redacted, no tag leads to what had it before, and of what was hidden
+---nothing else went.
+local function check_gone(self, here)
+  local path, list = path_of(self, "here"), self.folder .. "/redacted"
+  write(list, table.concat(self.redacted, "\n") .. "\n")
+  if #self.redacted > 0 and os.execute(("grep -rqaFf '%s' '%s/log' '%s/index'"):format(list, path, path)) then
+    fail "what was redacted is in a file"
+  end
+  for tag, upto in pairs(self.told.tags) do
+    local event = here:all { tags = { tag } }()
+    if event and event.position <= upto then fail("event %d has the tag %s", event.position, tag) end
+  end
+  assert(here:scavenge())
+  for stream, version in pairs(self.told.chaff) do
+    local cut, seen = self.told.cut[stream] or 1, 0
+    for event in here:read(stream) do
+      if event.version < cut then fail("%s has its event %d, before %d", stream, event.version, cut) end
+      if #event.data.text % 6 ~= 0 or not event.data.text:find "^chaff " then fail("%s has other data", stream) end
+      seen = event.version
+    end
+    if seen < version or here:version(stream) ~= seen then fail("%s ends at %d, not %d", stream, seen, version) end
+  end
+end
+
+---Each input's, once; those of one kind in the order of the inputs. A redacted one may have been
+---seen before.
+local function check_effects(self, store, kind, appends, every)
   local seen = {}
   for event in store:all { types = { kind } } do
     local name = event.data.writer .. "-" .. event.data.serial
@@ -217,7 +268,9 @@ local function check_effects(store, kind, appends, every)
     seen[name] = true
   end
   for name in pairs(appends) do
-    if tonumber(name:match "%d+$") % every == 0 and not seen[name] then fail("%s of %s is missing", kind, name) end
+    if tonumber(name:match "%d+$") % every == 0 and not seen[name] and not self.forgotten[name] then
+      fail("%s of %s is missing", kind, name)
+    end
   end
 end
 
@@ -246,7 +299,7 @@ local function check_digests(list, store)
   local of, d = {}, digest.new()
   for event in store:all() do
     digest.add(d, event)
-    of[event.position] = d.number
+    of[d.last] = d.number
   end
   for _, told in ipairs(list) do
     local position, number = told[1], told[2]
@@ -271,10 +324,11 @@ local function judge(self, here, there, c)
   if #w:parked() > 0 then fail("parked: %s", w:parked()[1].message) end
   local appends = check_appends(self, here)
   local transfers = check_transfers(self, here, there)
-  check_effects(here, "Effect", appends, 1)
-  check_effects(there, "Effect", appends, 4)
-  check_effects(here, "Late", appends, 5)
+  check_effects(self, here, "Effect", appends, 1)
+  check_effects(self, there, "Effect", appends, 4)
+  check_effects(self, here, "Late", appends, 5)
   check_states(self, here)
+  check_gone(self, here)
   check_digests(self.told.digests.here, here)
   check_digests(self.told.digests.there, there)
   for _, store in ipairs { here, there } do
@@ -283,6 +337,7 @@ local function judge(self, here, there, c)
   end
   return { kills = self.kills, all = self.all, stops = self.stops, appends = count(appends),
            transfers = count(transfers), digests = #self.told.digests.here + #self.told.digests.there,
+           redacted = count(self.told.told), cuts = count(self.told.cut),
            torn = #stores.list(io.popen(("ls '%s'/*/log | grep torn"):format(self.folder)):lines()) }
 end
 

@@ -195,7 +195,7 @@ return {
   { name = "an ended chain goes on", file = "core/overlay.c",
     text = "  e->count = 0;\n  e->touched = frame;\n", with = "", c = { "retention", "any order" } },
   { name = "all that was kept stays after a redaction", file = "core/anew.c",
-    text = "if (!m->what->keeps(m->what->context, put.key)) continue;", with = "",
+    text = "if (!m->what->keeps(m->what->context, put.key, put.value)) continue;", with = "",
     spec = { "retention", "exactly those projections" } },
   { name = "ids that are gone stay in the index", file = "core/anew.c",
     text = "if (ended || (kind == WORD_ID && is_lost(m->what, head->tower[0]))) return 0;",

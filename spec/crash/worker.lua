@@ -113,6 +113,14 @@ function jobs.stumble(path, appends, segment_bytes)
   say("closed", closed and "ok" or code, message or "")
 end
 
+---Redacts an event, and a tag; makes the file `mark` before.
+function jobs.redact(path, mark)
+  local store = check(rille.open(path, { background = false }))
+  assert(io.open(mark, "w")):close()
+  check(store:redact(2, { tags = { "ann" } }))
+  os.exit(true, false)
+end
+
 ---Moves something from one store to another; makes the file `mark` just before it is decided.
 ---Tells what it was answered, and what is told to who asks.
 function jobs.decide(home, other, mark)
