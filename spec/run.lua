@@ -34,6 +34,7 @@ local LONGEST = {
 -- They run nothing of ours in a process that loads the sanitizer, or Lua that calls, for a reader,
 -- what other specs call as well.
 local NO_SECOND_RUN = {
+  ["spec/cli_spec.lua"] = "starts the command hundreds of times; what it calls of C has specs of its own",
   ["spec/bank_spec.lua"] = "plays an example; transactions, kills and PostgreSQL have specs of their own",
   ["spec/docs_spec.lua"] = "runs what the pages show",
   ["spec/examples_spec.lua"] = "runs the examples; each call in them has a spec of its own",
