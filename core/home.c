@@ -174,18 +174,21 @@ static int decided_id(struct log *l, uint64_t address, char id[RILLE_TRANSACTION
 }
 
 int log_client(struct log *l, rille_text client, char id[RILLE_TRANSACTION_BYTES], int *outcome,
-               rille_error *e) {
+               uint64_t *frame, rille_error *e) {
   uint64_t decided = 0;
   id[0] = '\0';
   *outcome = RILLE_OUTCOME_NONE;
+  *frame = 0;
   if (client.length == 0 || client.length > RILLE_NAME_BYTES) return 0;
   int failed = enter_reading(l, e);
   if (failed) return failed;
   failed = word(l, WORD_CLIENT, client, &decided, e);
   if (!failed && decided) failed = decided_id(l, frame_of(decided), id, e);
   pthread_mutex_unlock(&l->lock);
-  if (!failed) *outcome = (int)outcome_of(decided);
-  return failed;
+  if (failed || !decided) return failed;
+  *outcome = (int)outcome_of(decided);
+  *frame = frame_of(decided);
+  return 0;
 }
 
 /* ---- Deciding ---- */

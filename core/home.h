@@ -44,9 +44,9 @@ struct outcome {
 };
 INTERNAL int log_outcome(struct log *log, rille_text id, uint64_t home_end, struct outcome *outcome,
                          rille_error *error);
-/* The id of the transaction that a client's id was last decided with; empty: none. */
+/* The id of the transaction that a client's id was last decided with, and the frame, if any. */
 INTERNAL int log_client(struct log *log, rille_text client, char id[RILLE_TRANSACTION_BYTES],
-                        int *outcome, rille_error *error);
+                        int *outcome, uint64_t *frame, rille_error *error);
 /* Decides that it is aborted, if nothing else is decided. */
 INTERNAL int log_fence(struct log *log, rille_text id, rille_text client, uint64_t home_end,
                        struct outcome *outcome, rille_error *error);

@@ -272,18 +272,32 @@ static int begin_chain(struct log *l, enum chain_kind kind, rille_text name,
   return *entry ? 0 : error_memory(e);
 }
 
-/* Whether the chain's record before this one has lost its name: then a redaction that takes the
-** name out of all of them is under way, and its frame ends the chain. */
-static bool follows_lost(struct log *l, const struct record *r, size_t chain) {
-  uint64_t links[LINKS_MOST], before = record_number(r, chain) - 1;
+/* The chain of `other` that the record is the next member of. */
+static size_t chain_before(const struct record *other, uint64_t number, rille_text name) {
+  for (size_t c = 0; c < record_chains(other); c++)
+    if (record_number(other, c) == number &&
+        (record_lost(other, c) || text_equal(chain_name(other, c), name)))
+      return c;
+  return SIZE_MAX;
+}
+
+/* Whether a record of the chain between the last that is known and this one has lost its name: then
+** a redaction that takes the name out of all of them is under way, and its frame ends the chain.
+** Files are replaced one after another: the records right before this one may have it still. */
+static bool follows_lost(struct log *l, const struct record *r, size_t chain, uint64_t known) {
+  uint64_t links[LINKS_MOST];
+  rille_text name = chain_name(r, chain);
   struct window w;
-  struct record other;
+  struct record other = *r;
   bool lost = false;
-  if (record_links(r, chain, links) == 0) return false;
   window_init(&w, &l->source, &l->memory, SCAN_WINDOW_SMALL);
-  if (window_record(&w, links[0], &other, NULL) == 0)
-    for (size_t c = 0; c < record_chains(&other) && !lost; c++)
-      lost = record_lost(&other, c) && record_number(&other, c) == before;
+  while (chain != SIZE_MAX && !lost && record_number(&other, chain) > known + 1) {
+    uint64_t before = record_number(&other, chain) - 1;
+    if (record_links(&other, chain, links) == 0) break;
+    if (window_record(&w, links[0], &other, NULL) != 0) break;
+    chain = chain_before(&other, before, name);
+    lost = chain != SIZE_MAX && record_lost(&other, chain);
+  }
   window_release(&w);
   return lost;
 }
@@ -300,7 +314,7 @@ static int take_chain(struct log *l, const struct record *r, size_t chain, uint6
   if (entry->touched > frame) return 0; /* folded by others, or before a crash */
   if (number <= entry->count) return 0; /* the same */
   if (number != entry->count + 1)
-    return follows_lost(l, r, chain)
+    return follows_lost(l, r, chain, entry->count)
                ? 0
                : error_corrupt(
                      e, r->address,

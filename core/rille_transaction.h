@@ -141,6 +141,7 @@ typedef struct rille_told {
   char id[RILLE_TRANSACTION_BYTES];
   uint64_t first, last, end; /* of the decision */
   int64_t time_us;           /* of the decision; 0: none */
+  uint64_t aborted_at;       /* who began with this client's id before this address is aborted */
   void *room;                /* the caller's, for the detail of a decision */
   size_t room_bytes, length; /* longer than the room: RILLE_REMARK, and call again */
 } rille_told;

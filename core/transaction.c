@@ -227,16 +227,18 @@ static int outcome(rille_store *h, rille_text id, bool settle, bool force, rille
                    rille_error *e) {
   char client_of[RILLE_TRANSACTION_BYTES];
   struct transaction_id t;
+  uint64_t frame;
   int last;
   clear(told);
   int failed = store_usable(h, e);
-  if (!failed) failed = log_client(&h->shared->log, id, client_of, &last, e);
+  if (!failed) failed = log_client(&h->shared->log, id, client_of, &last, &frame, e);
   if (failed) return failed;
   if (last == RILLE_OUTCOME_COMMITTED)
     return look(h, rille_text_of(client_of), settle, force, told, e);
   if (last == RILLE_OUTCOME_NONE && transaction_parse(id, &t))
     return look(h, id, settle, force, told, e);
   told->outcome = last;
+  told->aborted_at = last == RILLE_OUTCOME_ABORTED ? frame : 0;
   if (!settle || !force) return 0;
   if (id.length == 0 || id.length > RILLE_NAME_BYTES)
     return error_set(e, RILLE_INVALID, "the id has %zu bytes: it needs 1 to 255", id.length);

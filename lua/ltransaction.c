@@ -253,6 +253,7 @@ static int outcome(lua_State *L) {
     set_integer(L, "last", told.last);
   }
   set_integer(L, "end", told.end);
+  set_integer(L, "aborted_at", told.aborted_at);
   set_seconds(L, "time", told.time_us);
   return 1;
 }

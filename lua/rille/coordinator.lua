@@ -181,13 +181,14 @@ function Coordinator:outcome(id, options)
   options_of.check(options, OUTCOME, 2)
   if closed(self) then return nil, closed(self), "closed" end
   self:advance()
-  local told, message, code, detail = means.outcome(self.store, id)
+  local settles_first = options.settle and not database.is_own_id(self, id) -- who decides there looks here last
+  local told, message, code, detail = means.outcome(self.store, id, settles_first)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
     local said, why, reason = database.ask(self, id, options.settle and "wait" or "look")
     if said == "commit" then return "committed", answer.bare(id, false) end
     if reason then return "unknown", why end
-    if options.settle then told, message, code, detail = means.outcome(self.store, id, true) end
+    if options.settle and not settles_first then told, message, code, detail = means.outcome(self.store, id, true) end
     if not told then return nil, message, code, detail end
   end
   if told.outcome == "none" and is_under_way(self, id) then return "undecided" end

@@ -48,6 +48,17 @@ function database.take(tx, home)
   return true
 end
 
+---Whether the caller's id has been given up since the transaction began: nil, message, code. The row is
+---in the database by now, so who settles the id from here on waits for the end of it.
+local function given_up(tx)
+  local told, message, code = means.outcome(tx.coordinator.store, tx.client)
+  if not told then return nil, message, code end
+  if told.outcome == "aborted" and told.aborted_at >= tx.home_end then
+    return nil, "it was aborted by who settled it", "aborted"
+  end
+  return true
+end
+
 ---Decides: "committed" | nil, message, "aborted"|"unknown"|"duplicate".
 function database.decide(tx)
   local p = tx.decider
@@ -61,6 +72,8 @@ function database.decide(tx)
       local taken = detail and detail.sqlstate == "23505"
       return nil, why, taken and "duplicate" or reason
     end
+    ready, message, code = given_up(tx)
+    if not ready then return nil, message, code end
   end
   return p.branch:decide()
 end
@@ -79,11 +92,14 @@ end
 
 -- Asking ------------------------------------------------------------------------------------------
 
+---Whether an id is that of a transaction of the coordinator's store: others are callers'.
+function database.is_own_id(c, id) return id:sub(1, #c.uuid + 1) == c.uuid .. "." end
+
 ---What the databases of a coordinator say of an id: "commit", "abort", or nil; nil, message,
 ---code where one can't be asked. To ask for a transaction settles it; of a caller's id `how` says
 ---what is done about a COMMIT on its way: "look", "wait", nil: nothing, for another meets its row.
 function database.ask(c, id, how)
-  local settles, said = id:sub(1, #c.uuid + 1) == c.uuid .. ".", nil
+  local settles, said = database.is_own_id(c, id), nil
   for _, object in pairs(c.participants) do
     if object.kind == "postgres" then
       local outcome, message, code
