@@ -2,6 +2,7 @@
 local KINDS = "integers and floats are one type of number"
 local GRAMMAR = "what LuaJIT can't read is tried"
 local WORDS = "LuaJIT says it in other words"
+local TRACE = "where the line that fills the stack is compiled, it is not told"
 local BOXED = "a large integer is cdata"
 local LENGTH = "# of a table asks no __len"
 local WEAK = "weak keys that their values lead to are not collected"
@@ -34,7 +35,7 @@ return {
   poll = { ["keeps nothing of a store that is gone"] = WEAK },
   report = { ["holds names and data as they are"] = "a zero byte ends a pattern" },
   sandbox = {
-    ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["the contents behind"] = WORDS,
+    ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["a full stack"] = TRACE, ["the contents behind"] = WORDS,
     ["of a sub-table"] = WORDS, ["null itself"] = WORDS, ["bytecode"] = WORDS, ["500 arguments"] = WORDS,
     ["with a new metatable"] = WORDS, ["the whitelist works"] = "there is bit, too",
     ["compares integers and floats"] = BOXED, ["fill the stack to its last slot"] = LENGTH,
