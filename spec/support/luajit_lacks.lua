@@ -35,8 +35,8 @@ return {
   poll = { ["keeps nothing of a store that is gone"] = WEAK },
   report = { ["holds names and data as they are"] = "a zero byte ends a pattern" },
   sandbox = {
-    ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["a full stack"] = TRACE, ["the contents behind"] = WORDS,
-    ["of a sub-table"] = WORDS, ["null itself"] = WORDS, ["bytecode"] = WORDS, ["500 arguments"] = WORDS,
+    ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["a full stack"] = TRACE,
+    ["the contents behind"] = WORDS, ["of a sub-table"] = WORDS, ["null itself"] = WORDS, ["bytecode"] = WORDS, ["500 arguments"] = WORDS,
     ["with a new metatable"] = WORDS, ["the whitelist works"] = "there is bit, too",
     ["compares integers and floats"] = BOXED, ["fill the stack to its last slot"] = LENGTH,
     ["work as in Lua"] = LENGTH, ["a huge sort"] = LENGTH, ["is otherwise Lua's"] = KINDS,
