@@ -36,8 +36,9 @@ return {
   report = { ["holds names and data as they are"] = "a zero byte ends a pattern" },
   sandbox = {
     ["whose place is lost in a tail call"] = WORDS, ["a runtime error"] = WORDS, ["a full stack"] = TRACE,
-    ["the contents behind"] = WORDS, ["of a sub-table"] = WORDS, ["null itself"] = WORDS, ["bytecode"] = WORDS, ["500 arguments"] = WORDS,
-    ["with a new metatable"] = WORDS, ["the whitelist works"] = "there is bit, too",
+    ["the contents behind"] = WORDS, ["of a sub-table"] = WORDS, ["null itself"] = WORDS,
+    ["bytecode"] = WORDS, ["500 arguments"] = WORDS, ["with a new metatable"] = WORDS,
+    ["the whitelist works"] = "there is bit, too",
     ["compares integers and floats"] = BOXED, ["fill the stack to its last slot"] = LENGTH,
     ["work as in Lua"] = LENGTH, ["a huge sort"] = LENGTH, ["is otherwise Lua's"] = KINDS,
     ["by a published generator"] = GRAMMAR, ["while a script loads"] = GRAMMAR, ["inherited and closed"] = GRAMMAR,
