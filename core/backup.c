@@ -171,7 +171,8 @@ static int copy_index(struct backup *b) {
   int number = system_make_folder(folder);
   if (number) return error_system(b->error, number, "can't make %s", folder);
   pthread_mutex_lock(&b->log->lock);
-  failed = index_look(b->log->index, b->error);
+  failed = log_follow(b->log, b->error); /* the one it has may be what a redaction has replaced */
+  if (!failed) failed = index_look(b->log->index, b->error);
   pthread_mutex_unlock(&b->log->lock);
   struct system_held held;
   system_hold_signal(&held);

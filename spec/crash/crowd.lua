@@ -22,7 +22,6 @@ local EXPECTED = { locked = true, conflict = true, aborted = true } -- by others
 local TRANSFER_S = 1
 local NAP_S = 0.05
 local REDACT_S = 0.4 -- between two redactions, at most
-local TAGS_TOO = os.getenv "CHAOS_TAGS" -- tags are redacted, too
 local AGAIN = 8 -- so often nobody redacts between two calls
 
 local function say(...) io.stdout:write(table.concat({ ... }, " "), "\n") end
@@ -228,7 +227,7 @@ function roles.redactor()
     if redacting() then redact(store, assert(store:append("nothing", { type = "Nothing" })).first) end
     for _ = 1, math.random(4) do
       store:wait(math.maxinteger, math.random() * REDACT_S)
-      if TAGS_TOO and math.random(4) == 1 then redact_tag(store) else redact_one(store) end
+      if math.random(4) == 1 then redact_tag(store) else redact_one(store) end
     end
     assert(store:close())
   end
