@@ -101,7 +101,7 @@ describe("unless", function()
     { "... and for another", { { types = { "Closed" }, after = 2 }, { stream = "limits", after = 3 } }, nil },
     { "after, an item's own instead of the query's", { { stream = "limits", after = 1 }, after = 3 }, 3 },
     { "... also where it is the larger one", { { stream = "limits", after = 3 }, after = 1 }, nil },
-    { "... and the query's for the others", { { tags = { "branch:8" }, after = 0 }, { stream = "limits" }, after = 3 }, 4 },
+    { "... the query's for others", { { tags = { "branch:8" }, after = 0 }, { stream = "limits" }, after = 3 }, 4 },
     { "... which it does not narrow", { { types = { "Nothing" }, after = 0 }, { stream = "limits" }, after = 3 }, nil },
     { "no items: anything", { after = 3 }, 4 },
     { "no items, after the head", { after = 4 }, nil },
