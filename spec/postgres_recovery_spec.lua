@@ -506,7 +506,7 @@ describe("as home", function()
     local branch = enlist(p)
     assert.equal("on", (assert(branch:exec "show synchronous_commit"))[1].synchronous_commit)
     assert(branch:abort())
-    branch = work(p, 1.5)
+    branch = work(p, LATE_S)
     assert(branch:exec "set synchronous_commit = off")
     lose_standby(true)
     local _, code = failure(branch:decide()) -- it waits, as "off" never would
