@@ -61,7 +61,7 @@ end
 local function some_unless(w, head)
   local items, after = { some_item(w) }, some_after(head)
   if chance(40) then items[2] = some_item(w) end
-  if chance(30) then -- what comes before it is forbidden by nothing else
+  if chance(30) then -- the query as a whole from before that: what lies between is allowed
     items[#items].after = some_after(head)
     after = math.max(0, head - random(12))
   end
