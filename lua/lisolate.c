@@ -174,6 +174,13 @@ void isolate_charge(lua_State *L, uint64_t steps) {
   stop_if_due(L, iso);
 }
 
+void isolate_charge_crossing(lua_State *L, size_t all, size_t last) {
+  struct isolate *iso = isolate_of(L);
+  if (!iso) return;
+  if (all > iso->most && !iso->exceeded) iso->exceeded = LIMIT_MEMORY;
+  isolate_charge(L, last / BYTES_A_STEP);
+}
+
 void isolate_check(lua_State *L, int status) {
   struct isolate *iso = isolate_of(L);
   if (!iso) return;
@@ -209,6 +216,11 @@ static void begin_budget(struct isolate *iso, int64_t steps) {
 void isolate_enter(lua_State *L) {
   struct isolate *iso = isolate_of(L);
   if (iso) begin_budget(iso, iso->instructions);
+}
+
+void isolate_enter_look(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  if (iso) begin_budget(iso, INSTRUCTIONS);
 }
 
 void isolate_leave(lua_State *L) {

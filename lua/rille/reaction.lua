@@ -211,9 +211,38 @@ local function check_name(name, what)
 end
 
 local function check_fields(given, known, what)
-  for name in pairs(given) do
+  for name in next, given do
     if not known[name] then refuse("emit: %s", options.unknown(what, name, known)) end
   end
+end
+
+---The fields of a script's table that may have metamethods, in one that has none. Called on the
+---script's side, where they find what scripts find.
+local function plain(given, known)
+  if type(given) ~= "table" then return given end
+  local copy = {}
+  for name, value in pairs(given) do copy[name] = value end
+  for name in next, known do
+    if copy[name] == nil then copy[name] = given[name] end
+  end
+  return copy
+end
+
+local function plain_list(given)
+  if type(given) ~= "table" then return given end
+  local copy, many = {}, 0
+  for name, value in pairs(given) do copy[name], many = value, many + 1 end
+  if many == 0 then
+    for i, value in ipairs(given) do copy[i] = value end
+  end
+  return copy
+end
+
+local function plain_event(given)
+  local event = plain(given, EVENT)
+  if type(event) ~= "table" then return event end
+  event.tags, event.meta = plain_list(event.tags), plain_list(event.meta)
+  return event
 end
 
 local function check_tags(tags)
@@ -295,7 +324,8 @@ end
 local function emitter(run)
   return function(ctx, stream, event, how)
     if type(ctx) ~= "table" then error("emit is a method: ctx:emit(stream, event)", 2) end
-    local ok, message = pcall(sandbox.host, add, run, stream, event, how or {})
+    event, how = plain_event(event), plain(how or {}, EMIT)
+    local ok, message = pcall(sandbox.host, add, run, stream, event, how)
     if not ok then error(message, 2) end
   end
 end

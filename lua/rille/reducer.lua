@@ -108,7 +108,7 @@ function reducer.load(name, read, params)
     read = read, params = params, rille = { null = rille.null, array = rille.array },
   })
   if not definition then return nil, message end
-  definition, message = reducer.define(definition, name, files)
+  definition, message = sandbox.define(reducer.define, definition, name, files)
   return definition, message, files
 end
 
