@@ -26,6 +26,7 @@ struct isolate {
   lua_State *host;  /* that which runs it now */
   uintptr_t stack; /* where C's stack was when the run began */
   bool running, closing, watching;
+  bool held; /* calls into scripts share the budget at hand */
   bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
   size_t refused; /* what was asked for last, if it was refused */
@@ -72,6 +73,10 @@ INTERNAL void isolate_enter_look(lua_State *L);
 /* A script was left: rille's own code in S has another budget, which the limit that the
 ** user gave does not concern. What it calls of a script by metamethods shares it. */
 INTERNAL void isolate_leave(lua_State *L);
+
+/* From here on calls into scripts share one budget and one deadline; until the next call with
+** false. For the many that one event may cause. */
+INTERNAL void isolate_hold(lua_State *L, bool held);
 
 /* Before C calls back a function of the script's: raises where that has nested too deeply.
 ** Lua 5.4 counts such calls itself, LuaJIT does not. */

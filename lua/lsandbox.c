@@ -170,6 +170,12 @@ static int means_at(lua_State *L) {
   return 0;
 }
 
+/* hold(boolean): whether the calls into scripts that follow share one budget */
+static int means_hold(lua_State *L) {
+  isolate_hold(L, lua_toboolean(L, 1));
+  return 0;
+}
+
 /* SplitMix64 spreads the seed over the state, so that neighbours differ. */
 static void spread_seed(struct sandbox *s) {
   uint64_t x = s->seed;
@@ -436,6 +442,7 @@ static const luaL_Reg MEANS[] = {{"metatables", means_metatables},
                                  {"host", means_host},
                                  {"seed", means_seed},
                                  {"at", means_at},
+                                 {"hold", means_hold},
                                  {NULL, NULL}};
 
 /* Fills the table at 1 with libraries as Lua makes them, and returns the strings'

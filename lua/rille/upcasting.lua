@@ -93,7 +93,9 @@ function upcasting.events(upcast, event)
   if not upcast or not upcast[event.type] then return { event } end
   local list = {}
   sandbox.seed(event.position)
+  sandbox.hold(true)
   local ok, failure = pcall(expand, list, upcast, event, 0)
+  sandbox.hold(false)
   if ok then return list end
   if type(failure) ~= "table" then error(failure, 0) end
   return nil, failure.message, failure.traceback

@@ -273,6 +273,41 @@ describe("a metamethod that rille's own code calls", function()
 end)
 
 describe("an old event for a processor", function()
+  local LIST = "local list = {} for i = 1, %d do list[i] = { type = 'N' } end return list"
+  local SLOW_ONE = "for _ = 1, %d do end"
+
+  local function upcasting(upcast, body, key)
+    open(function()
+      return ("return { key = %s, on = { N = function(event, ctx) %s end }, upcast = { %s } }")
+        :format(key or "'stream'", body, upcast)
+    end)
+    return store:processor("w", "x.lua", { isolated = true })
+  end
+
+  local function run(...)
+    local w = assert(upcasting(...))
+    local began = os.clock()
+    local left, message, code = w:run()
+    if os.clock() - began > SECONDS then error(("it took %.2f s"):format(os.clock() - began)) end
+    return left, message, code
+  end
+
+  it("has one budget for all that it becomes", function()
+    local one = "T = function() " .. LIST:format(50) .. " end"
+    stopped(run(one, SLOW_ONE:format(2000000)))
+    stopped(run(one, "", "function() " .. SLOW_ONE:format(2000000) .. " end"))
+    assert.equal(0, run(one, SLOW_ONE:format(2000)))
+  end)
+
+  it("has one budget for becoming it", function()
+    local steps = {}
+    for i = 1, 9 do
+      steps[i] = ("%s = function() local list = {} for i = 1, 100 do list[i] = { type = '%s' } end return list end")
+        :format(i == 1 and "T" or "E" .. i, i == 9 and "N" or "E" .. i + 1)
+    end
+    stopped(run(table.concat(steps, ", "), ""))
+  end)
+
   it("is read without metamethods", function()
     local body = "error 'a metamethod ran'"
     open(function()
