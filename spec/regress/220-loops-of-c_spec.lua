@@ -159,7 +159,9 @@ describe("a value that holds one table in many places", function()
       return "return { initial = {}, on = { N = function() end }, upcast = { T = function() "
         .. MANY .. "return { type = 'N', data = t } end } }"
     end)
-    stopped(store:fold("x.lua", { isolated = true }))
+    local _, message, code = store:fold("x.lua", { isolated = true })
+    assert.equal("budget", code)
+    stores.contains(message, "x.lua: the script was stopped")
   end)
 end)
 
