@@ -29,7 +29,8 @@ it("an option that is wrong is named, at the caller's line", function()
         function() local _ = store:append("a", {}, { unless = { { types = { "B" } }, value } }) end)
     end
     for _, name in ipairs { "load", "clock", "on_indoubt" } do
-      refused(name .. " must be a function, not " .. kind, function() local _ = rille.open(path, { [name] = value }) end)
+      refused(name .. " must be a function, not " .. kind,
+        function() local _ = rille.open(path, { [name] = value }) end)
     end
   end
   refused("options must be a table", function() local _ = store:verify(true) end)
