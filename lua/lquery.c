@@ -33,6 +33,7 @@ static size_t read_texts(lua_State *L, int index, const char *name, rille_text *
   lua_rawget(L, index);
   if (lua_istable(L, -1)) {
     size_t length = lua_rawlen(L, -1);
+    options_check_list(L, lua_gettop(L), name, "strings");
     for (; n < length; n++) {
       lua_rawgeti(L, -1, (lua_Integer)n + 1);
       texts[n] = check_text(L, name);
@@ -91,8 +92,9 @@ static size_t check_list(lua_State *L, int index, size_t count) {
   size_t names = 0;
   for (size_t i = 1; i <= count; i++) {
     lua_rawgeti(L, index, (lua_Integer)i);
+    if (!lua_istable(L, -1))
+      luaL_error(L, "item %d of the query must be a table, not %s", (int)i, luaL_typename(L, -1));
     options_check(L, lua_gettop(L), item_fields, 0, "field of a query's item");
-    if (!lua_istable(L, -1)) luaL_error(L, "an item of a query must be a table");
     names += count_names(L, lua_gettop(L));
     lua_pop(L, 1);
   }

@@ -71,6 +71,10 @@ INTERNAL void set_integer(lua_State *L, const char *name, uint64_t value);
 ** `names`; `array` allows 1..n besides. */
 INTERNAL void options_check(lua_State *L, int index, const char *const *names, int array,
                    const char *what);
+/* Raises where the table at index (no negative one) has anything but the entries 1, 2, 3 ... */
+INTERNAL void options_check_list(lua_State *L, int index, const char *name, const char *what);
+/* Raises where the option that is on the top is none. */
+INTERNAL void options_check_function(lua_State *L, const char *name);
 /* The field as a number of its kind; false where it is nil; raises on another type. */
 INTERNAL int options_integer(lua_State *L, int index, const char *name, lua_Integer *value);
 INTERNAL int options_boolean(lua_State *L, int index, const char *name, int *value);
