@@ -104,7 +104,7 @@ end
 ---The list is read before the outcomes are asked for: what is prepared later is not in it, so
 ---nothing is taken for undecided that is merely newer.
 ---@param knows fun(nonce: string): boolean  whether the instance is of this home's log
----@param outcome_of fun(id: string): "commit"|"abort"|nil
+---@param outcome_of fun(id: string, gid: string): "commit"|"abort"|nil
 ---@return integer? count, integer|string remaining, table|string problems  { gid=, message= }
 function Participant:sweep(home, knows, outcome_of)
   return self:with_session(nil, function(one, deadline)
@@ -114,7 +114,7 @@ function Participant:sweep(home, knows, outcome_of)
     for _, name in ipairs(names) do
       local id, nonce = prepared.parse(name)
       local known = id and knows(nonce)
-      local outcome = known and outcome_of(id)
+      local outcome = known and outcome_of(id, name)
       local done, problem
       if outcome then done, problem = prepared.sweep_one(one, name, outcome, libpq.now() + self.timeout) end
       if done == "done" then count = count + 1 end

@@ -230,17 +230,25 @@ end
 
 -- Running ------------------------------------------------------------------------------------------
 
----What home says of a participant's branch: it commits only as a member.
+---Whether what is held, a handler's by its name or a database's branch by its own, is this participant's.
+---Other programs may have other names for the database.
+local function holds(p, name, branch)
+  if not branch then return p.name == name end
+  local note = p.kind == "postgres" and rille.decode(p.note or "")
+  return type(note) == "table" and note.gid == branch
+end
+
+---What home says of what a participant holds: it commits only as a member. nil where the decision
+---has no such participant: somebody else's it may be.
 local function outcome_for(c, name)
-  return function(id)
+  return function(id, branch)
     local told = means.outcome(c.store, id, false)
     if not told then return nil end
     if told.outcome == "aborted" then return "abort" end
     if told.outcome ~= "committed" then return nil end
     for _, p in ipairs(detail_of(told).participants) do
-      if p.name == name then return p.member and "commit" or "abort", p.note end
+      if holds(p, name, branch) then return p.member and "commit" or "abort", p.note end
     end
-    return "abort"
   end
 end
 
