@@ -207,6 +207,7 @@ end
 local function open(conninfo, given)
   given = given or {}
   check(conninfo, given)
+  if conninfo:find("\0", 1, true) then return nil, "the connection string has a zero byte", "invalid" end
   local facts, message, code = libpq.describe(conninfo)
   if not facts then return nil, message, code end
   local timeout = given.timeout or TIMEOUT

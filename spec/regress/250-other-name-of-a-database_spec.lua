@@ -39,7 +39,8 @@ describe("a database that two programs name differently", function()
     local ledger = assert(rille.postgres(server:conninfo()))
     local c = assert(rille.coordinator(here, { participants = { ledger = ledger } }))
     local tx = assert(c:begin {})
-    server:psql(("create table moves (id text); begin; insert into moves values ('x'); prepare transaction 'rille.%s.2'")
+    server:psql(("create table moves (id text); begin; insert into moves values ('x'); "
+      .. "prepare transaction 'rille.%s.2'")
       :format(tx.id))
     assert(c:recover())
     assert.equal("1", server:psql "select count(*) from pg_prepared_xacts") -- undecided: its coordinator lives
