@@ -44,7 +44,8 @@ local function begin(participant, session, enlist, gid)
     session:close()
     return nil, message, code, detail
   end
-  self.identity = { gid = gid, database = session.database, system = session.system, timeline = session.timeline }
+  self.identity = { gid = gid, database = session.database, schema = participant.schema, system = session.system,
+                    timeline = session.timeline }
   return self
 end
 

@@ -125,8 +125,17 @@ function Participant:sweep(home, knows, outcome_of)
   end)
 end
 
+---Why this is not the table in which what was noted is decided; nil: it may be.
+local function elsewhere(self, one, noted)
+  if noted.database ~= one.database then
+    return ("this is another database (%s, then %s)"):format(one.database, tostring(noted.database))
+  elseif noted.schema and noted.schema ~= self.schema then
+    return ("this is another schema (%s, then %s)"):format(self.schema, noted.schema)
+  end
+end
+
 ---As home: how it was decided, for good. Given the note of home's branch, it decides nothing
----on another server than that, or on one that was restored since.
+---in another place than that, or on a server that was restored since.
 ---@return "commit"|"abort"|nil, string? message, string? code
 function Participant:settle(T, note)
   local noted, why, invalid
@@ -136,7 +145,8 @@ function Participant:settle(T, note)
   end
   local name = decision.table(self.schema)
   local outcome, message, code, detail = self:with_session(nil, function(one, deadline)
-    local same, reason = true, nil
+    local same, reason = true, noted and elsewhere(self, one, noted)
+    if reason then return nil, ("%s: %s is not decided there: %s"):format(self.place, T, reason), "unknown" end
     if noted then same, reason = one:is_where(noted) end
     if not same then
       local there = decision.is_there(one, name, deadline)

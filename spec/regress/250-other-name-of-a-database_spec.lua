@@ -5,20 +5,57 @@ local rille = require "rille"
 local stores = require "spec.support.stores"
 
 describe("a database that two programs name differently", function()
-  it("is swept by both, and keeps what is decided", function()
-    local missing = postgres.lacks()
-    if missing then return pending(missing) end
-    local server, here, there = postgres.new(), stores.new(), stores.new()
-    local shop, ledger = assert(rille.postgres(server:conninfo())), assert(rille.postgres(server:conninfo()))
-    local other = assert(rille.coordinator(here, { participants = { ledger = ledger } }))
-    local swept
-    local c = assert(rille.coordinator(here, { participants = { shop = shop,
-      look = { prepare = function() return true end, commit = function() -- decided, and shop not told yet
-        swept = other:recover()
-        return true
-      end } } }))
-    server:psql "create table moves (id text primary key)"
+  local missing, server, here, open = postgres.lacks(), nil, nil, {}
 
+  if not missing then
+    server = postgres.new()
+    server:psql "create table moves (id text primary key); create role weak login"
+  end
+
+  teardown(function()
+    if server then server:close() end
+  end)
+
+  before_each(function() here = stores.new() end)
+
+  after_each(function()
+    for i = #open, 1, -1 do open[i]:close() end
+    open = {}
+    here:close()
+  end)
+
+  local function case(name, f)
+    it(name, function()
+      if missing then return pending(missing) end
+      f()
+    end)
+  end
+
+  ---A coordinator that calls the database so, as that role.
+  local function coordinator(name, role, look)
+    local database = assert(rille.postgres((server:conninfo():gsub("user=rille", "user=" .. (role or "rille")))))
+    local c = assert(rille.coordinator(here, { participants = { [name] = database, look = look } }))
+    open[#open + 1] = database
+    open[#open + 1] = c
+    return c
+  end
+
+  ---Of a transaction that is begun, and the name of what is prepared for it.
+  local function prepare(c)
+    local tx = assert(c:begin {})
+    local gid = ("rille.%s.2"):format(tx.id)
+    server:psql(("begin; insert into moves values ('%s'); prepare transaction '%s'"):format(tx.id, gid))
+    return tx.id, gid
+  end
+
+  local function count() return tonumber(server:psql "select count(*) from pg_prepared_xacts") end
+
+  case("is swept by both, and keeps what is decided", function()
+    local other, there, swept = coordinator "ledger", stores.new(), nil
+    local c = coordinator("shop", nil, { prepare = function() return true end, commit = function()
+      swept = other:recover() -- decided, and shop not told yet
+      return true
+    end })
     assert(c:transact({ id = "order" }, function(tx)
       assert(tx:append(there, "order", { type = "Placed" }))
       assert(tx:enlist "look")
@@ -27,28 +64,29 @@ describe("a database that two programs name differently", function()
     assert.is_table(swept)
     assert.equal("order", server:psql "select id from moves")
     assert.same({}, c:pending())
-    other:close()
-    c:close()
-    for _, one in ipairs { shop, ledger, here, there, server } do one:close() end
+    there:close()
   end)
 
-  it("rolls back what is not to be committed, under either name", function()
-    local missing = postgres.lacks()
-    if missing then return pending(missing) end
-    local server, here = postgres.new(), stores.new()
-    local ledger = assert(rille.postgres(server:conninfo()))
-    local c = assert(rille.coordinator(here, { participants = { ledger = ledger } }))
-    local tx = assert(c:begin {})
-    server:psql(("create table moves (id text); begin; insert into moves values ('x'); "
-      .. "prepare transaction 'rille.%s.2'")
-      :format(tx.id))
+  case("rolls back what is not to be committed, under either name", function()
+    local c = coordinator "ledger"
+    local id = prepare(c)
     assert(c:recover())
-    assert.equal("1", server:psql "select count(*) from pg_prepared_xacts") -- undecided: its coordinator lives
-    assert.equal("aborted", (c:outcome(tx.id, { settle = true })))
-    assert(c:recover())
-    assert.equal("0", server:psql "select count(*) from pg_prepared_xacts")
-    tx:close()
+    assert.equal(1, count()) -- undecided: its coordinator lives
+    assert.equal("aborted", (c:outcome(id, { settle = true })))
+    assert.is_nil(assert(c:recover()).problems)
+    assert.equal(0, count())
+  end)
+
+  case("tells what its role may not end", function()
+    local c = coordinator("shop", "weak")
+    local _, gid = prepare(c)
     c:close()
-    for _, one in ipairs { ledger, here, server } do one:close() end
+    c = coordinator("shop", "weak") -- so it is aborted
+    local problems = assert(c:recover()).problems
+    assert.equal(1, #problems)
+    assert.same({ "shop", gid }, { problems[1].participant, problems[1].gid })
+    stores.contains(problems[1].message, "permission denied")
+    server:psql(("rollback prepared '%s'"):format(gid))
+    assert.is_nil(assert(c:recover()).problems)
   end)
 end)
