@@ -14,8 +14,13 @@ local means = core.transaction
 ---@class rille.database
 local database = {}
 
----The row that a caller's id has.
-local function row_of(uuid, client) return ("client %s %s"):format(uuid, client) end
+---The row that a caller's id has. An id is bytes, of which a database's text can hold some only: what
+---is not ASCII stands there in hex, whatever its encoding.
+local function row_of(uuid, client)
+  if not client:find "[^ -~]" then return ("client %s %s"):format(uuid, client) end
+  local hex = client:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return ("client in hex %s %s"):format(uuid, hex)
+end
 
 local function table_of(p) return ('"%s".rille_decision'):format(p.object.schema:gsub('"', '""')) end
 
