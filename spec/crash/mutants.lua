@@ -70,6 +70,20 @@ return {
       "  const struct overlay_entry *entry = overlay_find(&l->fresh, kind, name);\n" ..
       "  if (entry) overlay_get(entry, head);\n",
     c = { "follow", "no older than" } },
+  -- Between two stores to what all share.
+  { name = "who has written says that it does not write before it says how far", file = "core/build.c",
+    text = "  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n",
+    with = "  atomic_store(&w->writing, 0);\n  shared_end_set(&w->written, &l->seen);\n", c = { "words", "appending" } },
+  { name = "an end has its turn before its words", file = "core/control.c",
+    text = "  atomic_thread_fence(memory_order_release);", with = "  atomic_store(&s->turn, turn);",
+    c = { "words", "appending" } },
+  { name = "FLUSHER is freed before it is told how far", file = "core/flush.c",
+    text = "  shared_end_set(&w->durable, &target);",
+    with = "  control_free(l->control, CONTROL_FLUSHER);\n  shared_end_set(&w->durable, &target);",
+    c = { "words", "flushing" } },
+  { name = "an offer ends where another one of its place did", file = "core/offer.c",
+    text = "  atomic_store(&c->offers[c->offer].end, 0);\n  atomic_store(state_of",
+    with = "  atomic_store(state_of", c = { "words", "serving" } },
   { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
