@@ -327,7 +327,7 @@ static void fill_file(rille_store *store) {
 /* Where the victim has no lock another one appends; then it goes on. */
 static uint64_t overtake(rille_store *store, pid_t victim) {
   bool can = !is_locked(CONTROL_WRITER) && !is_locked(CONTROL_FLUSHER);
-  if (can) CHECK(append_as(store, "other", 8, NULL) == 0);
+  if (can) CHECK(append_as(store, "other", 8, NULL) == 0 && rille_store_sync(store, NULL) == 0);
   struct ends told = ends_now();
   go_on(victim);
   (void)check_ends(&told);
