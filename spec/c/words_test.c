@@ -398,11 +398,50 @@ static void flushing(void) {
   try_all(&(struct job){.name = "flushing", .sync = RILLE_SYNC_ALWAYS, .flushes = true});
 }
 
+/* ---- Words of another day ---- */
+
+static void fill_words(bool sound) {
+  char magic[sizeof words->magic];
+  map_words();
+  memcpy(magic, words->magic, sizeof magic);
+  memset((void *)words, 0x5a, CONTROL_BYTES);
+  if (sound) memcpy(words->magic, magic, sizeof magic);
+  unmap_words();
+}
+
+static void check_blank(void) {
+  static const uint8_t zeros[OFFERS_MOST * OFFER_BYTES];
+  const struct control_words *w = words;
+  CHECK(w->error == 0 && w->writing == 0 && w->owed == 0 && w->prepared == 0);
+  CHECK(w->weighty == 0 && w->flushing == 0 && w->listeners == 0);
+  CHECK(w->appending == 0 && w->leading == 0 && w->back_us == 0);
+  for (unsigned i = 0; i < OFFERS_MOST; i++) CHECK(w->states[i] == OFFER_NONE);
+  CHECK(memcmp(offers, zeros, sizeof zeros) == 0);
+}
+
+/* A power cut leaves any bytes there: nothing that was not set anew is believed. */
+static void a_first_opener_makes_them_anew(void) {
+  for (int sound = 0; sound < 2; sound++) {
+    strcpy(path, path_of(sound ? "sound" : "garbage"));
+    rille_store *store = open_store(path, RILLE_SYNC_ALWAYS);
+    CHECK(rille_store_close(store) == 0);
+    fill_words(sound);
+    store = open_store(path, RILLE_SYNC_ALWAYS);
+    map_words();
+    check_blank();
+    unmap_words();
+    CHECK(put_one(store, "s") == 0);
+    check_reopened(store, path, 1);
+  }
+}
+
 int main(int argc, char **argv) {
   static const struct test tests[] = {{"appending", appending},
                                       {"beginning a file", beginning_a_file},
                                       {"serving another", serving},
-                                      {"flushing for all", flushing}};
+                                      {"flushing for all", flushing},
+                                      {"a first opener makes them anew",
+                                       a_first_opener_makes_them_anew}};
   shared = share(sizeof *shared);
   memset(data, 'v', sizeof data);
   int status = test_main(argc, argv, tests, sizeof tests / sizeof *tests);

@@ -87,6 +87,8 @@ return {
   { name = "an offer ends where another one of its place did", file = "core/offer.c",
     text = "  atomic_store(&c->offers[c->offer].end, 0);\n  atomic_store(state_of",
     with = "  atomic_store(state_of", c = { "words", "serving" } },
+  { name = "what was owed on another day is owed", file = "core/control.c",
+    text = "  atomic_store(&w->owed, 0);\n", with = "", c = { "words", "them anew" } },
   { name = "a child keeps its parent's locks", file = "core/table.c",
     text = "    control_forget(&s->control);\n", with = "", c = { "sharing", "holds no lock" } },
 
