@@ -22,9 +22,11 @@ int main(void) {
 #include <ucontext.h>
 
 #include "offer.h"
+#include "rille_transaction.h"
 
 #define STORES_LEAST 10u
 #define STORES_MOST 1000u /* of one call; more are none that ends */
+#define TRANSACTION_PART 3u
 #define TRAP_FLAG 0x100
 #define MAPPINGS_MOST 8
 #define OFFER_US 500000  /* until who comes has offered something */
@@ -41,16 +43,19 @@ struct job {
   bool fills;   /* the log file is full: the victim begins the next */
   bool serves;  /* an append of another process's is offered to it */
   bool flushes; /* what others have written; it appends nothing */
+  bool prepares, decides; /* a transaction: the store is a participant, or home of it */
+  unsigned part; /* one in so many stores is tried, from one of chance on; 0: each */
 };
 
 static const struct job *job;
-static char path[300], data[LARGE_BYTES];
+static char path[300], second_path[300], data[LARGE_BYTES];
+static rille_store *second; /* of a transaction: the parent's handle of the other store */
 static struct control_words *words;
 static struct offer *offers;
 static unsigned long tried;
 
 static struct shared {
-  _Atomic int told; /* the victim's append returned */
+  _Atomic int told, over; /* the victim knows that it has happened; it has nothing left to do */
 } *shared;
 
 /* ---- The words ---- */
@@ -172,8 +177,60 @@ static rille_options options(int sync) {
   return o;
 }
 
+static bool transacts(void) { return job->prepares || job->decides; }
+
+/* All of two-phase commit, told once it is decided. */
+static int transact(rille_instance *i, rille_store *home, rille_store *there) {
+  rille_begun begun;
+  rille_prepared prepared;
+  rille_decided decided;
+  rille_finished done;
+  rille_event_input event = {.type = rille_text_of("Happened"), .data = {data, LARGE_BYTES}};
+  rille_part part = {.stream = rille_text_of("victim"),
+                     .expect = RILLE_EXPECT_ANY,
+                     .events = &event,
+                     .event_count = 1};
+  rille_append work = {.size = sizeof work, .parts = &part, .part_count = 1};
+  rille_text there_name = rille_text_of("there");
+  CHECK(rille_instance_begin(i, &begun, NULL) == 0);
+  rille_text id = rille_text_of(begun.id);
+  rille_prepare p = {.size = sizeof p, .id = id, .name = there_name, .work = &work};
+  p.home_kind = rille_text_of("store");
+  p.home_path = rille_text_of(job->decides ? path : second_path);
+  p.home_end = begun.home_end;
+  p.coordinator = rille_text_of("tester");
+  rille_decide d = {.size = sizeof d, .id = id, .members = &there_name, .member_count = 1};
+  d.outcome = RILLE_OUTCOME_COMMITTED;
+  d.home_end = begun.home_end;
+  d.work = &work;
+  if (!CHECK(rille_store_prepare(there, &p, &prepared, NULL) == 0)) return -1;
+  CHECK(rille_store_flush(there, prepared.flush, NULL) == 0);
+  if (!CHECK(rille_store_decide(home, &d, &decided, NULL) == 0)) return -1;
+  CHECK(rille_store_flush(home, decided.end, NULL) == 0);
+  atomic_store(&shared->told, 1);
+  CHECK(rille_store_commit(there, id, &done, NULL) == 0);
+  CHECK(rille_store_flush(there, done.end, NULL) == 0);
+  return rille_store_end(home, id, NULL);
+}
+
+static int coordinate(void *context) {
+  rille_instance *i;
+  rille_store *other = open_store(second_path, job->sync);
+  struct mappings before = list_mappings();
+  rille_store *store = open_store(path, job->sync);
+  rille_store *home = job->decides ? store : other, *there = job->decides ? other : store;
+  CHECK(rille_instance_open(home, rille_text_of("tester"), &i, NULL) == 0);
+  watch_stores((unsigned)(uintptr_t)context, find_mapping(&before));
+  raise(SIGSTOP);
+  CHECK(transact(i, home, there) == 0);
+  atomic_store(&shared->over, 1);
+  raise(SIGSTOP);
+  return 0;
+}
+
 /* It waits to be told to begin, and stops when it is done. */
 static int be_the_victim(void *context) {
+  if (transacts()) return coordinate(context);
   rille_options o = options(job->sync);
   struct mappings before = list_mappings();
   rille_store *store = open_with(path, &o);
@@ -182,6 +239,7 @@ static int be_the_victim(void *context) {
   int result = job->flushes ? rille_store_sync(store, NULL)
                             : append_as(store, "victim", LARGE_BYTES, NULL);
   atomic_store(&shared->told, 1);
+  atomic_store(&shared->over, 1);
   raise(SIGSTOP);
   return CHECK(result == 0) && CHECK(rille_store_close(store) == 0) ? 0 : 1;
 }
@@ -199,6 +257,7 @@ static void go_on(pid_t pid) {
 
 static pid_t start_victim(unsigned n) {
   atomic_store(&shared->told, 0);
+  atomic_store(&shared->over, 0);
   pid_t pid = start(be_the_victim, (void *)(uintptr_t)n);
   wait_stopped(pid);
   return pid;
@@ -283,12 +342,28 @@ static bool is_locked(enum control_byte byte) {
 
 /* What must be true however it ended: versions before, and how many have been appended since. */
 struct before {
-  uint64_t victim, owner, others, events;
+  uint64_t victim, owner, others, events, second; /* second: as victim, in the other store */
 };
+
+/* Whose coordinator is dead: who reads strongly reads what home has decided, whatever the words are
+** like that its death has left; and after another append, which sets them right, nothing is in doubt. */
+static void settle(rille_store *store, const struct before *b) {
+  rille_store *there = job->decides ? second : store, *home = job->decides ? store : second;
+  uint64_t home_before = job->decides ? b->victim : b->second;
+  uint64_t there_before = job->decides ? b->second : b->victim;
+  rille_doubts doubts;
+  CHECK(rille_store_strong(home, NULL, NULL) == 0 && rille_store_strong(there, NULL, NULL) == 0);
+  CHECK(version_of(home, "victim") - home_before == version_of(there, "victim") - there_before);
+  CHECK(append_as(second, "other", 8, NULL) == 0 && append_as(store, "other", 8, NULL) == 0);
+  CHECK(rille_store_strong(there, NULL, NULL) == 0);
+  CHECK(rille_store_indoubt(there, &doubts, NULL) == 0 && doubts.count == 0);
+  rille_doubts_free(&doubts);
+}
 
 static struct before look_before(rille_store *store) {
   return (struct before){version_of(store, "victim"), version_of(store, "owner"),
-                         version_of(store, "other"), count_read(store)};
+                         version_of(store, "other"), count_read(store),
+                         transacts() ? version_of(second, "victim") : 0};
 }
 
 static void check_after(rille_store *store, const struct before *b, uint64_t others,
@@ -296,6 +371,7 @@ static void check_after(rille_store *store, const struct before *b, uint64_t oth
   uint64_t victims = version_of(store, "victim") - b->victim;
   CHECK(victims <= (job->flushes ? 0 : 1));
   CHECK(!there || job->flushes || victims == 1);
+  if (transacts()) CHECK(version_of(second, "victim") - b->second == victims);
   CHECK(version_of(store, "owner") == b->owner + owners);
   CHECK(version_of(store, "other") == b->others + others);
   CHECK(count_read(store) == b->events + others + owners + victims);
@@ -345,13 +421,14 @@ static bool try_store(rille_store *store, unsigned n, enum fate fate) {
   struct ends ends = ends_now();
   go_on(victim);
   (void)check_ends(&ends);
-  bool stopped = !atomic_load(&shared->told);
+  bool stopped = !atomic_load(&shared->over);
   bool seen = !job->serves && count_read(store) > before.events;
   if (stopped && fate == OVERTAKEN) others = overtake(store, victim);
   bool told = atomic_load(&shared->told);
   kill(victim, SIGKILL);
   CHECK(wait_for(victim) == KILLED);
-  CHECK(append_as(store, "other", 8, NULL) == 0);
+  if (transacts()) settle(store, &before);
+  else CHECK(append_as(store, "other", 8, NULL) == 0);
   if (owner) {
     kill(owner, SIGCONT);
     CHECK(wait_for(owner) == 0);
@@ -362,14 +439,16 @@ static bool try_store(rille_store *store, unsigned n, enum fate fate) {
 
 /* Until there is no nth store. */
 static void try_all(const struct job *j) {
-  unsigned n = 1;
+  unsigned step = test_tries_all() || !j->part ? 1 : j->part, n = 1 + random_below(step);
   job = j;
   strcpy(path, path_of(j->name));
+  strcpy(second_path, path_of("second"));
+  if (transacts()) second = open_store(second_path, RILLE_SYNC_ALWAYS);
   rille_options o = options(j->flushes ? RILLE_SYNC_NEVER : RILLE_SYNC_ALWAYS);
   rille_store *store = open_with(path, &o);
   map_words();
   CHECK(put_one(store, "first") == 0);
-  for (bool more = true; more && n < STORES_MOST; n++) {
+  for (bool more = true; more && n < STORES_MOST; n += step) {
     for (int fate = 0; fate < FATES; fate++, tried++) {
       more = try_store(store, n, (enum fate)fate);
       store = open_again(store);
@@ -379,6 +458,8 @@ static void try_all(const struct job *j) {
   CHECK(n > STORES_LEAST && n < STORES_MOST);
   unmap_words();
   CHECK(rille_store_close(store) == 0);
+  if (transacts()) CHECK(rille_store_close(second) == 0);
+  remove_store(second_path);
 }
 
 static void appending(void) {
@@ -396,6 +477,16 @@ static void serving(void) {
 
 static void flushing(void) {
   try_all(&(struct job){.name = "flushing", .sync = RILLE_SYNC_ALWAYS, .flushes = true});
+}
+
+static void preparing(void) {
+  try_all(&(struct job){
+      .name = "there", .sync = RILLE_SYNC_ALWAYS, .prepares = true, .part = TRANSACTION_PART});
+}
+
+static void deciding(void) {
+  try_all(&(struct job){
+      .name = "home", .sync = RILLE_SYNC_ALWAYS, .decides = true, .part = TRANSACTION_PART});
 }
 
 /* ---- Words of another day ---- */
@@ -440,6 +531,8 @@ int main(int argc, char **argv) {
                                       {"beginning a file", beginning_a_file},
                                       {"serving another", serving},
                                       {"flushing for all", flushing},
+                                      {"taking part in a transaction", preparing},
+                                      {"deciding one", deciding},
                                       {"a first opener makes them anew",
                                        a_first_opener_makes_them_anew}};
   shared = share(sizeof *shared);
