@@ -6,8 +6,8 @@
 **
 **    the words make sense: each end is the old one or a later one, durable <= written (L10)
 **    who has the store open reads, and is told no less afterwards
-**    either the victim is killed there, and others go on at once: nothing that was told or seen is
-**    lost, nothing comes twice, and the store is opened again without a remark
+**    either the victim is killed there, and others go on at once: nothing that was told or seen
+**    is lost, nothing comes twice, and the store is opened again without a remark
 **    or, where it has no lock, another one appends, and then the victim goes on: no end goes back */
 #define _GNU_SOURCE
 #include "processes.h"
@@ -43,6 +43,7 @@ struct job {
   bool fills;   /* the log file is full: the victim begins the next */
   bool serves;  /* an append of another process's is offered to it */
   bool flushes; /* what others have written; it appends nothing */
+  bool checked; /* others promise something that its frame is a condition of */
   bool prepares, decides; /* a transaction: the store is a participant, or home of it */
   unsigned part; /* one in so many stores is tried, from one of chance on; 0: each */
 };
@@ -340,13 +341,34 @@ static bool is_locked(enum control_byte byte) {
   return locked;
 }
 
+/* A promise of nothing but a condition: once its flush is made, whatever it was checked against
+** is durable. */
+static void check_promise(rille_store *store) {
+  static unsigned serial;
+  char id[40];
+  rille_prepared prepared;
+  rille_part part = {.stream = rille_text_of("victim"),
+                     .expect = (int64_t)version_of(store, "victim")};
+  rille_append work = {.size = sizeof work, .parts = &part, .part_count = 1};
+  rille_prepare p = {.size = sizeof p, .id = {id, (size_t)sprintf(id, "t-%u", ++serial)}};
+  p.name = p.coordinator = rille_text_of("checked");
+  p.home_kind = rille_text_of("store");
+  p.home_path = rille_text_of("/nowhere");
+  p.work = &work;
+  uint64_t end = ends_now().written.address;
+  if (!CHECK(rille_store_prepare(store, &p, &prepared, NULL) == 0 && prepared.checks_only)) return;
+  if (prepared.flush) CHECK(rille_store_flush(store, prepared.flush, NULL) == 0);
+  CHECK(ends_now().durable.address >= end);
+  CHECK(rille_store_abort(store, p.id, NULL, NULL) == 0);
+}
+
 /* What must be true however it ended: versions before, and how many have been appended since. */
 struct before {
   uint64_t victim, owner, others, events, second; /* second: as victim, in the other store */
 };
 
-/* Whose coordinator is dead: who reads strongly reads what home has decided, whatever the words are
-** like that its death has left; and after another append, which sets them right, nothing is in doubt. */
+/* The coordinator is dead: who reads strongly reads what home has decided, whatever words its
+** death has left; and once another append has set them right, nothing is in doubt. */
 static void settle(rille_store *store, const struct before *b) {
   rille_store *there = job->decides ? second : store, *home = job->decides ? store : second;
   uint64_t home_before = job->decides ? b->victim : b->second;
@@ -377,9 +399,13 @@ static void check_after(rille_store *store, const struct before *b, uint64_t oth
   CHECK(count_read(store) == b->events + others + owners + victims);
 }
 
+static int observers_sync(void) {
+  return job->flushes || job->checked ? RILLE_SYNC_NEVER : RILLE_SYNC_ALWAYS;
+}
+
 /* Nobody is there: it opens without a remark, and all is sound. */
 static rille_store *open_again(rille_store *store) {
-  rille_options o = options(job->flushes ? RILLE_SYNC_NEVER : RILLE_SYNC_ALWAYS);
+  rille_options o = options(observers_sync());
   rille_error e = {0};
   uint64_t events = count_read(store);
   unmap_words();
@@ -427,6 +453,7 @@ static bool try_store(rille_store *store, unsigned n, enum fate fate) {
   bool told = atomic_load(&shared->told);
   kill(victim, SIGKILL);
   CHECK(wait_for(victim) == KILLED);
+  if (job->checked) check_promise(store);
   if (transacts()) settle(store, &before);
   else CHECK(append_as(store, "other", 8, NULL) == 0);
   if (owner) {
@@ -444,7 +471,7 @@ static void try_all(const struct job *j) {
   strcpy(path, path_of(j->name));
   strcpy(second_path, path_of("second"));
   if (transacts()) second = open_store(second_path, RILLE_SYNC_ALWAYS);
-  rille_options o = options(j->flushes ? RILLE_SYNC_NEVER : RILLE_SYNC_ALWAYS);
+  rille_options o = options(observers_sync());
   rille_store *store = open_with(path, &o);
   map_words();
   CHECK(put_one(store, "first") == 0);
@@ -465,6 +492,10 @@ static void try_all(const struct job *j) {
 static void appending(void) {
   try_all(&(struct job){.name = "always", .sync = RILLE_SYNC_ALWAYS});
   try_all(&(struct job){.name = "never", .sync = RILLE_SYNC_NEVER});
+}
+
+static void being_a_condition(void) {
+  try_all(&(struct job){.name = "checked", .sync = RILLE_SYNC_NEVER, .checked = true});
 }
 
 static void beginning_a_file(void) {
@@ -531,6 +562,7 @@ int main(int argc, char **argv) {
                                       {"beginning a file", beginning_a_file},
                                       {"serving another", serving},
                                       {"flushing for all", flushing},
+                                      {"being a condition of a promise", being_a_condition},
                                       {"taking part in a transaction", preparing},
                                       {"deciding one", deciding},
                                       {"a first opener makes them anew",

@@ -76,7 +76,8 @@ return {
   -- Between two stores to what all share.
   { name = "who has written says that it does not write before it says how far", file = "core/build.c",
     text = "  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n",
-    with = "  atomic_store(&w->writing, 0);\n  shared_end_set(&w->written, &l->seen);\n", c = { "words", "appending" } },
+    with = "  atomic_store(&w->writing, 0);\n  shared_end_set(&w->written, &l->seen);\n",
+    c = { "words", "appending" } },
   { name = "an end has its turn before its words", file = "core/control.c",
     text = "  atomic_thread_fence(memory_order_release);", with = "  atomic_store(&s->turn, turn);",
     c = { "words", "appending" } },
@@ -87,6 +88,15 @@ return {
   { name = "an offer ends where another one of its place did", file = "core/offer.c",
     text = "  atomic_store(&c->offers[c->offer].end, 0);\n  atomic_store(state_of",
     with = "  atomic_store(state_of", c = { "words", "serving" } },
+  { name = "what is owed is told after it can be seen", file = "core/build.c",
+    text = "  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n",
+    with = "  atomic_store(&w->owed, 0);\n  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n" ..
+      "  if (b->owes) atomic_store(&w->owed, frame_end(&f));\n", c = { "words", "taking part" } },
+  { name = "what may be lost is told after it can be seen", file = "core/build.c",
+    text = "  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n",
+    with = "  atomic_store(&w->weighty, 0);\n  shared_end_set(&w->written, &l->seen);\n" ..
+      "  atomic_store(&w->writing, 0);\n  atomic_store(&w->weighty, frame_end(&f));\n",
+    c = { "words", "condition of" } },
   { name = "what was owed on another day is owed", file = "core/control.c",
     text = "  atomic_store(&w->owed, 0);\n", with = "", c = { "words", "them anew" } },
   { name = "a child keeps its parent's locks", file = "core/table.c",
