@@ -90,8 +90,9 @@ return {
     with = "  atomic_store(state_of", c = { "words", "serving" } },
   { name = "what is owed is told after it can be seen", file = "core/build.c",
     text = "  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n",
-    with = "  atomic_store(&w->owed, 0);\n  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n" ..
-      "  if (b->owes) atomic_store(&w->owed, frame_end(&f));\n", c = { "words", "taking part" } },
+    with = "  atomic_store(&w->owed, 0);\n  shared_end_set(&w->written, &l->seen);\n" ..
+      "  atomic_store(&w->writing, 0);\n  if (b->owes) atomic_store(&w->owed, frame_end(&f));\n",
+    c = { "words", "taking part" } },
   { name = "what may be lost is told after it can be seen", file = "core/build.c",
     text = "  shared_end_set(&w->written, &l->seen);\n  atomic_store(&w->writing, 0);\n",
     with = "  atomic_store(&w->weighty, 0);\n  shared_end_set(&w->written, &l->seen);\n" ..
