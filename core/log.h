@@ -172,7 +172,9 @@ INTERNAL int log_follow(struct log *log, rille_error *error);
 INTERNAL uint64_t log_shown(const struct log *log);
 /* Tells everybody that there is something to be followed. */
 INTERNAL void log_raise(struct log *log);
-/* Without `lock`: what may not be shown of a record, though it still is in the file. */
+/* What may not be shown of a record, though it still is in the file: with `lock`, and without. */
+INTERNAL int log_find_hidden(struct log *log, const struct record *record,
+                             struct record_taking *hidden, rille_error *error);
 INTERNAL int log_hidden(struct log *log, const struct record *record, struct record_taking *hidden,
                         rille_error *error);
 

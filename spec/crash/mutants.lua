@@ -174,7 +174,7 @@ return {
   { name = "the last decision wins", file = "core/home.c",
     text = "if (failed || (o.outcome == RILLE_OUTCOME_UNDECIDED && !fenced)) return failed;",
     with = "if (failed || !fenced) return failed;",
-    raid = { "visit", "before decide 1:late", timeout = 0.05 } },
+    raid = { "visit", "before decide 1:late", timeout = 0.3 } },
   { name = "a yes that was not counted is committed", file = "core/settle.c",
     text = "a->outcome = member ? o.outcome : RILLE_OUTCOME_ABORTED;", with = "a->outcome = o.outcome;",
     raid = { "kill", "before commit 1:kill", plan = "1ho" } },
