@@ -223,6 +223,13 @@ void event_push_for(lua_State *L, int view, int picks, int handler) {
   twin->picks = all;
 }
 
+int event_push_touched(lua_State *L, int view) {
+  const struct event_view *v = lua_touserdata(L, view);
+  if (v->decoded) lua_getiuservalue(L, view, VIEW_DATA);
+  else lua_pushnil(L);
+  return v->decoded;
+}
+
 void event_over(struct event_view *v) { v->event = v->twin->event = NULL; }
 
 void event_open_library(lua_State *L) {

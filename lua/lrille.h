@@ -184,6 +184,9 @@ INTERNAL struct event_view *event_push_view(lua_State *L);
 /* Pushes what handler number `handler`, or with 0 the key's function, is to get as its event:
 ** the view at `view`, or its twin. At `picks` is what lpick.h has of these functions, or nil. */
 INTERNAL void event_push_for(lua_State *L, int view, int picks, int handler);
+/* Pushes the data that the event of the view at `view` has by now, if the script has looked at it:
+** it may have changed it. Otherwise 0, and nil is pushed. */
+INTERNAL int event_push_touched(lua_State *L, int view);
 /* No event is shown any more. */
 INTERNAL void event_over(struct event_view *view);
 

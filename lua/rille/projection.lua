@@ -114,6 +114,7 @@ function Projection:get(key, options)
   check_key(key)
   options = reading(options, GET)
   if closed(self) then return nil, closed(self), "closed" end
+  self.states:refresh()
   local name, message, code = key_of(self, key)
   if not name then return nil, message, code end
   if options.at then return self:past(key ~= nil and name or nil, options.at) end
@@ -127,12 +128,12 @@ function Projection:get(key, options)
   return state, position
 end
 
----The state at a position that is past.
+---The state at a position that is past, by the script that is in use.
 function Projection:past(key, at)
-  local by_stream = self.states.definition.key == "stream"
-  local state, position, code, detail = reducer.fold(self.store, self.script, {
-    stream = by_stream and key or nil, key = not by_stream and key or nil, at = at, params = self.params,
-  }, true)
+  local definition, identity = self.states:form()
+  local by_stream = definition.key == "stream"
+  local state, position, code, detail = reducer.fold_by(self.store, definition, function() return identity end,
+    { stream = by_stream and key or nil, key = not by_stream and key or nil, at = at }, true)
   if state == nil and type(position) == "string" then return nil, position, code, detail end
   if state == nil then return nil end
   return state, position
@@ -144,6 +145,7 @@ function Projection:each(options)
   check_key(options.after)
   if options.limit ~= nil then check_integer(options, "limit") end
   if closed(self) then error(closed(self), 2) end
+  self.states:refresh()
   local means, message = how(self, { consistency = options.consistency, max_lag = options.max_lag })
   if not means then error(message, 2) end
   if means.to then
@@ -289,7 +291,7 @@ function projection.open(store, name, file, options)
   local entered = share ~= nil -- a share is known to who opened it only
   if not entered then entered, message, code = registry.enter(store, "projection", name, file, options.params) end
   if not entered then return nil, message, code end
-  local self = setmetatable({ store = store, name = kept_as, script = file, params = options.params,
+  local self = setmetatable({ store = store, name = kept_as, script = file,
     share = share, shares = shares, states = states.open(store, kept_as, watcher,
       { cache = options.cache, share = share, shares = shares }) }, Projection)
   poll.register(store, self)

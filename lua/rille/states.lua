@@ -434,6 +434,12 @@ local function refresh(self, ms)
   self:use(watcher.definition, watcher.identity)
 end
 
+---The reducer that is in use, and the identity of its script.
+function State:form() return self.definition, self.identity end
+
+---Takes up a changed script before `get`, `form` and `changed`; the others do that themselves.
+function State:refresh() refresh(self) end
+
 local function advance(self, to, ms)
   local done = carry_on(self, to, ms)
   if ms == nil and not self.moved then
@@ -565,7 +571,6 @@ end
 ---@param how { to: integer?, current: boolean?, memory: boolean? }
 ---@return any state, integer? position
 function State:get(key, how)
-  refresh(self)
   local is_whole = self.live and not self.running and not self.unsure
     and core.log_generation(self.store) == self.log_generation
   if how.memory and is_whole and self.young[key] ~= nil then
