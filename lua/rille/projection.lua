@@ -92,8 +92,12 @@ local function how(self, options)
   end
   local head, message, code = core.seen_head(self.store) -- K5: who wants more has settled above
   if not head then return nil, message, code end
-  local lags = options.max_lag and head - self.states.mark > options.max_lag
-  if consistency == "strong" or lags then return { to = head } end
+  if consistency == "strong" then return { to = head } end
+  if options.max_lag then
+    local shown, why, reason = self.states:shown()
+    if not shown then return nil, why, reason end
+    if head - shown > options.max_lag then return { to = head } end
+  end
   if consistency == "session" then
     local after = options.after or core.last_append(self.store)
     if after <= head then return { to = after } end

@@ -583,11 +583,19 @@ function State:get(key, how)
   end)
 end
 
----The slot whose states are the projection's while this one's are being built.
+---The slot whose states are the projection's while this one's are being built, and its mark.
 local function current_slot(self)
   local identity = read(self, self.current_key)
   if self.live or not identity or identity == self.identity then return nil end
-  return (unpack_record(read(self, pack_name("V", self.name) .. identity)))
+  return unpack_record(read(self, pack_name("V", self.name) .. identity))
+end
+
+---The mark of the states that readers see who do not want those that are being built.
+function State:shown()
+  return guarded(self, function()
+    local _, mark = current_slot(self)
+    return mark or self.mark
+  end)
 end
 
 ---The first key behind `after` that has a state, with it, by the kept states and those of
@@ -629,7 +637,7 @@ end
 ---@param current boolean whether finished states are wanted, though others are being built
 function State:changed(current)
   return guarded(self, function()
-    local slot = current and current_slot(self)
+    local slot = current and current_slot(self) or nil
     local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
     if slot then return changed end
     collect(self, true)
