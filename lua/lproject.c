@@ -147,6 +147,9 @@ static void apply_key(lua_State *L, struct run *r, struct pass *p, int handler) 
 static void apply_list(lua_State *L, struct run *r, struct pass *p, int handler) {
   int list = lua_gettop(L);
   size_t n = lua_rawlen(L, list);
+  lua_pushnil(L);
+  if (n == 0 && lua_next(L, list)) sandbox_refuse(L, p->base + OF_KEY, KEY_NO_LIST);
+  lua_settop(L, list);
   lua_createtable(L, 0, (int)n);
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (lua_Integer)i);

@@ -18,6 +18,8 @@
 #define EVENT_HANDLE "rille.event"
 #define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
 #define KEY_BYTES_MOST 255 /* of a state's key, as of a stream's name */
+#define KEY_NO_LIST \
+  "key returned a table that is no list: a key is a string, an integer, a list, or nil"
 
 /* User values of a store's handle. */
 enum {
