@@ -4,7 +4,8 @@ local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 
 local BY_STREAM = [[return { initial = 0, key = "stream", on = { Counted = function(n) return n + 1 end } }]]
-local BY_TYPE = [[return { initial = 0, key = function(e) return e.type end, on = { Counted = function(n) return n + 1 end } }]]
+local BY_TYPE = [[return { initial = 0, key = function(e) return e.type end,
+  on = { Counted = function(n) return n + 1 end } }]]
 local ONE = [[return { initial = 0, on = { Counted = function(n) return n + 1 end } }]]
 
 describe("the first call after an edit", function()

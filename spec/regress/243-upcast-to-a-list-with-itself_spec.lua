@@ -47,7 +47,8 @@ describe("what a script says of old events", function()
     assert.same(EXPECTED, (store:fold("r.lua", { stream = "s", isolated = true })))
     assert.same(EXPECTED, (assert(store:projection("p", "r.lua")):get()))
     files["w.lua"] = ([[return { key = "stream", %s, from = { stream = "s" },
-      on = { ["*"] = function(e, ctx) ctx:emit("out", { type = "Seen", data = { e.type, e.data } }) end } }]]):format(UPCAST)
+      on = { ["*"] = function(e, ctx) ctx:emit("out", { type = "Seen", data = { e.type, e.data } }) end } }]])
+      :format(UPCAST)
     assert(assert(store:processor("w", "w.lua")):run())
     local seen = {}
     for event in store:read "out" do seen[#seen + 1] = event.data end

@@ -8,7 +8,7 @@ it("a key that is a map stops a reducer, and says so", function()
   local store, path = stores.new { load = function() return text end }
   stores.fill(store, "s", 1)
   local function check(key, isolated)
-    text = ("return { initial = 0, key = function(e)\n return %s end, on = { Counted = function(n) return n + 1 end } }")
+    text = ("return { initial = 0, key = function(e) return %s end, on = { Counted = function(n) return n + 1 end } }")
       :format(key)
     local p = assert(store:projection("p" .. tostring(isolated), "p.lua", { isolated = isolated }))
     for _, how in ipairs {
