@@ -51,11 +51,17 @@ local function reading(options, known)
       :format(type(consistency) == "string" and ("%q"):format(consistency) or type(consistency)), 3)
   end
   check_integer(options, "max_lag")
+  check_integer(options, "limit")
   if known == GET then
     check_integer(options, "at")
     check_integer(options, "after")
   end
   return options
+end
+
+local function check_update(options)
+  check_options(options, UPDATE, 3)
+  if options.ms ~= nil and type(options.ms) ~= "number" then error("ms must be a number", 3) end
 end
 
 local function invalid(message, ...) return nil, message:format(...), "invalid" end
@@ -80,6 +86,16 @@ local function check_key(key)
     error("a key is a string or an integer, not a " .. type(key), 3)
   end
 end
+
+---What is wrong with the arguments of a method is raised by these: for handles that pass calls on.
+projection.checks = {
+  get = function(key, options)
+    check_key(key)
+    reading(options, GET)
+  end,
+  each = function(options) check_key(reading(options, EACH).after) end,
+  update = function(options) check_update(options or {}) end,
+}
 
 ---What states.get wants for these options, or nil, message, code.
 local function how(self, options)
@@ -147,7 +163,6 @@ end
 function Projection:each(options)
   options = reading(options, EACH)
   check_key(options.after)
-  if options.limit ~= nil then check_integer(options, "limit") end
   if closed(self) then error(closed(self), 2) end
   self.states:refresh()
   local means, message = how(self, { consistency = options.consistency, max_lag = options.max_lag })
@@ -193,8 +208,7 @@ end
 ---@return integer? left how many positions are left
 function Projection:update(options)
   options = options or {}
-  check_options(options, UPDATE, 2)
-  if options.ms ~= nil and type(options.ms) ~= "number" then error("ms must be a number", 2) end
+  check_update(options)
   if closed(self) then return nil, closed(self), "closed" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end

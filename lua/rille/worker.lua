@@ -49,8 +49,8 @@ local function state_at(self, event, key)
   local state
   local done, message, code, detail = states:advance { to = event.position }
   if done == nil then return fatal(message, code, detail) end
-  state, message, code, detail = states:get(key or "")
-  if state == nil and code then return fatal(message, code, detail) end
+  state, message, code = states:get(key or "")
+  if state == nil and code then return fatal(effects.located(message, event), code, effects.place(event)) end
   self.states = states
   return state
 end
