@@ -63,8 +63,8 @@ local Apart = {}
 
 local function pass_on(self, method, ...)
   if self.closed then return nil, ("the %s is closed"):format(self.kind), "closed" end
-  return isolate.call(self.store, self.limits, "rille.apart", "serve", self.store, self.kind, self.name,
-    self.script, self.options, self.provided, method, ...)
+  return isolate.named(self.script, isolate.call(self.store, self.limits, "rille.apart", "serve", self.store,
+    self.kind, self.name, self.script, self.options, self.provided, method, ...))
 end
 
 ---Raises what is wrong with the arguments of a method here, in the name of who called it.
