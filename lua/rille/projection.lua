@@ -150,7 +150,7 @@ end
 
 ---The state at a position that is past, by the script that is in use.
 function Projection:past(key, at)
-  local definition, identity = self.states:form()
+  local definition, identity = self.states.definition, self.states.identity
   local by_stream = definition.key == "stream"
   local state, position, code, detail = reducer.fold_by(self.store, definition, function() return identity end,
     { stream = by_stream and key or nil, key = not by_stream and key or nil, at = at }, true)

@@ -434,11 +434,7 @@ local function refresh(self, ms)
   self:use(watcher.definition, watcher.identity)
 end
 
----The reducer that is in use, and the identity of its script.
-function State:form() return self.definition, self.identity end
-
----Takes up a changed script before `get`, `form` and `changed`; the others do that themselves.
-function State:refresh() refresh(self) end
+function State:refresh() refresh(self) end -- before `get` and `changed`; the others do that themselves
 
 local function advance(self, to, ms)
   local done = carry_on(self, to, ms)
@@ -592,10 +588,7 @@ end
 
 ---The mark of the states that readers see who do not want those that are being built.
 function State:shown()
-  return guarded(self, function()
-    local _, mark = current_slot(self)
-    return mark or self.mark
-  end)
+  return guarded(self, function() return select(2, current_slot(self)) or self.mark end)
 end
 
 ---The first key behind `after` that has a state, with it, by the kept states and those of
