@@ -47,8 +47,8 @@ local function explain(store, name, entry, key, mark)
       .. "of the state depends on more than the state: %s keeps something outside it", name, key,
       event.position, event.type, event.stream, entry.script)
   end
-  return problem(mark, "projection %q, key %q: the kept state is not what the events up to position %d make of it: "
-    .. "rebuild the projection", name, key, mark)
+  return problem(mark, "projection %q, key %q: the kept state is not what the events up to position %d make of it, "
+    .. "or a scavenge has taken some of them: rebuild the projection", name, key, mark)
 end
 
 ---What is kept of a projection, all of it of one mark, though others may write meanwhile.
