@@ -124,6 +124,7 @@ return function(commands, open, params_of)
     if state == nil and code then screen.fail(position) end
     if state == nil then
       local key = options.key or ""
+      if options.at then screen.fail(("no event had reached the key %q at position %d"):format(key, options.at)) end
       screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
     end
     if options.json then
@@ -167,6 +168,9 @@ return function(commands, open, params_of)
   function commands.why(options)
     local store = closing(open(options.store, { readonly = true }))
     local definition = definition_of(store, options.name)
+    if not options.key and definition.key then
+      screen.fail(("%s has a state for each key: give one"):format(options.name))
+    end
     for event, before, after in past.why(store, definition, options.key or "") do
       local list = changes.between(before, after)
       if options.json then
