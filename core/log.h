@@ -150,6 +150,8 @@ INTERNAL int log_look(struct log *log, bool durable_only, struct log_end *end,
 /* flush.c: makes the log durable up to `address`, sharing the flush with everybody who
 ** wants one. RILLE_UNKNOWN: the disk failed. */
 INTERNAL int log_flush(struct log *log, uint64_t address, rille_error *error);
+/* The same for the last commit of a transaction, whose writer has left its flush to others. */
+INTERNAL int log_flush_owed(struct log *log, rille_error *error);
 /* flush.c: waits until the end's position is beyond `position`; 0, or RILLE_REMARK when
 ** it took too long or a signal came. */
 INTERNAL int log_wait(struct log *log, uint64_t position, bool durable_only, int64_t timeout_ms,

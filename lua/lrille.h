@@ -176,18 +176,20 @@ INTERNAL void event_open_library(lua_State *L);
 INTERNAL void event_push(lua_State *L, const rille_event *event);
 /* A view that is used again for event after event. */
 struct event_view {
-  const void *self;                        /* what tells it from other userdata */
-  const rille_event *event;                /* NULL: not inside a call */
-  int decoded;                             /* data is kept in the user value */
-  struct event_view *twin;                 /* shows the same events to who looks at some fields */
-  int is_twin;
-  const struct pick *pick;                 /* ... at these; NULL: all of the data was needed */
-  const struct picks *picks;               /* ... whose table is its other user value */
+  const void *self;         /* what tells it from other userdata */
+  const rille_event *event; /* NULL: not inside a call */
+  int decoded;              /* data is kept in the user value */
+  struct texts *texts;      /* whose strings are its other user value */
+  struct picks *picks;      /* those that show its events, one after another (lpick.h) */
 };
 INTERNAL struct event_view *event_push_view(lua_State *L);
 /* Pushes what handler number `handler`, or with 0 the key's function, is to get as its event:
-** the view at `view`, or its twin. At `picks` is what lpick.h has of these functions, or nil. */
+** the view at `view`, or a stand-in. At `picks` is what lpick.h has of these functions, or nil. */
 INTERNAL void event_push_for(lua_State *L, int view, int picks, int handler);
+/* A string out of an event's data, as one that may come again. */
+INTERNAL void event_push_string(lua_State *L, int view, const char *bytes, size_t length);
+/* Pushes the metatable of the stand-ins of the picks at `picks`: they have `data` alone. */
+INTERNAL void event_push_stand_in(lua_State *L, int picks);
 /* No event is shown any more. */
 INTERNAL void event_over(struct event_view *view);
 

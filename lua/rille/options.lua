@@ -3,6 +3,8 @@
 ---@class rille.options
 local options = {}
 
+local WORD_BYTES = 100 -- of one that may have been meant for another
+
 ---How many letters must be changed, added or left out to make one word of the other.
 local function distance(a, b)
   local row = {}
@@ -23,6 +25,7 @@ end
 ---@param known table<string, any>
 ---@return string?
 function options.nearest(word, known)
+  if #word > WORD_BYTES then return nil end
   local best, least = nil, 1 + math.floor(#word / 3)
   for name in pairs(known) do
     local d = distance(word, name)
@@ -35,7 +38,8 @@ end
 ---@param what string "option"
 ---@param known table<string, any>
 function options.unknown(what, word, known)
-  word = tostring(word)
+  local kind = type(word)
+  word = (kind == "string" or kind == "number" or kind == "boolean") and tostring(word) or kind
   local best = options.nearest(word, known)
   local hint = best and (" (did you mean '%s'?)"):format(best) or ""
   return ("unknown %s '%s'%s"):format(what, word, hint)
