@@ -258,6 +258,7 @@ static struct index *new_index(const struct index_use *use, const struct memory 
 
 /* What LMDB's answer says of the index; not of the machine. */
 static enum index_state state_of(int code) {
+  if (code == EACCES || code == EPERM) return INDEX_REFUSED;
   return code == 0 ? INDEX_USABLE : code == MDB_INCOMPATIBLE ? INDEX_FOREIGN : INDEX_UNUSABLE;
 }
 
@@ -273,12 +274,10 @@ int index_open(struct index **index, const struct index_use *use, const struct m
   if (!x) return error_memory(e);
   int code = open_env(x, use->folder, use->alone);
   *state = state_of(code);
-  if (code == 0) {
-    *index = x;
-    return 0;
-  }
-  index_close(x, false);
-  return use->readonly || may_be_damage(code) ? 0 : lmdb_error(e, code, "can't be opened");
+  if (code == 0) *index = x;
+  else index_close(x, false);
+  return code == 0 || use->readonly || may_be_damage(code) ? 0
+                                                           : lmdb_error(e, code, "can't be opened");
 }
 
 int index_make(struct index **index, const struct index_use *use, const struct memory *memory,

@@ -40,7 +40,8 @@ enum index_state {
   INDEX_USABLE,
   INDEX_ABSENT,
   INDEX_UNUSABLE, /* damaged, or of another format */
-  INDEX_FOREIGN   /* another store's */
+  INDEX_FOREIGN,  /* another store's */
+  INDEX_REFUSED   /* LMDB's lock needs the right to write, which this process has not */
 };
 
 /* Whose index it is, and how it is opened. */

@@ -106,6 +106,11 @@ static int tell(const struct opening *o, rille_error *e) {
     if (e) e->code = RILLE_REMARK_CORRUPT;
     return RILLE_REMARK_CORRUPT;
   }
+  if (o->index == INDEX_REFUSED)
+    return error_set(
+        e, RILLE_REMARK,
+        "the index can't be used by who may not write to it: this opening has made one "
+        "of its own");
   if (o->index == INDEX_UNUSABLE || o->index == INDEX_FOREIGN || !o->fits)
     return error_set(e, RILLE_REMARK, "the index was damaged or not this log's and was made anew");
   return 0;
