@@ -305,6 +305,8 @@ SONAME = librille.so.$(ABI)
 SHARED_LINK = librille.so
 # The loader finds what is new in the system's own places once its cache is made anew.
 LDCONFIG ?= ldconfig
+REFRESH = case '$D$(LIBDIR)/' in /usr/lib/*|/usr/local/lib/*) $(LDCONFIG) || \
+  echo "install: programs may not find $(SHARED_LINK) until $(LDCONFIG) has run" >&2 ;; esac
 SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,defs
 endif
 
@@ -349,8 +351,7 @@ install: installable
 	install -m 755 $B/bin/rille $D$(PREFIX)/bin/rille
 	install -m 644 lua/meta/rille.lua $D$(PREFIX)/share/rille/meta
 	$(if $(MAN),install -m 644 $(MAN) $D$(PREFIX)/share/man/man1/rille.1)
-	@$(if $(LDCONFIG),case '$D$(LIBDIR)/' in (/usr/lib/*|/usr/local/lib/*) $(LDCONFIG) || \
-	  echo "install: until $(LDCONFIG) has run, programs may not find $(SHARED_LINK)" >&2 ;; esac)
+	@$(REFRESH)
 
 uninstall:
 	rm -f $(addprefix $D,$(INSTALLED))
