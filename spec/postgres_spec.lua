@@ -10,6 +10,7 @@ local contains, failure, raised = stores.contains, stores.failure, stores.raised
 
 local HOME = "0b1c2d3e-0000-4000-8000-000000000001"
 local NONCE = "abcdef0123456789"
+local SOON_S = 30 -- and not the 60 s of a statement
 local missing = postgres.lacks()
 local server, shop, now
 local opened, number = {}, 0
@@ -120,7 +121,7 @@ describe("rille.postgres", function()
     process.run("kill -CONT " .. server.pid)
     assert.equal("io", code)
     contains(message, "no answer in time")
-    assert(took < 2, took)
+    assert(took < 4, took) -- and not the 5 s for what has no deadline
   end)
 
   case("refuses a server that doesn't keep what it promises: fsync=off", function()
@@ -361,12 +362,12 @@ describe("exec", function()
   end)
 
   case("ends at the deadline, and leaves nothing", function()
-    local branch = enlist(shop, 0.3)
+    local branch = enlist(shop, 1.5)
     assert(insert(branch, branch.id))
     local took, _, message, code = timed(function() return branch:exec "select pg_sleep(60)" end)
     assert.equal("aborted", code)
     contains(message, "no answer in time")
-    assert(took < 1, took)
+    assert(took < SOON_S, took)
     local _, vote = failure(branch:prepare())
     assert.equal("aborted", vote)
     assert(branch:abort())
@@ -389,7 +390,7 @@ describe("exec", function()
     end, "c")
     local took = timed(function() contains(raised(branch.exec, branch, "select pg_sleep(60)"), "interrupted") end)
     debug.sethook()
-    assert(took < 3, took)
+    assert(took < SOON_S, took)
     local _, code = failure(branch:exec "select 1")
     assert.equal("io", code)
     assert(branch:abort())

@@ -70,7 +70,7 @@ local json = {}
 ---@field stream? string
 ---@field category? string a stream's name up to its first "-"
 ---@field prefix? string what a stream's name begins with
----@field after? integer a position; only later ones: than an item's, and than the query's
+---@field after? integer a position; only later ones. Of a list an item may have its own, instead of the query's
 
 ---A query: one item, or a list of items, which are ORed. `after` and `before` are exclusive, in either direction.
 ---@class rille.Query: rille.Item

@@ -39,7 +39,7 @@ end
 
 ---Repeats until it is true, for what the server does in its own time.
 function postgres.eventually(f)
-  for _ = 1, 500 do
+  for _ = 1, 3000 do
     local result = f()
     if result then return result end
     process.run "sleep 0.02"
