@@ -369,7 +369,7 @@ function Store:poll(ms) end
 ---@field unreachable integer their homes could not be asked
 ---@field message? string why, of the last
 ---@field pending? integer of a coordinator: decided, and not acknowledged by all
----@field problems? { participant: string, message: string, gid?: string }[] what it could not look through or end
+---@field problems? { participant: string, message: string, id?: string, gid?: string }[] in the way
 
 ---@class rille.InDoubt
 ---@field id string

@@ -12,6 +12,7 @@ local CODES = {
   ["40P01"] = "conflict", -- deadlock
   ["55P03"] = "locked",   -- lock_timeout, NOWAIT
   ["55006"] = "busy",
+  ["53200"] = "busy",     -- so many are prepared already
   ["53300"] = "busy",     -- too many connections
   ["53100"] = "full",
   ["25006"] = "readonly",

@@ -108,6 +108,14 @@ end
 
 -- transact ----------------------------------------------------------------------------------------
 
+---Where the function gave up, what has failed in databases is their vote: another try may succeed.
+local function note_failures(tx)
+  for _, p in ipairs(tx.list) do
+    local failed = p.branch and p.branch.failure
+    if failed then p.vote, p.reason, p.code, p.detail = "no", failed[1], failed[2], failed[3] end
+  end
+end
+
 ---One try: what the function collected is committed. An error of the function's is raised again.
 local function try(self, given, body)
   local tx, message, code, detail = transaction.new(self, given)
@@ -118,6 +126,7 @@ local function try(self, given, body)
   local state = tx.state
   tx:abort()
   if not ok then error(wanted, 0) end
+  note_failures(tx)
   tx.reason = why ~= nil and tostring(why) or state ~= "open" and "it was ended by hand"
     or ("the function returned %s, not true"):format(tostring(wanted))
   return answer.aborted(tx)

@@ -114,8 +114,10 @@ return function(commands, open)
     local store = closing(open(options.store, { create = false }))
     if before.state == "pending" then
       local c = closing(succeed(rille.coordinator(store, { name = NAME })))
-      succeed(c:recover())
-      why = "a participant was not reached"
+      for _, problem in ipairs(succeed(c:recover()).problems or {}) do
+        if problem.id == before.id then why = why or ("%s: %s"):format(problem.participant, problem.message) end
+      end
+      why = why or "a participant was not reached"
     elseif find(store, before.id) then
       local settled = succeed(store:settle { id = before.id })
       why = settled.message or settled.undecided > 0 and "its coordinator is at work on it"

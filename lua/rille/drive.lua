@@ -230,12 +230,34 @@ local function tell(tx, p, outcome)
   return true
 end
 
+---Those that are not home, in the order in which the machine numbers them. Where a database decides
+---they are known before (database.lua).
+local function others_of(tx)
+  if tx.others then return tx.others end
+  local others = {}
+  for _, p in ipairs(tx.list) do
+    if not p.home then others[#others + 1] = p end
+  end
+  tx.others = others
+  return others
+end
+
+---Who has acknowledged need not be told again by recovery, and is not pending.
+local function note_acknowledged(tx)
+  local names = {}
+  for _, p in ipairs(others_of(tx)) do
+    if p.acknowledged then names[p.name] = true end
+  end
+  tx.coordinator.acknowledged[tx.id] = names
+end
+
 function DO.commit(tx, p, number)
   local done, message = tell(tx, p, "commit")
   p.reached, p.unreached = done == true, message
   tx.steps:finished(number, p.reached)
   if p.reached and p.branch then
     p.acknowledged = true
+    note_acknowledged(tx)
     tx.steps:acknowledged(number)
   end
 end
@@ -281,28 +303,8 @@ DO["end"] = function(tx)
   end
   if not transaction.ended(tx.coordinator.store, tx.id) then return false end
   tx.ended = true
+  tx.coordinator.acknowledged[tx.id] = nil
   tx.steps:ended()
-end
-
----Those that are not home, in the order in which the machine numbers them. Where a database decides
----they are known before (database.lua).
-local function others_of(tx)
-  if tx.others then return tx.others end
-  local others = {}
-  for _, p in ipairs(tx.list) do
-    if not p.home then others[#others + 1] = p end
-  end
-  tx.others = others
-  return others
-end
-
----What recovery goes on with need not be told again to those that have acknowledged.
-local function hand_over(tx)
-  local names = {}
-  for _, p in ipairs(others_of(tx)) do
-    if p.acknowledged then names[p.name] = true end
-  end
-  tx.coordinator.acknowledged[tx.id] = names
 end
 
 ---The same where it was one call: `ends` has each member that was told, and its commit's end.
@@ -313,7 +315,7 @@ local function finish_ends(tx, force)
     if not tx.left and not is_durable(tx, tx.ends[i], tx.ends[i + 1]) and not tx.left then return false end
   end
   if not tx.left and not tx.unreached then return transaction.ended(tx.coordinator.store, tx.id) == true end
-  hand_over(tx)
+  note_acknowledged(tx)
   return true
 end
 
@@ -323,7 +325,7 @@ function drive.finish(tx, force)
   if tx.ends then return finish_ends(tx, force) end
   tx.forcing = force
   if run(tx, nil) ~= "over" and not tx.left then return false end
-  if not tx.ended and tx.decided then hand_over(tx) end
+  if not tx.ended and tx.decided then note_acknowledged(tx) end
   return true
 end
 

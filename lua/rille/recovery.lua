@@ -99,14 +99,17 @@ local function stands(c, doubt)
   return told ~= nil and told.outcome == "committed"
 end
 
----Tells those that have not acknowledged. True when all have.
-local function bring_on(c, doubt)
+---Tells those that have not acknowledged. True when all have; who was not reached is added to the problems.
+local function bring_on(c, doubt, problems)
   if not stands(c, doubt) then return false end
   local detail = detail_of(doubt)
   for _, p in ipairs(detail.participants) do
     if is_open(c, p, doubt.id) then
       local tell = p.kind == "store" and tell_store or tell_object
-      if tell(c, p, doubt.id) then acknowledge(c, doubt.id, p.name) end
+      local done, message = tell(c, p, doubt.id)
+      if done then acknowledge(c, doubt.id, p.name)
+      else table.insert(problems, { participant = p.name, id = doubt.id, message = message or "it was not told" })
+      end
     end
   end
   return end_if_told(c, doubt, detail)
@@ -265,13 +268,10 @@ local function sweep_one(c, name, object, problems)
   end
 end
 
----@return { participant: string, message: string, gid: string? }[]? problems  nil: there are none
-local function sweep(c)
-  local problems = {}
+local function sweep(c, problems)
   for name, object in pairs(c.participants) do
     if object.sweep then sweep_one(c, name, object, problems) end
   end
-  return problems[1] and problems
 end
 
 ---What has been aborted and could not be told yet.
@@ -285,7 +285,7 @@ local function repeat_aborts(c)
 end
 
 ---Tells members, as far as it is time to.
-local function run_pending(c, force)
+local function run_pending(c, force, problems)
   local list, message, code, detail = means.pending(c.store)
   if not list then return nil, message, code, detail end
   if #list > 0 then
@@ -297,7 +297,7 @@ local function run_pending(c, force)
   for _, doubt in ipairs(list) do
     local over = false
     if not skipped[doubt.id] and (force or is_due(c, doubt, now)) then
-      over = bring_on(c, doubt)
+      over = bring_on(c, doubt, problems)
       if not over then put_off(c, doubt.id, now) end
     end
     if not over then left[#left + 1] = doubt end
@@ -317,20 +317,21 @@ end
 
 ---@param force boolean at once, whatever was tried when
 ---@return { committed: integer, aborted: integer, undecided: integer, unreachable: integer, pending: integer,
----  problems: table[]? }?
+---  problems: { participant: string, message: string, id: string?, gid: string? }[]? }?
 function recovery.run(c, force)
-  local left, message, code, detail = run_pending(c, force)
+  local problems = {}
+  local left, message, code, detail = run_pending(c, force, problems)
   if not left then return nil, message, code, detail end
   local now = core.monotonic()
   repeat_aborts(c)
-  local counts, problems
   if force or now >= c.sweep_at then
     c.sweep_at = now + SWEEP_S
-    problems = sweep(c)
+    sweep(c, problems)
   end
+  local counts
   counts, message, code, detail = settling.run(c.store, force)
   if not counts then return nil, message, code, detail end
-  counts.pending, counts.problems = #left, problems
+  counts.pending, counts.problems = #left, problems[1] and problems
   run_hook(c, left)
   c.recovered = true
   return counts
