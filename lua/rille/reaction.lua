@@ -389,15 +389,21 @@ local function depth_of(event)
   return math.type(depth) == "integer" and depth or 0
 end
 
+---ctx.random, or ctx:random. Errors name the script's line.
+local function random(...)
+  local ok, value
+  if type((...)) == "table" then ok, value = pcall(sandbox.random, select(2, ...))
+  else ok, value = pcall(sandbox.random, ...) end
+  if not ok then error((tostring(value):gsub("to '[^']*'", "to 'random'")), 2) end
+  return value
+end
+
 local function context(run, event, key, state, host)
   local own = {}
   for name, value in pairs(host) do own[name] = value end
   return {
     state = state, key = key, time = event.time, host = own, emit = emitter(run),
-    random = function(...)
-      if type((...)) == "table" then return sandbox.random(select(2, ...)) end
-      return sandbox.random(...)
-    end,
+    random = random,
   }
 end
 
