@@ -53,4 +53,21 @@ function options.check(given, known, level)
   end
 end
 
+---Raises at `level` unless each of the options that are named is a boolean, where it is given.
+function options.check_booleans(given, names, level)
+  for _, name in ipairs(names) do
+    local kind = type(given[name])
+    if kind ~= "nil" and kind ~= "boolean" then
+      error(("%s must be a boolean, not %s"):format(name, kind), level + 1)
+    end
+  end
+end
+
+---Raises at `level` where a table has anything but the entries 1, 2, 3 ...: that would be passed over.
+function options.check_list(list, name, level)
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  if count ~= #list then error(name .. " must be a list, numbered 1, 2, 3 ... without a hole", level + 1) end
+end
+
 return options

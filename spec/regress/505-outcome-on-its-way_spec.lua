@@ -9,10 +9,10 @@ describe("a decision that is on its way in a database", function()
     local missing = postgres.lacks()
     if missing then return pending(missing) end
     local server, here = postgres.new(), stores.new()
-    local shop = assert(rille.postgres(server:conninfo(), { timeout = 0.5 }))
+    local shop = assert(rille.postgres(server:conninfo(), { timeout = 1.5 }))
     local c = assert(rille.coordinator(here, { participants = { shop = shop } }))
     local function move(id)
-      return c:transact({ id = id, timeout = 1 }, function(tx)
+      return c:transact({ id = id, timeout = 10 }, function(tx)
         return assert(tx:enlist "shop"):exec("insert into moves values ($1)", id)
       end)
     end

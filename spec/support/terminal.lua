@@ -7,7 +7,7 @@ local terminal = {}
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local ROOT = process.run "pwd":match "[^\n]+"
-local WAIT_SECONDS = 20
+local WAIT_SECONDS = 60
 
 ---The folder in which the command is, for PATH.
 terminal.bin = (BUILD:find "^/" and BUILD or ROOT .. "/" .. BUILD) .. "/bin"
