@@ -285,7 +285,7 @@ describe("what is told of a script", function()
 
   it("has the event at which memory ended", function()
     open(function()
-      return "return { initial = 0, on = { T = function() return ('x'):rep(1e5|0):gsub('^(.*)$', ('%1'):rep(99)) end } }"
+      return "return { initial = 0, on = { T = function() return ('x'):rep(1e5|0):gsub('^(.*)', ('%1'):rep(99)) end } }"
     end)
     local _, message, code, detail = store:fold("x.lua", { isolated = true, memory_bytes = 2 << 20 })
     assert.equal("budget", code)
