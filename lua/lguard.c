@@ -135,9 +135,9 @@ static int guard_move(lua_State *L) {
   if (!are_tables || (is_plain(L, 1) && is_plain(L, target))) return compat_call_upvalue(L);
   lua_pushvalue(L, target);
   if (r.from > r.to) return 1;
-  luaL_argcheck(L, r.from > 0 || r.to < LUA_MAXINTEGER + r.from, 3, "too many elements to move");
+  luaL_argcheck(L, r.from > 0 || r.to < INT64_MAX + r.from, 3, "too many elements to move");
   lua_Integer n = r.to - r.from + 1;
-  luaL_argcheck(L, at <= LUA_MAXINTEGER - n + 1, 4, "destination wrap around");
+  luaL_argcheck(L, at <= INT64_MAX - n + 1, 4, "destination wrap around");
   bool overlaps = at > r.from && at <= r.to && (target == 1 || lua_compare(L, 1, 5, LUA_OPEQ));
   for (lua_Integer i = 0; i < n; i++) {
     lua_Integer next = overlaps ? n - 1 - i : i;

@@ -225,6 +225,7 @@ void isolate_enter_look(lua_State *L) {
 
 void isolate_leave(lua_State *L) {
   struct isolate *iso = isolate_of(L);
+  if (iso) settle_refusal(iso); /* while it is known which event it was about */
   if (!iso || iso->exceeded || iso->held) return;
   iso->position = 0;
   begin_budget(iso, OWN_INSTRUCTIONS);

@@ -389,10 +389,12 @@ local function depth_of(event)
   return math.type(depth) == "integer" and depth or 0
 end
 
----ctx.random(...), and ctx:random(...). Errors name the script's line.
+---ctx.random, or ctx:random. Errors name the script's line.
 local function random(...)
-  local ok, value = pcall(sandbox.random, select(type((...)) == "table" and 2 or 1, ...))
-  if not ok then error((value:gsub("to '[^']*'", "to 'random'")), 2) end
+  local ok, value
+  if type((...)) == "table" then ok, value = pcall(sandbox.random, select(2, ...))
+  else ok, value = pcall(sandbox.random, ...) end
+  if not ok then error((tostring(value):gsub("to '[^']*'", "to 'random'")), 2) end
   return value
 end
 

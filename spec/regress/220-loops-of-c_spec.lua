@@ -274,6 +274,26 @@ describe("a metamethod that rille's own code calls", function()
   end)
 end)
 
+describe("what is told of a script", function()
+  it("has its line where ctx.random is misused", function()
+    for call, why in pairs { ["ctx:random(1, 2, 3)"] = "wrong number of arguments",
+      ["ctx.random('x')"] = "bad argument #1 to 'random'" } do
+      local _, message = react("\n" .. call)
+      stores.contains(message, "x.lua:2: " .. why)
+    end
+  end)
+
+  it("has the event at which memory ended", function()
+    open(function()
+      return "return { initial = 0, on = { T = function() return ('x'):rep(1e5|0):gsub('^(.*)', ('%1'):rep(99)) end } }"
+    end)
+    local _, message, code, detail = store:fold("x.lua", { isolated = true, memory_bytes = 2 << 20 })
+    assert.equal("budget", code)
+    stores.contains(message, "x.lua: the script was stopped: it needs more than")
+    assert.same({ limit = "memory", position = 1 }, detail)
+  end)
+end)
+
 describe("an old event for a processor", function()
   local LIST = "local list = {} for i = 1, %d do list[i] = { type = 'N' } end return list"
   local SLOW_ONE = "for _ = 1, %d do end"
