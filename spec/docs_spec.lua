@@ -4,20 +4,12 @@
 -- block is a program, which is run, and prints that text; else it is a script that the next ones
 -- use. ```sh blocks are typed. All of a page happens in one folder, from top to bottom, if the page has
 -- such a program; the commands of other pages are words about stores that are not there.
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 
 local LUA = os.getenv "RILLE_LUA" or "lua5.4"
-local root = process.run "pwd":match "[^\n]+"
-local BUILD = os.getenv "RILLE_BUILD" or "build"
-local build = BUILD:find "^/" and BUILD or root .. "/" .. BUILD
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
+local read = scratch.read
 
 ---The blocks of a page, in order: { kind = "lua", text =, name =, output = what is shown below it }.
 local function blocks(page)
@@ -51,7 +43,7 @@ end
 
 local function run_in(folder, command)
   return process.run_ours(("cd '%s' && LUA_CPATH='%s/?.so;;' PATH='%s/bin':\"$PATH\" && export LUA_CPATH PATH && %s")
-    :format(folder, build, build, command))
+    :format(folder, place.build, place.build, command))
 end
 
 local function play(list, exact)

@@ -11,6 +11,7 @@ local scratch = require "spec.support.scratch"
 local trap = require "spec.crash.trap"
 local trial = require "spec.crash.trial"
 local values = require "spec.support.values"
+local read = scratch.read
 
 values.seed("mutants_spec")
 
@@ -26,13 +27,6 @@ local KILLING = 180  -- seconds, for a fault to be found by chance; one that is 
 local function shell(command, ...)
   local output, status = process.run(command:format(...))
   if status ~= 0 then error(("%d: %s\n%s"):format(status, command:format(...), output)) end
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
 end
 
 ---The file that a fault is planted in, and where.
