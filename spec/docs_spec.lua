@@ -79,6 +79,39 @@ describe("a page that is one story", function()
   end
 end)
 
+describe("what is listed", function()
+  local function set(text, pattern)
+    local names = {}
+    for name in text:gmatch(pattern) do names[name] = true end
+    return names
+  end
+
+  it("each source file is in docs/design.md, in reading order", function()
+    local design = read "docs/design.md"
+    local named = set(design:match "\n## The source in reading order\n(.-)\n## ", "([%w_]+)%.[chl]")
+    local list = process.run "ls core/*.[ch] lua/*.[ch] lua/rille/*.lua lua/postgres/*.c lua/postgres/*.lua"
+    for path in list:gmatch "[^\n]+" do
+      local name = path:match "([%w_]+)%.%w+$"
+      local made = name == "scripts" or name == "checksum_table"
+      assert(made or named[name], path .. " is in no row of docs/design.md, \"The source in reading order\"")
+    end
+  end)
+
+  it("each code, and each option of rille.open, is in docs/lua.md", function()
+    local page = read "docs/lua.md"
+    local codes = set("· " .. page:match "\n## Codes\n\n(.+)$", "· (%l+)")
+    for name in read "core/rille.h":gmatch 'X%(RILLE_%u+, %-%d+, "(%l+)"' do
+      assert(codes[name] or name == "memory", name) -- which is raised
+    end
+    local options = {}
+    for cell in page:match "\n## rille.open(.-)\n## ":gmatch "\n| ([%l_, ]+) |" do
+      for name in cell:gmatch "[%l_]+" do options[name] = true end
+    end
+    local class = read "lua/meta/rille.lua":match "%-%-%-@class rille.OpenOptions\n(.-)\n\n"
+    for name in class:gmatch "@field ([%l_]+)" do assert(options[name], name) end
+  end)
+end)
+
 describe("the other pages", function()
   for path in process.run "ls docs/*.md":gmatch "[^\n]+" do
     local programs = {}
