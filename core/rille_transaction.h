@@ -86,7 +86,7 @@ typedef struct rille_finished {
 
 /* Does what was promised. RILLE_REMARK: it was committed before, `finished` is of then.
 ** RILLE_NOTFOUND: never prepared here. RILLE_ABORTED: it has been aborted here, by hand; the
-** contradiction is logged (rille_store_doubts with `contradicted`). RILLE_BUSY: others have kept
+** contradiction is logged (rille_store_indoubt, `contradicted`). RILLE_BUSY: others have kept
 ** the log until the promise's deadline, and for a second at least: it is to be told again. */
 RILLE_API int rille_store_commit(rille_store *store, rille_text id, rille_finished *finished,
                                  rille_error *error);
