@@ -368,6 +368,7 @@ struct rille_query {
   uint64_t limit;            /* 0: no limit */
   int reverse;
   uint32_t share, shares;    /* of so many shares the streams of this one, from 1; 0: all */
+  int taken_too;             /* for rille's own scripts: also what a scavenge took, without data */
 };
 
 /* Which of so many shares a name belongs to, from 1: for ever the same (FNV-1a). `shares` is at
