@@ -611,6 +611,9 @@ RILLE_API int rille_store_redact(rille_store *store, const rille_redact *redact,
 
 /* Goes up when log files were replaced or content redacted, by any process. */
 RILLE_API uint64_t rille_store_log_generation(rille_store *store);
+/* Another number each time content was taken out of the log files; 0: never. What was computed
+** of the log and is to be as if computed now is kept with it. */
+RILLE_API int rille_store_log_form(rille_store *store, uint64_t *form, rille_error *error);
 
 /* Copies the store, as it is at the moment of the call and while others append,
 ** to a folder that must not exist. Closed log files are linked where the file

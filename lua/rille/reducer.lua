@@ -221,8 +221,10 @@ end
 ---The ladder to begin and to leave rungs on, if there is one for such a pass.
 local function ladder_of(store, pass, options, files)
   if pass.stream and is_cut(store, pass.stream) then return nil end
+  local form, message, code, detail = core.log_form(store)
+  if not form then error({ message = message, code = code, detail = detail }, 0) end
   local params = options.params ~= nil and rille.encode(options.params) or nil
-  local identity = script.identity(files, params)
+  local identity = script.identity(files, form ~= "" and (params or "") .. "taken" .. form or params)
   return ladder.scope(identity, pass.stream or pass.within, options.key and tostring(options.key))
 end
 
