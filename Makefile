@@ -29,12 +29,16 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wcast-qual -Wmissing-prototypes $(if $(WERROR),-Werror)
 ifneq (,$(findstring luajit,$(LUA)))
-LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags luajit)
-LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs luajit)
+LUA_HEADERS = LuaJIT 2.1 with its headers (Debian: libluajit-5.1-dev)
+LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
+LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs luajit 2>/dev/null || echo -lluajit-5.1)
 B ?= build/luajit
 else
-LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null)
-LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo -llua)
+LUA_HEADERS = Lua 5.4 with its headers (Debian: liblua5.4-dev)
+# Debian's, where there is no pkg-config to tell it.
+LUA_PLACE = $(patsubst %/lua.h,%,$(wildcard /usr/include/lua5.4/lua.h))
+LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null || echo $(LUA_PLACE:%=-I%))
+LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo $(if $(LUA_PLACE),-llua5.4,-llua))
 endif
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
 PQ_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
@@ -76,11 +80,23 @@ all: $B/librille.a $B/rille.so $B/bin/rille $(if $(LIBPQ),$B/rille/postgres.so)
 luajit: all # whose core it shares
 	@$(MAKE) --no-print-directory LUA=luajit B=$B/luajit CORE_B=$B all
 
-$(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h)
+# Whether the compiler finds the headers of others, asked before anything is compiled: three lines
+# that say what to do, in place of a page of errors. $(call finds,HEADER,PACKAGES,VARIABLE)
+finds = @mkdir -p $(@D) && if said=$$(echo '\#include <$1>' | $(CC) $($3) -E -x c - 2>&1 >/dev/null); then touch $@; \
+  else printf '%s\n' "rille needs a C compiler and $2; here:" "  $$(echo "$$said" | head -n 1)" \
+  "'sh .ci/setup' installs all that make needs, or says what to type. Headers elsewhere: make $3=-I..." >&2; exit 1; fi
+
+$(CORE_B)/found-lmdb:
+	$(call finds,lmdb.h,LMDB with its headers (Debian: liblmdb-dev),LMDB_CFLAGS)
+
+$B/found-lua:
+	$(call finds,lauxlib.h,$(LUA_HEADERS),LUA_CFLAGS)
+
+$(CORE_B)/core/%.o: core/%.c $(wildcard core/*.h) | $(CORE_B)/found-lmdb
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$B/lua/%.o: lua/%.c $(wildcard core/*.h lua/*.h)
+$B/lua/%.o: lua/%.c $(wildcard core/*.h lua/*.h) | $B/found-lua
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c $< -o $@
 
@@ -100,7 +116,7 @@ lua/scripts.h: $(SCRIPTS) lua/embed.lua
 lua/postgres/scripts.h: $(POSTGRES_SCRIPTS) lua/embed.lua
 	$(LUA) lua/embed.lua $(POSTGRES_SCRIPTS) > $@.new && mv $@.new $@
 
-$B/rille/postgres.so: $(POSTGRES) lua/postgres/lpostgres.h lua/postgres/scripts.h
+$B/rille/postgres.so: $(POSTGRES) lua/postgres/lpostgres.h lua/postgres/scripts.h | $B/found-lua
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(PQ_CFLAGS) $(MODULE_FLAGS) \
 	  $(SANITIZE) -o $@ $(POSTGRES) $(PQ_LIBS)
@@ -287,6 +303,8 @@ else
 SHARED = librille.so.$(VERSION)
 SONAME = librille.so.$(ABI)
 SHARED_LINK = librille.so
+# The loader finds what is new in the system's own places once its cache is made anew.
+LDCONFIG ?= ldconfig
 SHARED_FLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,defs
 endif
 
@@ -331,10 +349,12 @@ install: installable
 	install -m 755 $B/bin/rille $D$(PREFIX)/bin/rille
 	install -m 644 lua/meta/rille.lua $D$(PREFIX)/share/rille/meta
 	$(if $(MAN),install -m 644 $(MAN) $D$(PREFIX)/share/man/man1/rille.1)
+	@$(if $(LDCONFIG),case '$D$(LIBDIR)/' in (/usr/lib/*|/usr/local/lib/*) $(LDCONFIG) || \
+	  echo "install: until $(LDCONFIG) has run, programs may not find $(SHARED_LINK)" >&2 ;; esac)
 
 uninstall:
 	rm -f $(addprefix $D,$(INSTALLED))
-	-rmdir $D$(LIBDIR)/cmake/rille $D$(LUA_CMOD)/rille $D$(PREFIX)/share/rille/meta $D$(PREFIX)/share/rille 2>/dev/null
+	rmdir $D$(LIBDIR)/cmake/rille $D$(LUA_CMOD)/rille $D$(PREFIX)/share/rille/meta $D$(PREFIX)/share/rille 2>/dev/null || true
 
 # rille.c, rille.h, rille_lua.h, CMakeLists.txt: the folder to copy into another project.
 A = $B/amalgamation

@@ -184,7 +184,8 @@ static int begin_anew(struct log *l, rille_error *e) {
 /* With OPENING and FOLDER. */
 static int make(struct log *l, const char *store, const struct anew *what, rille_error *e) {
   char fresh[SYSTEM_PATH_BYTES];
-  int failed = join(fresh, store, "index.redo", e);
+  int failed = segments_check_place(&l->segments, e);
+  if (!failed) failed = join(fresh, store, "index.redo", e);
   if (!failed) failed = anew_sweep(store, e);
   if (failed) return failed;
   struct system_held held;

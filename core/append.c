@@ -93,22 +93,29 @@ int log_enter_append(struct log *l, rille_error *e) {
   return begin_append(l, unlocked, &why, e);
 }
 
+#define TURN_YIELDS 20 /* before the first nap: most turns are shorter than any nap */
 #define TURN_NAP_US_LEAST 20
 #define TURN_NAP_US_MOST 2000
 
 /* Who waits for his turn with a deadline, of the monotonic clock. */
 struct turn {
   int64_t late_us, nap_us;
+  unsigned yields; /* left */
 };
 
 static struct turn begin_turn(int64_t deadline_us) {
   int64_t left = add_i64(deadline_us, -system_clock_us());
-  return (struct turn){add_i64(system_monotonic_us(), left), TURN_NAP_US_LEAST};
+  return (struct turn){add_i64(system_monotonic_us(), left), TURN_NAP_US_LEAST, TURN_YIELDS};
 }
 
-/* Not late: has slept a little, each time a little longer. */
+/* Not late: has let others run, or has slept a little, each time a little longer. */
 static bool nap(struct turn *t) {
   if (system_monotonic_us() >= t->late_us) return false;
+  if (t->yields > 0) {
+    t->yields--;
+    system_yield();
+    return true;
+  }
   system_pause(t->nap_us);
   if (t->nap_us < TURN_NAP_US_MOST) t->nap_us *= 2;
   return true;

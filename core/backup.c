@@ -238,7 +238,8 @@ int rille_store_backup(rille_store *h, const char *folder, rille_error *e) {
 static int copy_undisturbed(struct backup *b) {
   bool readonly = b->log->options.readonly;
   uint64_t shown = log_shown(b->log);
-  int failed = readonly ? 0 : scavenge_hold(b->log, b->error);
+  int failed = segments_check_place(&b->log->segments, b->error);
+  if (!failed && !readonly) failed = scavenge_hold(b->log, b->error);
   if (failed) return failed;
   failed = copy_all(b);
   if (!readonly) scavenge_let_go(b->log);

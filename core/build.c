@@ -136,11 +136,12 @@ static int write_frame(struct log *l, const struct building *b, rille_error *e) 
                                l->pending.reserved, e);
   if (failed && l->segments.torn) fail_for_all(l);
   if (failed) return failed; /* `writing` stays: the next one looks after what is left */
+  if (!b->checks_only) atomic_store(&w->weighty, frame_end(&f));
+  if (b->owes) atomic_store(&w->owed, frame_end(&f));
   l->seen = (struct log_end){frame_end(&f), b->position, b->time_us, b->address, f.header_checksum};
   l->measured = l->seen.address;
   shared_end_set(&w->written, &l->seen);
   atomic_store(&w->writing, 0);
-  if (!b->checks_only) atomic_store(&w->weighty, frame_end(&f));
   atomic_store(&w->prepared, l->pending.prepared);
   uint64_t before = atomic_fetch_add(&w->appends, 1);
   l->undisturbed = before == l->appended;

@@ -21,6 +21,7 @@ struct building {
   uint32_t prefix, content;
   struct id_run run;
   bool checks_only; /* nobody minds if this frame is lost, as long as all that follows is too */
+  bool owes;        /* its flush is left to others: who reads strongly makes it */
 };
 
 /* All within log_enter_append. A frame with nothing in it, at the end of the log. */

@@ -108,13 +108,16 @@ int condition_walk(struct condition *c, struct log *l, rille_error *e) {
 static int match_delta(struct condition *c, struct log *l, rille_error *e) {
   struct scan s;
   struct record r;
+  struct record_taking hidden;
   int result = 0;
   scan_init(&s, &l->source, &l->memory, c->walked.address, c->walked.next_position,
             l->seen.address);
   s.time_us = c->walked.time_us;
-  while (!c->found && (result = scan_next(&s, &r, e)) == 1)
-    if (r.position > c->append->unless->after && query_match(&c->query, &r) >= 0)
-      c->found = r.position;
+  while (!c->found && (result = scan_next(&s, &r, e)) == 1) {
+    if (r.position <= c->append->unless->after || query_match(&c->query, &r, NULL) < 0) continue;
+    if ((result = log_find_hidden(l, &r, &hidden, e)) < 0) break;
+    if (query_match(&c->query, &r, &hidden) >= 0) c->found = r.position;
+  }
   scan_release(&s);
   if (result >= 0) c->walked = l->seen;
   return result < 0 ? result : 0;

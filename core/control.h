@@ -26,10 +26,11 @@
 **    flushing    1 from before a flush until its success is known. Who takes FLUSHER
 **                and finds it set can't tell what the kernel has told the dead, and
 **                writes [durable, written) again before it flushes (R4)
-**    owed        for transactions: end of the last commit frame not yet flushed
+**    owed        for transactions: end of the last commit frame not yet flushed. Set before
+**                `written`, which who reads it goes no further than: one may have died in between
 **    prepared    transactions that are prepared here. Set under WRITER
 **    weighty     end of the last frame whose loss anybody would mind: not of one that only
-**                takes or frees a lock on what was read. Set under WRITER
+**                takes or frees a lock on what was read. Set as `owed` is
 **    error       errno of a flush that failed: final. Set before FLUSHER is freed. With
 **                CONTROL_TORN of a write that left what could not be taken back; before WRITER is
 **    segment     first address of the last log file. Set under WRITER

@@ -160,11 +160,11 @@ static uint32_t sequence_of(struct log *l) {
   return l->control->words ? atomic_load(&l->control->words->sequence) : 0;
 }
 
-/* A transaction's commit, whose writer leaves the flush to the next who flushes. */
-static void flush_owed(struct log *l) {
-  if (l->options.readonly) return;
-  uint64_t owed = atomic_load(&l->control->words->owed);
-  if (owed > log_durable(l).address) (void)log_flush(l, owed, NULL); /* a failure is met next */
+/* What is owed by who died before it was written is owed by nobody. */
+int log_flush_owed(struct log *l, rille_error *e) {
+  if (l->options.readonly) return 0;
+  uint64_t owed = min_u64(atomic_load(&l->control->words->owed), log_written(l).address);
+  return owed > log_durable(l).address ? log_flush(l, owed, e) : 0;
 }
 
 static int wait(struct log *l, uint64_t position, bool durable_only, int64_t end, rille_error *e) {
@@ -178,7 +178,8 @@ static int wait(struct log *l, uint64_t position, bool durable_only, int64_t end
     (void)log_poll_flush(l, NULL); /* nobody else may flush; a failure of the disk's is met next */
     int64_t now = system_monotonic_us();
     if (now >= end || !nap(l, sequence, end - now, durable_only)) return RILLE_REMARK;
-    if (durable_only && system_monotonic_us() - now >= WAIT_NAP_US) flush_owed(l);
+    bool slept = system_monotonic_us() - now >= WAIT_NAP_US;
+    if (durable_only && slept) (void)log_flush_owed(l, NULL); /* a failure is met next */
   }
 }
 

@@ -68,11 +68,10 @@ void log_raise(struct log *l) {
   control_wake(l->control);
 }
 
-int log_hidden(struct log *l, const struct record *r, struct record_taking *hidden,
-               rille_error *e) {
+int log_find_hidden(struct log *l, const struct record *r, struct record_taking *hidden,
+                    rille_error *e) {
   *hidden = (struct record_taking){0};
   if (atomic_load(&l->pending.redactions) == 0) return 0;
-  pthread_mutex_lock(&l->lock);
   int failed = log_know_pending(l, e);
   for (const struct pending_entry *p = l->pending.first; p && !failed; p = p->next) {
     struct redaction redaction;
@@ -83,6 +82,15 @@ int log_hidden(struct log *l, const struct record *r, struct record_taking *hidd
     hidden->flags |= t.flags;
     hidden->tags |= t.tags;
   }
+  return failed;
+}
+
+int log_hidden(struct log *l, const struct record *r, struct record_taking *hidden,
+               rille_error *e) {
+  *hidden = (struct record_taking){0};
+  if (atomic_load(&l->pending.redactions) == 0) return 0;
+  pthread_mutex_lock(&l->lock);
+  int failed = log_find_hidden(l, r, hidden, e);
   pthread_mutex_unlock(&l->lock);
   return failed;
 }

@@ -150,6 +150,8 @@ INTERNAL int log_look(struct log *log, bool durable_only, struct log_end *end,
 /* flush.c: makes the log durable up to `address`, sharing the flush with everybody who
 ** wants one. RILLE_UNKNOWN: the disk failed. */
 INTERNAL int log_flush(struct log *log, uint64_t address, rille_error *error);
+/* The same for the last commit of a transaction, whose writer has left its flush to others. */
+INTERNAL int log_flush_owed(struct log *log, rille_error *error);
 /* flush.c: waits until the end's position is beyond `position`; 0, or RILLE_REMARK when
 ** it took too long or a signal came. */
 INTERNAL int log_wait(struct log *log, uint64_t position, bool durable_only, int64_t timeout_ms,
@@ -170,7 +172,9 @@ INTERNAL int log_follow(struct log *log, rille_error *error);
 INTERNAL uint64_t log_shown(const struct log *log);
 /* Tells everybody that there is something to be followed. */
 INTERNAL void log_raise(struct log *log);
-/* Without `lock`: what may not be shown of a record, though it still is in the file. */
+/* What may not be shown of a record, though it still is in the file: with `lock`, and without. */
+INTERNAL int log_find_hidden(struct log *log, const struct record *record,
+                             struct record_taking *hidden, rille_error *error);
 INTERNAL int log_hidden(struct log *log, const struct record *record, struct record_taking *hidden,
                         rille_error *error);
 

@@ -130,7 +130,7 @@ static int prepare_locked(struct log *l, struct condition *c, const struct promi
                      (unsigned long long)before.first);
   if (!result && !*again) result = fix_versions(l, &p->work, e);
   if (result || *again) return result;
-  uint64_t weighty = atomic_load(&l->control->words->weighty);
+  uint64_t weighty = min_u64(atomic_load(&l->control->words->weighty), l->seen.address);
   done->checks_only = promise_checks_only(p);
   result = write_promise(l, p, done->checks_only, e);
   if (!result) done->flush = flush_of(l, weighty, done->checks_only);
@@ -174,13 +174,12 @@ static int write_outcome(struct log *l, const struct pending_entry *entry, int o
   pending_keep(&l->pending); /* the fact ends the entry, which is still to be read */
   int failed = build_begin(&b, l, commits ? FRAME_COMMIT : FRAME_ABORT, p->now_us, e);
   b.checks_only = promise_checks_only(p) && !by_hand;
-  bool owes = commits && !promise_checks_only(p);
+  b.owes = commits && !promise_checks_only(p);
   if (!failed) failed = build_fact(&b, &done, e);
   if (!failed && by_hand) failed = build_fact(&b, by_hand, e);
   if (!failed && commits) failed = build_work(&b, &p->work, e);
   failed = build_finish(l, &b, failed, e);
   pending_keep_end(&l->pending);
-  if (!failed && owes) atomic_store(&l->control->words->owed, l->seen.address);
   return failed;
 }
 

@@ -109,10 +109,17 @@ static bool has_type(const rille_item *item, rille_text type) {
   return item->type_count == 0;
 }
 
-static bool has_tag(const struct record *r, rille_text tag) {
+/* A record without bytes is going to be written: it has all its names. */
+static bool is_tag_lost(const struct record *r, const struct record_taking *hidden, size_t tag) {
+  return (r->bytes && record_lost(r, RECORD_FIRST_TAG + tag)) ||
+         (hidden && hidden->tags >> tag & 1);
+}
+
+static bool has_tag(const struct record *r, const struct record_taking *hidden, rille_text tag) {
   const uint8_t *t = r->tags;
   for (size_t i = 0; i < r->tag_count; i++, t += 1 + *t)
-    if (*t == tag.length && memcmp(t + 1, tag.bytes, tag.length) == 0) return true;
+    if (*t == tag.length && memcmp(t + 1, tag.bytes, tag.length) == 0 && !is_tag_lost(r, hidden, i))
+      return true;
   return false;
 }
 
@@ -132,14 +139,22 @@ static bool is_own(const struct record *r) { return r->type.length && *r->type.b
 /* Whether the item says that it wants rille's own. */
 static bool names_own(const rille_item *item) { return item->type_count || item->stream.length; }
 
-static bool matches(const struct query *q, const rille_item *item, const struct record *r) {
-  if (r->position <= item->after || !has_type(item, r->type)) return false;
-  if (is_own(r) && !q->own_too && !names_own(item)) return false;
+static bool is_in_streams(const rille_item *item, const struct record *r,
+                          const struct record_taking *hidden) {
+  if (!item->stream.length && !item->category.length && !item->prefix.length) return true;
+  if ((r->flags | (hidden ? hidden->flags : 0)) & RECORD_STREAM_TAKEN) return false;
   if (item->stream.length && !text_equal(item->stream, r->stream)) return false;
   if (item->category.length && !in_category(r->stream, item->category)) return false;
-  if (!begins_with(r->stream, item->prefix)) return false;
+  return begins_with(r->stream, item->prefix);
+}
+
+static bool matches(const struct query *q, const rille_item *item, const struct record *r,
+                    const struct record_taking *hidden) {
+  if (r->position <= item->after || !has_type(item, r->type)) return false;
+  if (is_own(r) && !q->own_too && !names_own(item)) return false;
+  if (!is_in_streams(item, r, hidden)) return false;
   for (size_t i = 0; i < item->tag_count; i++)
-    if (!has_tag(r, item->tags[i])) return false;
+    if (!has_tag(r, hidden, item->tags[i])) return false;
   return true;
 }
 
@@ -150,12 +165,13 @@ static size_t item_of_type(const struct query *q, rille_text type) {
   return SIZE_MAX;
 }
 
-ptrdiff_t query_match(const struct query *q, const struct record *r) {
+ptrdiff_t query_match(const struct query *q, const struct record *r,
+                      const struct record_taking *hidden) {
   if (r->flags & RECORD_TAKEN && !q->taken_too) return -1; /* it is as if it never was */
   if (q->count == 0) return is_own(r) && !q->own_too ? -1 : 0;
   size_t found = q->other_count < q->count ? item_of_type(q, r->type) : SIZE_MAX;
   for (size_t i = 0; i < q->other_count && q->others[i] < found; i++)
-    if (matches(q, &q->items[q->others[i]], r)) return (ptrdiff_t)q->others[i];
+    if (matches(q, &q->items[q->others[i]], r, hidden)) return (ptrdiff_t)q->others[i];
   return found == SIZE_MAX ? -1 : (ptrdiff_t)found;
 }
 
@@ -168,5 +184,5 @@ bool query_match_input(const struct query *q, rille_text stream, const rille_eve
     memcpy(tags + n, event->tags[i].bytes, event->tags[i].length);
     n += event->tags[i].length;
   }
-  return query_match(q, &r) >= 0;
+  return query_match(q, &r, NULL) >= 0;
 }

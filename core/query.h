@@ -39,8 +39,11 @@ INTERNAL int query_init(struct query *q, const rille_item *items, size_t count,
 INTERNAL void query_release(struct query *q);
 
 /* The number of the first item that the record matches, or -1. A query of no
-** items matches everything (but what is rille's own), as item 0. */
-INTERNAL ptrdiff_t query_match(const struct query *q, const struct record *record);
+** items matches everything (but what is rille's own), as item 0. A name that was
+** redacted matches nothing, whatever bytes stand in its place; `hidden` (or NULL) has
+** those of a redaction that is not over. */
+INTERNAL ptrdiff_t query_match(const struct query *q, const struct record *record,
+                               const struct record_taking *hidden);
 /* Whether an event that is going to be written, behind all that is, would match. */
 INTERNAL bool query_match_input(const struct query *q, rille_text stream,
                                 const rille_event_input *event);

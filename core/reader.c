@@ -23,12 +23,19 @@ static bool is_in_share(const rille_reader *r, rille_text stream) {
   return r->shares == 0 || rille_share_of(stream, r->shares) == r->share;
 }
 
-/* Whether the reader wants the record: *item is set then. */
-static bool is_wanted(const rille_reader *r, const struct record *record, size_t *item) {
+static bool is_of(const struct record *record, const struct record_taking *hidden,
+                  rille_text stream) {
+  uint8_t flags = record->flags | (hidden ? hidden->flags : 0);
+  return !(flags & RECORD_STREAM_TAKEN) && text_equal(record->stream, stream);
+}
+
+/* Whether the reader wants the record: *item is set then. `hidden` as in query_match. */
+static bool is_wanted(const rille_reader *r, const struct record *record,
+                      const struct record_taking *hidden, size_t *item) {
   uint64_t number = r->stream.length ? record->version : record->position;
   if (number < r->first || number > r->last) return false;
-  if (r->stream.length && !text_equal(record->stream, r->stream)) return false;
-  ptrdiff_t found = query_match(&r->query, record);
+  if (r->stream.length && !is_of(record, hidden, r->stream)) return false;
+  ptrdiff_t found = query_match(&r->query, record, hidden);
   *item = (size_t)found;
   return found >= 0 && (!is_certain(r, record) || is_in_share(r, record->stream));
 }
@@ -56,7 +63,7 @@ static int next_in_scan(rille_reader *r, rille_error *e) {
     int result = r->scan.next_position <= r->high ? scan_next(&r->scan, record, e) : 0;
     if (result <= 0) return result;
     if (record->position > r->high) return 0;
-    if (!is_wanted(r, record, &r->item)) continue;
+    if (!is_wanted(r, record, NULL, &r->item)) continue;
     result = window_check_body(&r->scan.window, record, e);
     return result < 0 ? result : 1;
   }
@@ -85,7 +92,8 @@ static int collect(rille_reader *r, struct scan *s, uint64_t *lowest, rille_erro
   while (s->next_position <= r->high && (result = scan_next(s, &record, e)) == 1) {
     if (record.position > r->high) break;
     if (!*lowest) *lowest = record.position;
-    if (is_wanted(r, &record, &item) && !note_found(r, record.address)) return error_memory(e);
+    if (is_wanted(r, &record, NULL, &item) && !note_found(r, record.address))
+      return error_memory(e);
   }
   return result < 0 ? result : 0;
 }
@@ -125,7 +133,7 @@ static int next_back(rille_reader *r, rille_error *e) {
   int failed = window_record(&r->window, r->found[--r->found_count], record, e);
   if (!failed) failed = window_check_body(&r->window, record, e);
   if (failed) return failed;
-  (void)is_wanted(r, record, &r->item); /* it is: which item? */
+  (void)is_wanted(r, record, NULL, &r->item); /* it is: which item? */
   return 1;
 }
 
@@ -151,7 +159,7 @@ static int next_in_chains(rille_reader *r, rille_error *e) {
     if ((result = merge_next(&r->merge, &c, e)) <= 0) return result;
     if ((result = cursor_record(c, record, e)) < 0) return result;
     if (is_beyond(r, record)) return 0;
-    if (!is_wanted(r, record, &r->item)) continue;
+    if (!is_wanted(r, record, NULL, &r->item)) continue;
     result = cursor_body(c, record, e);
     return result < 0 ? result : 1;
   }
@@ -334,7 +342,7 @@ static void give(rille_reader *r, rille_event *event) {
   if ((c->flags | hidden->flags) & RECORD_ID_TAKEN) event->id = (rille_text){0};
 }
 
-static int next_record(rille_reader *r, rille_error *e) {
+static int next_candidate(rille_reader *r, rille_error *e) {
   int result = is_behind(r) ? follow(r, e) : 0;
   if (result == 0)
     result = r->way == READER_SCAN        ? next_in_scan(r, e)
@@ -343,6 +351,16 @@ static int next_record(rille_reader *r, rille_error *e) {
   if (result != 1) return result;
   int failed = log_hidden(r->log, &r->current.record, &r->current.hidden, e);
   return failed ? failed : 1;
+}
+
+/* What is still in the file is no reason to find the event by. */
+static int next_record(rille_reader *r, rille_error *e) {
+  const struct record_taking *hidden = &r->current.hidden;
+  int result;
+  do result = next_candidate(r, e);
+  while (result == 1 && (hidden->flags || hidden->tags) &&
+         !is_wanted(r, &r->current.record, hidden, &r->item));
+  return result;
 }
 
 /* Where it was not certain, the name that is shown tells. */

@@ -203,6 +203,8 @@ int rewrite_file(const struct rewriting *w, uint64_t first, uint64_t end, struct
   int fd;
   *done = (struct rewritten){0};
   if (end - first > PACKED_LOG_BYTES_MOST) return 0;
+  int moved = segments_check_place(s, e);
+  if (moved) return moved;
   if (!segments_new_path(path, s->folder, first))
     return error_set(e, RILLE_INVALID, "the path %.200s is too long", s->folder);
   int number = system_kind(path) == SYSTEM_ABSENT ? 0 : system_remove(path); /* a dead one's */

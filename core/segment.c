@@ -116,6 +116,8 @@ static int look_inside(struct segments *s, size_t i, rille_error *e) {
 /* Opens a file of the list, at the cost of the one that was opened longest ago. */
 static int open_file(struct segments *s, size_t i, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
+  int failed = segments_check_place(s, e);
+  if (failed) return failed;
   if (!path_of(path, s->folder, s->list[i].first, SUFFIX)) return too_long(s->folder, e);
   if (s->open >= SEGMENT_OPEN_FILES_MOST) {
     size_t oldest = s->count;
@@ -130,7 +132,7 @@ static int open_file(struct segments *s, size_t i, rille_error *e) {
   if (number) return error_system(e, number, "can't open %s", path);
   s->list[i].used = ++s->clock;
   s->open++;
-  int failed = look_inside(s, i, e);
+  failed = look_inside(s, i, e);
   if (failed) close_file(s, i);
   return failed;
 }
@@ -151,7 +153,8 @@ static int measure(struct segments *s, rille_error *e) {
 }
 
 static int load(struct segments *s, rille_error *e) {
-  int number = system_list(s->folder, insert_named, s);
+  int number = system_identity(s->folder, &s->place);
+  if (!number) number = system_list(s->folder, insert_named, s);
   if (number == ENOMEM) return error_memory(e);
   if (number) return error_system(e, number, "can't read the folder %s", s->folder);
   if (s->count == 0 || s->list[0].first != 0)
@@ -170,6 +173,17 @@ int segments_open(struct segments *s, const struct segments_use *use, const stru
   int failed = s->folder && s->zeros ? load(s, e) : error_memory(e);
   if (failed) segments_close(s);
   return failed;
+}
+
+int segments_check_place(const struct segments *s, rille_error *e) {
+  struct system_identity now;
+  int number = system_identity(s->folder, &now);
+  if (number) return error_system(e, number, "can't find %s, which was opened", s->folder);
+  if (now.device == s->place.device && now.inode == s->place.inode) return 0;
+  return error_system(e, ESTALE,
+                      "%s is another folder than was opened: a store must be closed before it is "
+                      "moved or replaced",
+                      s->folder);
 }
 
 void segments_close(struct segments *s) {
@@ -194,6 +208,8 @@ void segments_forget(struct segments *s) {
 }
 
 int segments_refresh(struct segments *s, rille_error *e) {
+  int moved = segments_check_place(s, e);
+  if (moved) return moved;
   pthread_rwlock_wrlock(&s->lock);
   int number = system_list(s->folder, insert_named, s);
   int failed = number == ENOMEM ? error_memory(e)
@@ -250,6 +266,8 @@ static int sweep_named(void *context, const char *name) {
 
 int segments_sweep(struct segments *s, bool torn, rille_error *e) {
   struct sweep w = {s->folder, torn};
+  int moved = segments_check_place(s, e);
+  if (moved) return moved;
   int number = system_list(s->folder, sweep_named, &w);
   if (!number && torn) number = system_flush_folder(s->folder); /* or the power brings it back */
   return number ? error_system(e, number, "can't remove what is left in %s", s->folder) : 0;
@@ -493,7 +511,8 @@ static void use_last(struct segments *s, int fd) {
 }
 
 int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
-  int fd, failed = create_file(s->folder, end, &fd, e);
+  int fd, failed = segments_check_place(s, e);
+  if (!failed) failed = create_file(s->folder, end, &fd, e);
   if (failed) return failed;
   (void)cut(s, end); /* the zeros behind the end are of no use now, and do no harm */
   pthread_rwlock_wrlock(&s->lock);

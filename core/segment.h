@@ -44,6 +44,7 @@ struct segment {
 struct segments {
   struct memory memory;
   char *folder;
+  struct system_identity place; /* the folder's, when it was opened */
   uint64_t salt;        /* the store's */
   bool readonly, saved; /* saved: what repair cut is in a file */
   struct segment *list; /* in the order of addresses, at least one */
@@ -71,6 +72,9 @@ struct segments_use {
 INTERNAL int segments_open(struct segments *s, const struct segments_use *use,
                            const struct memory *memory, rille_error *error);
 INTERNAL void segments_close(struct segments *s);
+/* Whether the folder's path still leads to it: else somebody has moved the store while it was
+** open, and what is made there would be put into another, or nowhere. */
+INTERNAL int segments_check_place(const struct segments *s, rille_error *error);
 /* In a forked child: closes the files, which are the parent's; from then on all is
 ** refused. */
 INTERNAL void segments_forget(struct segments *s);

@@ -368,6 +368,5 @@ int rille_store_strong(rille_store *h, const rille_query *query, rille_error *e)
   const struct control_words *w = h->shared->control.words;
   if (atomic_load(&w->prepared)) failed = settle_before_reading(h, query, e);
   if (failed || !store_sees_durable(h)) return failed;
-  uint64_t owed = atomic_load(&w->owed);
-  return owed > log_durable(l).address ? log_flush(l, owed, e) : 0;
+  return log_flush_owed(l, e);
 }

@@ -111,6 +111,7 @@ static int read_tags(struct appending *a, int index, rille_event_input *event) {
   event->tags = (const rille_text *)(uintptr_t)a->s->tags.length; /* an offset */
   if (!lua_isnil(L, -1)) {
     if (!lua_istable(L, -1)) field_error(a, "tags", "a list of strings");
+    options_check_list(L, lua_gettop(L), "tags", "strings");
     event->tag_count = lua_rawlen(L, -1);
     for (size_t i = 1; i <= event->tag_count; i++) {
       lua_rawgeti(L, -1, (lua_Integer)i);

@@ -16,7 +16,8 @@
 #include "lsandbox.h"
 #include "lvalue.h"
 
-#define ROOM_KEPT MIB /* of the buffer, between two crossings */
+#define ROOM_KEPT MIB    /* of the buffer, between two crossings */
+#define STEPS_A_CALL 200 /* of a function of the host's */
 
 /* ---- Writing ---- */
 
@@ -45,8 +46,11 @@ static bool write_plain(lua_State *L, struct buffer *out, int index) {
 bool crossing_write_plain(lua_State *L, struct buffer *out, int first) {
   buffer_clear(out, ROOM_KEPT);
   int top = lua_gettop(L);
-  for (int i = first; i <= top; i++)
+  for (int i = first; i <= top; i++) {
+    size_t before = out->length;
     if (!write_plain(L, out, i)) return false;
+    isolate_charge_crossing(L, out->length, out->length - before);
+  }
   return true;
 }
 
@@ -220,14 +224,14 @@ static bool call_back(struct isolate *iso, lua_Integer number) {
 ** the script's. */
 static int crossed_function(lua_State *S) {
   struct isolate *iso = isolate_of(S);
-  isolate_check(S, LUA_OK);
+  isolate_charge(S, STEPS_A_CALL);
   if (!crossing_write_plain(S, &iso->crossing, 1)) return lua_error(S);
   luaL_checkstack(S, SANDBOX_SWITCH_SLOTS, NULL);
   watchdog_end(&iso->watched);
   int was = sandbox_switch(S, 0);
   bool done = call_back(iso, lua_tointeger(S, lua_upvalueindex(1)));
   sandbox_switch(S, was);
-  watchdog_begin(&iso->watched);
+  watchdog_resume(&iso->watched);
   lua_settop(S, 0);
   if (done) return crossing_read_plain(S, &iso->crossing);
   if (iso->crossing.length == 0) return luaL_error(S, "the host's function failed");

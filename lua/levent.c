@@ -2,8 +2,9 @@
 **
 ** Iterators give plain tables, which belong to who reads them. Handlers get a
 ** view: one userdata for all events of a pass, whose `data` is decoded when it is
-** touched, so that a replay makes little garbage; or only what a handler looks at in it
-** (lpick.h). A view is valid only during the call it was passed to. */
+** touched, so that a replay makes little garbage. A view is valid only during the call it
+** was passed to. A handler that only looks at some fields of the data gets a stand-in
+** (lpick.h): a table that has nothing but those, and asks the view for the rest. */
 #include "lrille.h"
 #include "lpick.h"
 #include "ltexts.h"
@@ -96,43 +97,36 @@ struct event_names {
   const char *bytes[FIELDS];
 };
 
-#define UPVALUE_NAMES lua_upvalueindex(1)
-#define UPVALUE_TEXTS lua_upvalueindex(2)
+enum { NAMES = 1, TEXTS, PICKS }; /* upvalues of who looks for a field */
+#define UPVALUE_NAMES lua_upvalueindex(NAMES)
+#define UPVALUE_TEXTS lua_upvalueindex(TEXTS)
+#define UPVALUE_PICKS lua_upvalueindex(PICKS)
+
+static int refuse_over(lua_State *L) {
+  return luaL_error(L, "the event is valid only during the call it was passed to");
+}
 
 /* The view at 1, whatever else a script may call this with: nothing but a view has as many
 ** bytes and begins with its own address. */
 static struct event_view *check_view(lua_State *L) {
   struct event_view *v = lua_touserdata(L, 1);
   if (!v || lua_rawlen(L, 1) != sizeof *v || v->self != v) luaL_typeerror(L, 1, EVENT_HANDLE);
-  if (!v->event) luaL_error(L, "the event is valid only during the call it was passed to");
+  if (!v->event) refuse_over(L);
   return v;
 }
 
-/* User values of a view: its data, its twin, and a twin's table of what it picks from. */
-enum { VIEW_DATA = 1, VIEW_TWIN, VIEW_PICKS, VIEW_VALUES = VIEW_PICKS };
+/* User values of a view: its data, and the strings of the texts. */
+enum { VIEW_DATA = 1, VIEW_STRINGS, VIEW_VALUES = VIEW_STRINGS };
 
-static bool push_picked(lua_State *L, int view, const struct event_view *v) {
-  lua_getiuservalue(L, view, VIEW_PICKS);
-  return pick_push(L, v->pick, lua_gettop(L), v->event->data, UPVALUE_TEXTS);
-}
-
-/* Decoded once an event; what the script changes in it stays in this call. What can't be
-** picked is in the twin's twin, where the functions called after this one find it. */
-static void view_data(lua_State *L, int view) {
-  struct event_view *v = lua_touserdata(L, view);
+/* Decoded once an event; what the script changes in it stays in this call. */
+static void view_data(lua_State *L, struct event_view *v) {
   if (v->decoded) {
-    lua_getiuservalue(L, view, VIEW_DATA);
+    lua_getiuservalue(L, 1, VIEW_DATA);
     return;
   }
-  if (v->is_twin && !(v->pick && push_picked(L, view, v))) {
-    v->pick = NULL;
-    lua_getiuservalue(L, view, VIEW_TWIN);
-    view_data(L, lua_gettop(L));
-    return;
-  }
-  if (!v->is_twin) push_value(L, v->event->data, v->event, "data", UPVALUE_TEXTS);
+  push_value(L, v->event->data, v->event, "data", UPVALUE_TEXTS);
   lua_pushvalue(L, -1);
-  lua_setiuservalue(L, view, VIEW_DATA);
+  lua_setiuservalue(L, 1, VIEW_DATA);
   v->decoded = 1;
 }
 
@@ -144,11 +138,9 @@ static enum event_field find_field(lua_State *L) {
   return (enum event_field)field;
 }
 
-static int view_index(lua_State *L) {
-  struct event_view *v = check_view(L);
-  const rille_event *e = v->event;
-  switch (find_field(L)) {
-    case F_DATA: view_data(L, 1); return 1;
+/* Any but the data. */
+static int push_field(lua_State *L, const rille_event *e, enum event_field field) {
+  switch (field) {
     case F_TYPE: push_text(L, e->type); return 1;
     case F_STREAM: push_text(L, e->stream); return 1;
     case F_POSITION: lua_pushinteger(L, (lua_Integer)e->position); return 1;
@@ -160,6 +152,14 @@ static int view_index(lua_State *L) {
     case F_REDACTED: lua_pushboolean(L, e->redacted); return 1;
     default: return luaL_error(L, "an event has no field '%s'", luaL_tolstring(L, 2, NULL));
   }
+}
+
+static int view_index(lua_State *L) {
+  struct event_view *v = check_view(L);
+  enum event_field field = find_field(L);
+  if (field != F_DATA) return push_field(L, v->event, field);
+  view_data(L, v);
+  return 1;
 }
 
 static void push_view_index(lua_State *L) {
@@ -185,45 +185,66 @@ static int view_tostring(lua_State *L) {
   return 1;
 }
 
-static struct event_view *push_view(lua_State *L) {
-  struct event_view *v = lua_newuserdatauv(L, sizeof *v, VIEW_VALUES);
-  *v = (struct event_view){.self = v};
-  luaL_setmetatable(L, EVENT_HANDLE);
-  return v;
+/* Pushes what view_index has as its upvalue. */
+static void push_upvalue(lua_State *L, int upvalue) {
+  luaL_getmetatable(L, EVENT_HANDLE);
+  lua_getfield(L, -1, "__index");
+  lua_getupvalue(L, -1, upvalue);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 struct event_view *event_push_view(lua_State *L) {
-  struct event_view *v = push_view(L);
-  v->twin = push_view(L);
-  v->twin->is_twin = 1;
-  lua_pushvalue(L, -2);
-  lua_setiuservalue(L, -2, VIEW_TWIN);
-  lua_setiuservalue(L, -2, VIEW_TWIN);
+  struct event_view *v = lua_newuserdatauv(L, sizeof *v, VIEW_VALUES);
+  *v = (struct event_view){.self = v};
+  luaL_setmetatable(L, EVENT_HANDLE);
+  push_upvalue(L, TEXTS);
+  v->texts = lua_touserdata(L, -1);
+  lua_getiuservalue(L, -1, 1);
+  lua_setiuservalue(L, -3, VIEW_STRINGS);
+  lua_pop(L, 1);
   return v;
 }
 
-/* A view that was kept, against the rules, shows the event of any later call, with all of its
-** data. So who can't keep one gets another: the twin. What has been done to the data already
-** the handler sees. */
-void event_push_for(lua_State *L, int view, int picks, int handler) {
-  struct event_view *v = lua_touserdata(L, view), *twin = v->twin;
-  const struct picks *all = lua_touserdata(L, picks);
-  const struct pick *pick = all && !v->decoded ? pick_at(all, handler) : NULL;
-  if (!pick) {
-    lua_pushvalue(L, view);
-    return;
-  }
-  lua_getiuservalue(L, view, VIEW_TWIN);
-  twin->event = v->event;
-  twin->decoded = 0;
-  twin->pick = pick;
-  if (twin->picks == all) return;
-  lua_getiuservalue(L, picks, 1);
-  lua_setiuservalue(L, -2, VIEW_PICKS);
-  twin->picks = all;
+void event_push_string(lua_State *L, int view, const char *bytes, size_t length) {
+  const struct event_view *v = lua_touserdata(L, view);
+  lua_getiuservalue(L, view, VIEW_STRINGS);
+  texts_push_string(L, v->texts, lua_gettop(L), bytes, length);
+  lua_remove(L, -2);
 }
 
-void event_over(struct event_view *v) { v->event = v->twin->event = NULL; }
+/* A view that was kept, against the rules, shows the event of any later call, with all of its
+** data. So only who can't keep one gets a stand-in. What has been done to the data already the
+** handler sees. */
+void event_push_for(lua_State *L, int view, int picks, int handler) {
+  const struct event_view *v = lua_touserdata(L, view);
+  if (v->decoded || !pick_push(L, picks, handler, view)) lua_pushvalue(L, view);
+}
+
+void event_over(struct event_view *v) {
+  v->event = NULL;
+  picks_leave(v);
+}
+
+/* ---- The stand-in ---- */
+
+static int stand_in_index(lua_State *L) {
+  const struct event_view *v = picks_view(lua_touserdata(L, UPVALUE_PICKS));
+  return v && v->event ? push_field(L, v->event, find_field(L)) : refuse_over(L);
+}
+
+void event_push_stand_in(lua_State *L, int picks) {
+  static const luaL_Reg methods[] = {{"__newindex", view_newindex}, {NULL, NULL}};
+  lua_createtable(L, 0, 3);
+  luaL_setfuncs(L, methods, 0);
+  push_upvalue(L, NAMES);
+  push_upvalue(L, TEXTS);
+  lua_pushvalue(L, picks);
+  lua_pushcclosure(L, stand_in_index, 3);
+  lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+}
 
 void event_open_library(lua_State *L) {
   static const luaL_Reg methods[] = {

@@ -4,13 +4,17 @@
 ** the memory they ask for (which the allocator charges) are guarded here in one of two
 ** ways: Lua's own function runs in the guard's frame after its arguments have been
 ** charged for, or the function is written anew because what it costs shows only while
-** it works. The pattern functions are in lpattern.c.
+** it works. The pattern functions are in lpattern.c. Where a loop of C's meets metamethods,
+** one access may go through two thousand tables, or call a C function, and no hook is called:
+** such loops are written anew, too, and look at the budget and the clock in each round.
 **
 ** Invariant: no function that a script of an isolate can reach works longer than a
 ** constant times what it was charged, plus a constant, plus the memory it was given. */
 #include "lguard.h"
 
 #include <limits.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "lisolate.h"
 #include "lpattern.h"
@@ -43,32 +47,103 @@ static int charge_rep(lua_State *L) {
   return compat_call_upvalue(L);
 }
 
+/* ---- Ranges of a table ---- */
+
+struct range {
+  lua_Integer from, to;
+};
+
+/* There may be as many as there are integers. */
+static void charge_range(lua_State *L, struct range r) {
+  uint64_t rest = (uint64_t)r.to - (uint64_t)r.from;
+  if (r.from <= r.to) isolate_charge(L, rest < UINT64_MAX ? rest + 1 : rest);
+}
+
 /* first .. last, of table.concat and unpack; the last is asked for once, here. */
-static void charge_range(lua_State *L, int first, int last) {
+static struct range take_range(lua_State *L, int first, int last) {
   lua_settop(L, last);
   if (lua_isnil(L, last)) {
     lua_pushinteger(L, luaL_len(L, 1));
     lua_replace(L, last);
   }
-  lua_Integer from = luaL_optinteger(L, first, 1), to = luaL_checkinteger(L, last);
-  if (from <= to) isolate_charge(L, (uint64_t)to - (uint64_t)from + 1);
+  struct range r = {luaL_optinteger(L, first, 1), luaL_checkinteger(L, last)};
+  charge_range(L, r);
+  return r;
 }
 
-static int charge_concat(lua_State *L) {
+/* Whether Lua's own loop over it calls nothing. */
+static bool is_plain(lua_State *L, int index) {
+  if (!lua_getmetatable(L, index)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Pushes t[i], of a table that has metamethods. */
+static void push_looking(lua_State *L, int table, lua_Integer i) {
+  isolate_charge(L, 0);
+  lua_geti(L, table, i);
+}
+
+static void add_field(lua_State *L, luaL_Buffer *b, lua_Integer i) {
+  push_looking(L, 1, i);
+  if (!lua_isstring(L, -1))
+    luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
+  luaL_addvalue(b);
+}
+
+static int guard_concat(lua_State *L) {
+  size_t n;
+  luaL_Buffer b;
   luaL_checktype(L, 1, LUA_TTABLE);
-  charge_range(L, 3, 4);
-  return compat_call_upvalue(L);
+  struct range r = take_range(L, 3, 4);
+  if (is_plain(L, 1)) return compat_call_upvalue(L);
+  const char *separator = luaL_optlstring(L, 2, "", &n);
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = r.from; i < r.to; i++) {
+    add_field(L, &b, i);
+    luaL_addlstring(&b, separator, n);
+  }
+  if (r.from <= r.to) add_field(L, &b, r.to);
+  luaL_pushresult(&b);
+  return 1;
 }
 
-static int charge_unpack(lua_State *L) {
-  if (!lua_isnoneornil(L, 1)) charge_range(L, 2, 3);
-  return compat_call_upvalue(L);
+static int guard_unpack(lua_State *L) {
+  if (lua_isnoneornil(L, 1)) return compat_call_upvalue(L);
+  struct range r = take_range(L, 2, 3);
+  if (is_plain(L, 1)) return compat_call_upvalue(L);
+  if (r.from > r.to) return 0;
+  uint64_t rest = (uint64_t)r.to - (uint64_t)r.from;
+  if (rest >= INT_MAX || !lua_checkstack(L, (int)rest + 1))
+    return luaL_error(L, "too many results to unpack");
+  for (lua_Integer i = r.from; i < r.to; i++) push_looking(L, 1, i);
+  push_looking(L, 1, r.to);
+  return (int)rest + 1;
 }
 
-static int charge_move(lua_State *L) {
-  lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
-  if (from <= to) isolate_charge(L, (uint64_t)to - (uint64_t)from + 1);
-  return compat_call_upvalue(L);
+static void move_one(lua_State *L, lua_Integer from, int target, lua_Integer to) {
+  push_looking(L, 1, from);
+  lua_seti(L, target, to);
+}
+
+static int guard_move(lua_State *L) {
+  struct range r = {luaL_checkinteger(L, 2), luaL_checkinteger(L, 3)};
+  lua_Integer at = luaL_checkinteger(L, 4);
+  int target = lua_isnoneornil(L, 5) ? 1 : 5;
+  charge_range(L, r);
+  bool are_tables = lua_istable(L, 1) && lua_istable(L, target);
+  if (!are_tables || (is_plain(L, 1) && is_plain(L, target))) return compat_call_upvalue(L);
+  lua_pushvalue(L, target);
+  if (r.from > r.to) return 1;
+  luaL_argcheck(L, r.from > 0 || r.to < LUA_MAXINTEGER + r.from, 3, "too many elements to move");
+  lua_Integer n = r.to - r.from + 1;
+  luaL_argcheck(L, at <= LUA_MAXINTEGER - n + 1, 4, "destination wrap around");
+  bool overlaps = at > r.from && at <= r.to && (target == 1 || lua_compare(L, 1, 5, LUA_OPEQ));
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_Integer next = overlaps ? n - 1 - i : i;
+    move_one(L, r.from + next, target, at + next);
+  }
+  return 1;
 }
 
 /* ---- table.insert and remove ---- */
@@ -84,10 +159,7 @@ static int guard_insert(lua_State *L) {
     at = luaL_checkinteger(L, 2);
     luaL_argcheck(L, (lua_Unsigned)at - 1u < (lua_Unsigned)end, 2, "position out of bounds");
     isolate_charge(L, (uint64_t)end - (uint64_t)at);
-    for (lua_Integer i = end; i > at; i--) {
-      lua_geti(L, 1, i - 1);
-      lua_seti(L, 1, i);
-    }
+    for (lua_Integer i = end; i > at; i--) move_one(L, i - 1, 1, i);
   } else if (lua_gettop(L) != 2) {
     return luaL_error(L, "wrong number of arguments to 'insert'");
   }
@@ -101,10 +173,7 @@ static int guard_remove(lua_State *L) {
     luaL_argcheck(L, (lua_Unsigned)at - 1u <= (lua_Unsigned)n, 2, "position out of bounds");
   lua_geti(L, 1, at);
   if (at < n) isolate_charge(L, (uint64_t)n - (uint64_t)at);
-  for (; at < n; at++) {
-    lua_geti(L, 1, at + 1);
-    lua_seti(L, 1, at);
-  }
+  for (; at < n; at++) move_one(L, at + 1, 1, at);
   lua_pushnil(L);
   lua_seti(L, 1, at);
   return 1;
@@ -206,9 +275,9 @@ static const struct guard GUARDS[] = {
     {"string", "find", pattern_find},     {"string", "match", pattern_match},
     {"string", "gmatch", pattern_gmatch}, {"string", "gsub", pattern_gsub},
     {"string", "lower", charge_texts},    {"string", "upper", charge_texts},
-    {"string", "reverse", charge_texts},  {"table", "concat", charge_concat},
-    {"table", "insert", guard_insert},    {"table", "move", charge_move},
-    {"table", "remove", guard_remove},    {"table", "unpack", charge_unpack},
+    {"string", "reverse", charge_texts},  {"table", "concat", guard_concat},
+    {"table", "insert", guard_insert},    {"table", "move", guard_move},
+    {"table", "remove", guard_remove},    {"table", "unpack", guard_unpack},
     {"math", "max", charge_texts},        {"math", "min", charge_texts},
     {"utf8", "char", charge_texts},       {"utf8", "codepoint", charge_texts},
     {"utf8", "codes", charge_texts},      {"utf8", "len", charge_texts},
@@ -222,4 +291,18 @@ void guard_libraries(lua_State *L, int libraries) {
     lua_setfield(L, -2, g->name);
     lua_pop(L, 1);
   }
+}
+
+/* Whatever a metamethod of a script is called by, it meets these. */
+void guard_methods(lua_State *L, int libraries) {
+  lua_getfield(L, libraries, "string");
+  lua_pushliteral(L, "");
+  if (!lua_getmetatable(L, -1)) lua_newtable(L);
+  lua_getfield(L, -1, "__index");
+  for (const struct guard *g = GUARDS; g->name && lua_istable(L, -1); g++) {
+    if (strcmp(g->library, "string") != 0) continue;
+    lua_getfield(L, -4, g->name);
+    lua_setfield(L, -2, g->name);
+  }
+  lua_pop(L, 4);
 }

@@ -12,4 +12,7 @@ INTERNAL void guard_charge_texts(lua_State *L);
 ** index has. What they return is what Lua's own would. Only in an isolate. */
 INTERNAL void guard_libraries(lua_State *L, int libraries);
 
+/* Gives the strings of the isolate's own side the functions of `libraries` as methods. */
+INTERNAL void guard_methods(lua_State *L, int libraries);
+
 #endif

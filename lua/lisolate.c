@@ -174,6 +174,13 @@ void isolate_charge(lua_State *L, uint64_t steps) {
   stop_if_due(L, iso);
 }
 
+void isolate_charge_crossing(lua_State *L, size_t all, size_t last) {
+  struct isolate *iso = isolate_of(L);
+  if (!iso) return;
+  if (all > iso->most && !iso->exceeded) iso->exceeded = LIMIT_MEMORY;
+  isolate_charge(L, last / BYTES_A_STEP);
+}
+
 void isolate_check(lua_State *L, int status) {
   struct isolate *iso = isolate_of(L);
   if (!iso) return;
@@ -208,14 +215,28 @@ static void begin_budget(struct isolate *iso, int64_t steps) {
 
 void isolate_enter(lua_State *L) {
   struct isolate *iso = isolate_of(L);
-  if (iso) begin_budget(iso, iso->instructions);
+  if (iso && !iso->held) begin_budget(iso, iso->instructions);
+}
+
+void isolate_enter_look(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  if (iso) begin_budget(iso, INSTRUCTIONS);
 }
 
 void isolate_leave(lua_State *L) {
   struct isolate *iso = isolate_of(L);
-  if (!iso || iso->exceeded) return;
+  if (!iso || iso->exceeded || iso->held) return;
   iso->position = 0;
   begin_budget(iso, OWN_INSTRUCTIONS);
+}
+
+void isolate_hold(lua_State *L, bool held) {
+  struct isolate *iso = isolate_of(L);
+  if (!iso) return;
+  iso->held = false;
+  if (held) isolate_enter(L);
+  else isolate_leave(L);
+  iso->held = held;
 }
 
 void isolate_begin_event(lua_State *L, uint64_t position) {
@@ -400,6 +421,7 @@ static int run_state(struct isolate *iso) {
   lua_settop(S, 0);
   forget_text(iso);
   iso->running = true;
+  iso->held = false;
   iso->position = 0;
   begin_budget(iso, OWN_INSTRUCTIONS);
   lend(iso);

@@ -26,6 +26,7 @@ struct isolate {
   lua_State *host;  /* that which runs it now */
   uintptr_t stack; /* where C's stack was when the run began */
   bool running, closing, watching;
+  bool held; /* calls into scripts share the budget at hand */
   bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
   size_t refused; /* what was asked for last, if it was refused */
@@ -51,6 +52,9 @@ INTERNAL struct isolate *isolate_of(lua_State *L);
 INTERNAL void isolate_charge(lua_State *L, uint64_t steps);
 /* Raises that error if a limit was exceeded, by whatever hid it. */
 INTERNAL void isolate_check(lua_State *L, int status);
+/* Of what has crossed to the host, the last value has this many bytes. The host keeps all of
+** it at once, so it may have no more than the script may have memory. */
+INTERNAL void isolate_charge_crossing(lua_State *L, size_t all, size_t last);
 INTERNAL bool isolate_is_stopped(lua_State *L);
 /* The budget itself, for loops that count down; `room` where L is no isolate. When it
 ** is below zero: isolate_charge(L, 0). */
@@ -64,9 +68,15 @@ INTERNAL void isolate_budget_reset(lua_State *L);
 INTERNAL void isolate_at(lua_State *L, uint64_t position);
 /* The same where nothing may be raised: a stopped script stays so. */
 INTERNAL void isolate_enter(lua_State *L);
+/* Of rille's own code that looks at what a script made, whose metamethods may run. */
+INTERNAL void isolate_enter_look(lua_State *L);
 /* A script was left: rille's own code in S has another budget, which the limit that the
 ** user gave does not concern. What it calls of a script by metamethods shares it. */
 INTERNAL void isolate_leave(lua_State *L);
+
+/* From here on calls into scripts share one budget and one deadline; until the next call with
+** false. For the many that one event may cause. */
+INTERNAL void isolate_hold(lua_State *L, bool held);
 
 /* Before C calls back a function of the script's: raises where that has nested too deeply.
 ** Lua 5.4 counts such calls itself, LuaJIT does not. */

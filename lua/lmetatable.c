@@ -3,14 +3,16 @@
 ** A script's metatable is never installed itself: setmetatable puts in a copy of
 ** its metamethods, made at first use and again when loading ends. Otherwise
 ** mt.__mode = "k" after setmetatable would give a weak table, and __gc a finalizer:
-** both show scripts when memory is collected, which differs from run to run.
+** both show scripts when memory is collected, which differs from run to run. And __call is a
+** function: Lua follows tables there without end in one instruction, moving all arguments at
+** each.
 **
 **   t --metatable--> copy --[ORIGINAL]--> mt     getmetatable(t) gives mt
 **   view --metatable--> { __index = contents, [CONTENTS] = contents }
 **   any other metatable belongs to the host:     getmetatable(x) gives false
 **
-** Invariant: a metatable with the key ORIGINAL has neither __gc nor __mode; what
-** lies under CONTENTS is out of every script's reach. */
+** Invariant: a metatable with the key ORIGINAL has neither __gc nor __mode, nor a table as
+** __call; what lies under CONTENTS is out of every script's reach. */
 #include "lmetatable.h"
 
 #include <stddef.h>
@@ -27,6 +29,8 @@ static void copy_metamethods(lua_State *L, int original, int copy) {
     if (strcmp(name, "__gc") == 0 || strcmp(name, "__mode") == 0)
       luaL_error(L, "a metatable with %s is refused: when memory is collected differs between runs",
                  name);
+    if (strcmp(name, "__call") == 0 && lua_istable(L, -1))
+      luaL_error(L, "a metatable whose __call is a table is refused: it must be a function");
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, copy);

@@ -14,9 +14,33 @@ static void unknown(lua_State *L, const char *key, const char *const *names, con
   luaL_error(L, "unknown %s '%s'", what, key);
 }
 
+/* Raises where the number on the top is none of 1 ... n: what stands there would be passed over. */
+static void check_entry(lua_State *L, size_t n) {
+  int exact;
+  lua_Integer entry = lua_tointegerx(L, -1, &exact);
+  if (exact && entry >= 1 && (lua_Unsigned)entry <= n) return;
+  lua_pushvalue(L, -1);
+  luaL_error(L,
+             "a list is numbered 1, 2, 3 ... without a hole: this one ends with [%d] and has [%s]",
+             (int)n, lua_tostring(L, -1));
+}
+
+void options_check_list(lua_State *L, int index, const char *name, const char *what) {
+  size_t n = lua_rawlen(L, index);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      luaL_error(L, "%s must be a list of %s, not a table with a %s as key", name, what,
+                 luaL_typename(L, -1));
+    check_entry(L, n);
+  }
+}
+
 void options_check(lua_State *L, int index, const char *const *names, int array, const char *what) {
   if (lua_isnoneornil(L, index)) return;
   luaL_checktype(L, index, LUA_TTABLE);
+  size_t entries = array ? lua_rawlen(L, index) : 0;
   lua_pushnil(L);
   while (lua_next(L, index)) {
     lua_pop(L, 1);
@@ -25,6 +49,8 @@ void options_check(lua_State *L, int index, const char *const *names, int array,
       if (!is_known(key, names)) unknown(L, key, names, what);
     } else if (!array || lua_type(L, -1) != LUA_TNUMBER) {
       luaL_error(L, "%s must have a name, not a %s", what, luaL_typename(L, -1));
+    } else {
+      check_entry(L, entries);
     }
   }
 }
@@ -41,6 +67,10 @@ static int get(lua_State *L, int index, const char *name) {
 
 static void wrong_type(lua_State *L, const char *name, const char *expected) {
   luaL_error(L, "%s must be %s, not %s", name, expected, luaL_typename(L, -1));
+}
+
+void options_check_function(lua_State *L, const char *name) {
+  if (lua_type(L, -1) != LUA_TFUNCTION) wrong_type(L, name, "a function");
 }
 
 int options_integer(lua_State *L, int index, const char *name, lua_Integer *value) {

@@ -26,6 +26,7 @@
 #define SORT_RUN 8               /* items sorted by insertion before they are merged */
 #define TEXT_LONG 64             /* bytes compared for which a script pays a step */
 #define SORT_STEPS 8             /* that a script pays for a value sorted, besides its own */
+#define SORT_LOOK 16             /* items taken or put back between two looks at the clock */
 #define SORT_MOST (INT_MAX / 64) /* items of one table.sort */
 
 enum order_rank { RANK_BOOLEAN, RANK_NUMBER, RANK_STRING, RANK_NONE };
@@ -155,6 +156,7 @@ enum sort_slot { SORT_TABLE = 1, SORT_ORDER, SORT_ITEMS, SORT_VALUES };
 static bool default_before(lua_State *L, const struct order_item *a, const struct order_item *b) {
   if (a->rank == b->rank && (a->rank == RANK_NUMBER || a->rank == RANK_STRING))
     return key_before(L, a, b);
+  isolate_charge(L, 1); /* as below */
   lua_rawgeti(L, SORT_VALUES, a->at);
   lua_rawgeti(L, SORT_VALUES, b->at);
   bool before = lua_compare(L, -2, -1, LUA_OPLT);
@@ -187,6 +189,7 @@ int script_sort(lua_State *L) {
   struct order_item *items = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *items, 0);
   lua_createtable(L, (int)n, 0);
   for (int i = 1; i <= n; i++) {
+    if (i % SORT_LOOK == 0) isolate_charge(L, 0); /* metamethods are met here and below */
     lua_geti(L, SORT_TABLE, i);
     items[i - 1] = order_item_of(L, -1, i);
     lua_rawseti(L, SORT_VALUES, i);
@@ -194,6 +197,7 @@ int script_sort(lua_State *L) {
   item_order before = lua_isnil(L, SORT_ORDER) ? default_before : script_before;
   sort_items(L, items, items + n, (size_t)n, before);
   for (int i = 1; i <= n; i++) {
+    if (i % SORT_LOOK == 0) isolate_charge(L, 0);
     lua_rawgeti(L, SORT_VALUES, items[i - 1].at);
     lua_seti(L, SORT_TABLE, i);
   }
@@ -343,6 +347,7 @@ static int few_pairs(lua_State *L) {
 /* pairs(t). Contents of a view stay within the iterator, out of reach. */
 int script_pairs(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  isolate_charge(L, 1); /* it may have room for many keys, and none */
   lua_settop(L, 1);
   if (metatable_push_contents(L, 1)) {
     lua_replace(L, 1);
@@ -356,6 +361,7 @@ int script_pairs(lua_State *L) {
 /* next(t): nil when t is empty, else its first key and value. */
 int script_next(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  isolate_charge(L, 1); /* as pairs */
   if (lua_gettop(L) > 1) return luaL_error(L, "next(t, key) has no defined order: use pairs(t)");
   if (metatable_push_contents(L, 1)) lua_replace(L, 1);
   struct order_item first = {.rank = RANK_NONE};

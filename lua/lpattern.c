@@ -484,7 +484,9 @@ static void add_text(struct matching *m, luaL_Buffer *b, const char *s, const ch
 /* Adds what takes the place of the match s .. end; true where that is something else. */
 static bool add_replacement(struct matching *m, luaL_Buffer *b, const char *s, const char *end) {
   lua_State *L = m->L;
-  switch (lua_type(L, 3)) {
+  int kind = lua_type(L, 3);
+  if (kind == LUA_TFUNCTION || kind == LUA_TTABLE) isolate_charge(L, 0); /* it may be C's */
+  switch (kind) {
     case LUA_TFUNCTION:
       lua_pushvalue(L, 3);
       isolate_check_stack(L);

@@ -2,14 +2,17 @@
 **
 ** A table for all of an event's data is most of what a fold costs: memory, strings, and
 ** collecting it again. Where a function only looks at fields by name (lglance.c), it is given
-** a table of those, which is filled anew for each event.
+** a table of those, which is filled anew for each event; and that in a table that stands for
+** the event, so that Lua itself finds event.data.amount and need not call anybody.
 **
-**    user value, a table:   place: the table to be filled    one place after another for
-**                           place + i: the name of field i   each pick, from 1
+**    user value, a table:   place: what stands for the event     one place after another for
+**                           place + 1: its data, to be filled    each pick, from 1
+**                           place + 2 + i: the name of field i
 **
 ** Invariant: what the function finds is what it would find in the table of all: a field that
 ** the data lacks is nil, what was written into the table is gone with the next event, and
-** data that is damaged, or no map, or has tables in it, is left to who makes all of it. */
+** data that is damaged, or no map, or has tables in it, is left to who makes all of it; and so
+** is an event inside of a call that has another one of the same reducer. */
 #include "lpick.h"
 
 #include "lglance.h"
@@ -27,29 +30,39 @@ struct pick {
 };
 
 struct picks {
-  size_t count;        /* of handlers */
-  struct pick picks[]; /* the key's first */
+  size_t count;            /* of handlers */
+  struct event_view *view; /* whose events are shown; NULL: outside of a pass */
+  struct picks *next;      /* of that view */
+  struct pick picks[];     /* the key's first */
 };
 
 /* ---- What each function looks at ---- */
 
-/* Adds a pick's strings to the table at `held`. */
-static void hold(lua_State *L, int held, struct pick *p) {
-  p->place = (int)lua_rawlen(L, held) + 1;
-  lua_createtable(L, 0, (int)p->count);
-  lua_rawseti(L, held, p->place);
-  for (size_t i = 0; i < p->count; i++) {
-    p->fields[i].bytes = lua_pushlstring(L, p->fields[i].bytes, p->fields[i].length);
-    lua_rawseti(L, held, p->place + (int)i + 1);
-  }
-}
-
 struct reading {
-  int files, held;
+  int files, held, stand_in;
   lua_Integer file; /* the one whose tokens there are; 0: none */
   bool read;
   struct buffer *tokens;
 };
+
+enum { OF_DATA = 1, OF_FIELDS }; /* behind a pick's place */
+
+/* Adds a pick's tables and strings to the table at `held`. */
+static void hold(lua_State *L, const struct reading *r, struct pick *p) {
+  p->place = (int)lua_rawlen(L, r->held) + 1;
+  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, (int)p->count);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, r->held, p->place + OF_DATA);
+  lua_setfield(L, -2, "data");
+  lua_pushvalue(L, r->stand_in);
+  lua_setmetatable(L, -2);
+  lua_rawseti(L, r->held, p->place);
+  for (size_t i = 0; i < p->count; i++) {
+    p->fields[i].bytes = lua_pushlstring(L, p->fields[i].bytes, p->fields[i].length);
+    lua_rawseti(L, r->held, p->place + OF_FIELDS + (int)i);
+  }
+}
 
 /* A field of file i, which holds it. */
 static rille_text file_field(lua_State *L, const struct reading *r, lua_Integer i,
@@ -83,11 +96,11 @@ static void read_function(lua_State *L, struct reading *r, int event, struct pic
   if (!glance_at(r->tokens, f.linedefined, event, event == 1, &glance)) return;
   p->count = glance.count;
   memcpy(p->fields, glance.fields, glance.count * sizeof *glance.fields);
-  hold(L, r->held, p);
+  hold(L, r, p);
 }
 
 int pick_push_all(lua_State *L) {
-  enum { HANDLERS = 1, KEY, FILES, PICKS, TOKENS, HELD };
+  enum { HANDLERS = 1, KEY, FILES, PICKS, TOKENS, STAND_IN, HELD };
   luaL_checktype(L, HANDLERS, LUA_TTABLE);
   luaL_checktype(L, FILES, LUA_TTABLE);
   lua_settop(L, FILES);
@@ -97,8 +110,10 @@ int pick_push_all(lua_State *L) {
   memset(all, 0, bytes);
   all->count = n;
   buffer_push(L);
-  lua_createtable(L, (int)n * 2, 0);
-  struct reading r = {.files = FILES, .held = HELD, .tokens = lua_touserdata(L, TOKENS)};
+  event_push_stand_in(L, PICKS);
+  lua_createtable(L, (int)n * 3, 0);
+  struct reading r = {
+      .files = FILES, .held = HELD, .stand_in = STAND_IN, .tokens = lua_touserdata(L, TOKENS)};
   for (size_t i = 0; i <= n; i++) {
     lua_pushvalue(L, KEY);
     if (i > 0) lua_rawgeti(L, HANDLERS, (lua_Integer)i);
@@ -112,9 +127,29 @@ int pick_push_all(lua_State *L) {
   return 1;
 }
 
-const struct pick *pick_at(const struct picks *all, int handler) {
+static const struct pick *pick_at(const struct picks *all, int handler) {
   if ((size_t)handler > all->count || !all->picks[handler].count) return NULL;
   return &all->picks[handler];
+}
+
+/* ---- Whose events they show ---- */
+
+/* False: those of an outer pass, whose function is in the midst of one. */
+static bool show(struct picks *all, struct event_view *view) {
+  if (all->view) return all->view == view;
+  all->view = view;
+  all->next = view->picks;
+  view->picks = all;
+  return true;
+}
+
+const struct event_view *picks_view(const struct picks *all) { return all->view; }
+
+void picks_leave(struct event_view *view) {
+  while (view->picks) {
+    view->picks->view = NULL;
+    view->picks = view->picks->next;
+  }
 }
 
 /* ---- Picking ---- */
@@ -122,98 +157,101 @@ const struct pick *pick_at(const struct picks *all, int handler) {
 struct picking {
   lua_State *L;
   const struct pick *pick;
-  const uint8_t *at, *end;
-  int held, table, texts;
+  const uint8_t *end;
+  int held, table, view;
   unsigned found; /* a bit a field */
 };
 
-static bool push_scalar(struct picking *p, const struct value_item *item) {
+static void push_scalar(struct picking *p, const struct value_item *item) {
   lua_State *L = p->L;
   switch (item->kind) {
-    case VALUE_NIL: value_push_null(L); return true;
-    case VALUE_FALSE: lua_pushboolean(L, 0); return true;
-    case VALUE_TRUE: lua_pushboolean(L, 1); return true;
-    case VALUE_INTEGER: value_push_integer(L, item); return true;
-    case VALUE_FLOAT: lua_pushnumber(L, item->number); return true;
+    case VALUE_NIL: value_push_null(L); return;
+    case VALUE_FALSE: lua_pushboolean(L, 0); return;
+    case VALUE_TRUE: lua_pushboolean(L, 1); return;
+    case VALUE_INTEGER: value_push_integer(L, item); return;
+    case VALUE_FLOAT: lua_pushnumber(L, item->number); return;
     default: break;
   }
-  lua_getiuservalue(L, p->texts, 1);
-  texts_push_string(L, lua_touserdata(L, p->texts), lua_gettop(L), (const char *)item->bytes,
-                    item->count);
-  lua_remove(L, -2);
-  return true;
+  event_push_string(L, p->view, (const char *)item->bytes, item->count);
 }
 
-/* Takes a value, that of field number `field` or with -1 of none that is wanted. False
-** where it is none of the plain ones. */
-static bool take_value(struct picking *p, int field) {
-  struct value_item item;
-  if (p->at == p->end) return false;
-  size_t length = *p->at & PICK_TEXT_BYTES;
-  if (field < 0 && (*p->at & ~PICK_TEXT_BYTES) == PICK_TEXT) { /* as many that nobody wants */
-    if (length >= (size_t)(p->end - p->at)) return false;
-    p->at += 1 + length;
-    return true;
+/* The value at `at`, where it is a plain one, becomes that of the field; returns what is behind
+** it, or NULL. */
+static const uint8_t *take_value(struct picking *p, const uint8_t *at, int field) {
+  struct value_item item = {.kind = VALUE_INTEGER, .integer = *at};
+  const uint8_t *next = at + 1;
+  if (*at >= PICK_MAP) { /* more than a small integer, as many are */
+    next = value_item(at, p->end, &item);
+    if (next == at || item.kind == VALUE_ARRAY || item.kind == VALUE_MAP) return NULL;
   }
-  if (*p->at < PICK_MAP) { /* a small integer, as many are */
-    item.kind = VALUE_INTEGER;
-    item.boxed = false;
-    item.integer = *p->at++;
-  } else {
-    const uint8_t *next = value_item(p->at, p->end, &item);
-    if (next == p->at || item.kind == VALUE_ARRAY || item.kind == VALUE_MAP) return false;
-    p->at = next;
-  }
-  if (field < 0) return true;
-  lua_rawgeti(p->L, p->held, p->pick->place + field + 1);
+  lua_rawgeti(p->L, p->held, p->pick->place + OF_FIELDS + field);
   push_scalar(p, &item);
   lua_rawset(p->L, p->table);
   p->found |= 1u << field;
-  return true;
+  return next;
 }
 
-static int field_of(const struct pick *pick, const char *bytes, size_t length) {
+/* Passes a value by that nobody wants. */
+static const uint8_t *pass_value(const struct picking *p, const uint8_t *at) {
+  struct value_item item;
+  size_t left = (size_t)(p->end - at), length = *at & PICK_TEXT_BYTES;
+  if ((*at & ~PICK_TEXT_BYTES) == PICK_TEXT) return length < left ? at + 1 + length : NULL;
+  if (*at < PICK_MAP) return at + 1;
+  const uint8_t *next = value_item(at, p->end, &item);
+  return next == at || item.kind == VALUE_ARRAY || item.kind == VALUE_MAP ? NULL : next;
+}
+
+static int field_of(const struct pick *pick, const uint8_t *bytes, size_t length) {
   for (size_t i = 0; i < pick->count; i++)
     if (pick->fields[i].length == length && memcmp(pick->fields[i].bytes, bytes, length) == 0)
       return (int)i;
   return -1;
 }
 
-static bool take_pair(struct picking *p) {
-  if (p->at == p->end) return false;
-  size_t length = *p->at & PICK_TEXT_BYTES;
-  if ((*p->at & ~PICK_TEXT_BYTES) != PICK_TEXT || length >= (size_t)(p->end - p->at)) return false;
-  const char *key = (const char *)p->at + 1;
-  p->at += 1 + length;
-  return take_value(p, field_of(p->pick, key, length));
+/* What is behind the pair, or NULL where its value is no plain one. */
+static const uint8_t *take_pair(struct picking *p, const uint8_t *at) {
+  if (at == p->end || (*at & ~PICK_TEXT_BYTES) != PICK_TEXT) return NULL;
+  size_t length = *at & PICK_TEXT_BYTES;
+  const uint8_t *value = at + 1 + length;
+  if (length + 1 >= (size_t)(p->end - at)) return NULL;
+  int field = field_of(p->pick, at + 1, length);
+  return field < 0 ? pass_value(p, value) : take_value(p, value, field);
 }
 
 static void clear_missing(struct picking *p) {
   for (size_t i = 0; i < p->pick->count; i++) {
     if (p->found >> i & 1) continue;
-    lua_rawgeti(p->L, p->held, p->pick->place + (int)i + 1);
+    lua_rawgeti(p->L, p->held, p->pick->place + OF_FIELDS + (int)i);
     lua_pushnil(p->L);
     lua_rawset(p->L, p->table);
   }
 }
 
-bool pick_push(lua_State *L, const struct pick *pick, int held, rille_text data, int texts) {
-  const uint8_t *bytes = (const uint8_t *)data.bytes;
-  if (data.length == 0 || (*bytes & ~PICK_MAP_PAIRS) != PICK_MAP) return false;
-  lua_rawgeti(L, held, pick->place);
-  struct picking p = {.L = L,
-                      .pick = pick,
-                      .at = bytes + 1,
-                      .end = bytes + data.length,
-                      .held = held,
-                      .table = lua_gettop(L),
-                      .texts = texts};
-  bool whole = true;
-  for (int n = *bytes & PICK_MAP_PAIRS; n > 0 && whole; n--) whole = take_pair(&p);
-  if (!whole || p.at != p.end) {
-    lua_settop(L, p.table - 1);
-    return false;
-  }
-  if (p.found != (1u << pick->count) - 1) clear_missing(&p);
+static bool take_map(struct picking *p, rille_text data) {
+  const uint8_t *at = (const uint8_t *)data.bytes;
+  if (data.length == 0 || (*at & ~PICK_MAP_PAIRS) != PICK_MAP) return false;
+  p->end = at + data.length;
+  int pairs = *at++ & PICK_MAP_PAIRS;
+  while (pairs > 0 && (at = take_pair(p, at)) != NULL) pairs--;
+  if (at != p->end) return false;
+  if (p->found != (1u << p->pick->count) - 1) clear_missing(p);
   return true;
+}
+
+bool pick_push(lua_State *L, int picks, int handler, int view) {
+  struct picks *all = lua_touserdata(L, picks);
+  struct event_view *v = lua_touserdata(L, view);
+  const struct pick *pick = all ? pick_at(all, handler) : NULL;
+  if (!pick || !show(all, v)) return false;
+  lua_getiuservalue(L, picks, 1);
+  struct picking p = {.L = L, .pick = pick, .held = lua_gettop(L), .view = view};
+  p.table = p.held + 1;
+  lua_rawgeti(L, p.held, pick->place + OF_DATA);
+  bool whole = take_map(&p, v->event->data);
+  if (whole) {
+    lua_rawgeti(L, p.held, pick->place);
+    lua_replace(L, p.held);
+  }
+  lua_settop(L, whole ? p.held : p.held - 1);
+  return whole;
 }

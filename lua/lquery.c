@@ -33,6 +33,7 @@ static size_t read_texts(lua_State *L, int index, const char *name, rille_text *
   lua_rawget(L, index);
   if (lua_istable(L, -1)) {
     size_t length = lua_rawlen(L, -1);
+    options_check_list(L, lua_gettop(L), name, "strings");
     for (; n < length; n++) {
       lua_rawgeti(L, -1, (lua_Integer)n + 1);
       texts[n] = check_text(L, name);
@@ -91,12 +92,30 @@ static size_t check_list(lua_State *L, int index, size_t count) {
   size_t names = 0;
   for (size_t i = 1; i <= count; i++) {
     lua_rawgeti(L, index, (lua_Integer)i);
+    if (!lua_istable(L, -1))
+      luaL_error(L, "item %d of the query must be a table, not %s", (int)i, luaL_typename(L, -1));
     options_check(L, lua_gettop(L), item_fields, 0, "field of a query's item");
-    if (!lua_istable(L, -1)) luaL_error(L, "an item of a query must be a table");
     names += count_names(L, lua_gettop(L));
     lua_pop(L, 1);
   }
   return names;
+}
+
+/* An item's own `after`, or the query's. */
+static uint64_t check_after(lua_State *L, int index, uint64_t of_query) {
+  lua_getfield(L, index, "after");
+  int has_own = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return has_own ? check_position(L, index, "after") : of_query;
+}
+
+/* To the core an item's comes on top of the query's, so that becomes the least of all. */
+static void share_after(rille_item *items, size_t count, rille_query *q) {
+  q->after = items[0].after;
+  for (size_t i = 1; i < count; i++)
+    if (items[i].after < q->after) q->after = items[i].after;
+  for (size_t i = 0; i < count; i++)
+    if (items[i].after == q->after) items[i].after = 0;
 }
 
 void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
@@ -123,7 +142,8 @@ void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
   for (size_t i = 0; i < count; i++, q->item_count++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
     read_item(L, lua_gettop(L), &items[i], &room);
-    items[i].after = check_position(L, lua_gettop(L), "after");
+    items[i].after = check_after(L, lua_gettop(L), q->after);
     lua_pop(L, 1);
   }
+  if (count) share_after(items, count, q);
 }

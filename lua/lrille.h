@@ -71,6 +71,10 @@ INTERNAL void set_integer(lua_State *L, const char *name, uint64_t value);
 ** `names`; `array` allows 1..n besides. */
 INTERNAL void options_check(lua_State *L, int index, const char *const *names, int array,
                    const char *what);
+/* Raises where the table at index (no negative one) has anything but the entries 1, 2, 3 ... */
+INTERNAL void options_check_list(lua_State *L, int index, const char *name, const char *what);
+/* Raises where the option that is on the top is none. */
+INTERNAL void options_check_function(lua_State *L, const char *name);
 /* The field as a number of its kind; false where it is nil; raises on another type. */
 INTERNAL int options_integer(lua_State *L, int index, const char *name, lua_Integer *value);
 INTERNAL int options_boolean(lua_State *L, int index, const char *name, int *value);
@@ -172,18 +176,20 @@ INTERNAL void event_open_library(lua_State *L);
 INTERNAL void event_push(lua_State *L, const rille_event *event);
 /* A view that is used again for event after event. */
 struct event_view {
-  const void *self;                        /* what tells it from other userdata */
-  const rille_event *event;                /* NULL: not inside a call */
-  int decoded;                             /* data is kept in the user value */
-  struct event_view *twin;                 /* shows the same events to who looks at some fields */
-  int is_twin;
-  const struct pick *pick;                 /* ... at these; NULL: all of the data was needed */
-  const struct picks *picks;               /* ... whose table is its other user value */
+  const void *self;         /* what tells it from other userdata */
+  const rille_event *event; /* NULL: not inside a call */
+  int decoded;              /* data is kept in the user value */
+  struct texts *texts;      /* whose strings are its other user value */
+  struct picks *picks;      /* those that show its events, one after another (lpick.h) */
 };
 INTERNAL struct event_view *event_push_view(lua_State *L);
 /* Pushes what handler number `handler`, or with 0 the key's function, is to get as its event:
-** the view at `view`, or its twin. At `picks` is what lpick.h has of these functions, or nil. */
+** the view at `view`, or a stand-in. At `picks` is what lpick.h has of these functions, or nil. */
 INTERNAL void event_push_for(lua_State *L, int view, int picks, int handler);
+/* A string out of an event's data, as one that may come again. */
+INTERNAL void event_push_string(lua_State *L, int view, const char *bytes, size_t length);
+/* Pushes the metatable of the stand-ins of the picks at `picks`: they have `data` alone. */
+INTERNAL void event_push_stand_in(lua_State *L, int picks);
 /* No event is shown any more. */
 INTERNAL void event_over(struct event_view *view);
 

@@ -170,6 +170,12 @@ static int means_at(lua_State *L) {
   return 0;
 }
 
+/* hold(boolean): whether the calls into scripts that follow share one budget */
+static int means_hold(lua_State *L) {
+  isolate_hold(L, lua_toboolean(L, 1));
+  return 0;
+}
+
 /* SplitMix64 spreads the seed over the state, so that neighbours differ. */
 static void spread_seed(struct sandbox *s) {
   uint64_t x = s->seed;
@@ -337,11 +343,17 @@ int sandbox_refuse(lua_State *L, int function, const char *format, ...) {
   return lua_error(L);
 }
 
+/* Whose budget a call into scripts is on: what a script may take, a look at what it made, or
+** that of who calls. */
+enum call_budget { BUDGET_OF_SCRIPT, BUDGET_OF_LOOK, BUDGET_AT_HAND };
+
 /* lua_pcall of what lies above the message handler (0: none), on the side that
 ** `inside` tells. */
-static int call_switched(lua_State *L, bool inside, int handler) {
+static int call_switched(lua_State *L, bool inside, int handler, enum call_budget budget) {
   int was = sandbox_switch(L, inside);
-  if (inside && !was) isolate_enter(L);
+  bool enters = inside && !was && budget != BUDGET_AT_HAND;
+  if (enters && budget == BUDGET_OF_LOOK) isolate_enter_look(L);
+  else if (enters) isolate_enter(L);
   int status = lua_pcall(L, lua_gettop(L) - handler - 1, LUA_MULTRET, handler);
   if (!lua_checkstack(L, SANDBOX_SWITCH_SLOTS)) {
     lua_settop(L, handler);
@@ -349,20 +361,26 @@ static int call_switched(lua_State *L, bool inside, int handler) {
     status = LUA_ERRRUN;
   }
   sandbox_switch(L, was);
-  if (inside && !was) isolate_leave(L);
+  if (enters) isolate_leave(L);
   return status;
 }
 
-/* run(f, ...) --> true, results of a script's function | false, message */
-static int means_run(lua_State *L) {
+static int run(lua_State *L, enum call_budget budget) {
   luaL_checkany(L, 1);
   lua_pushcfunction(L, sandbox_message);
   lua_insert(L, 1);
-  int status = call_switched(L, true, 1);
+  int status = call_switched(L, true, 1, budget);
   lua_pushboolean(L, status == LUA_OK);
   lua_replace(L, 1);
   return lua_gettop(L);
 }
+
+/* run(f, ...) --> true, results of a script's function | false, message */
+static int means_run(lua_State *L) { return run(L, BUDGET_OF_SCRIPT); }
+
+/* within(f, ...) --> the same of a function of rille's that looks at what a script made: its
+** metamethods find what scripts find */
+static int means_within(lua_State *L) { return run(L, BUDGET_OF_LOOK); }
 
 /* The message handler of `traced`: { message, traceback }. */
 static int traced_message(lua_State *L) {
@@ -380,7 +398,7 @@ static int means_traced(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushcfunction(L, traced_message);
   lua_insert(L, 1);
-  int status = call_switched(L, true, 1);
+  int status = call_switched(L, true, 1, BUDGET_OF_SCRIPT);
   lua_pushboolean(L, status == LUA_OK);
   lua_replace(L, 1);
   if (status == LUA_OK || !lua_istable(L, 2)) return lua_gettop(L);
@@ -393,7 +411,7 @@ static int means_traced(lua_State *L) {
 /* host(f, ...) --> results of a function of the host's, called by a script. */
 static int means_host(lua_State *L) {
   luaL_checkany(L, 1);
-  if (call_switched(L, false, 0) != LUA_OK) return lua_error(L);
+  if (call_switched(L, false, 0, BUDGET_AT_HAND) != LUA_OK) return lua_error(L);
   return lua_gettop(L);
 }
 
@@ -419,10 +437,12 @@ static const luaL_Reg MEANS[] = {{"metatables", means_metatables},
                                  {"metatable", means_metatable},
                                  {"view", means_view},
                                  {"run", means_run},
+                                 {"within", means_within},
                                  {"traced", means_traced},
                                  {"host", means_host},
                                  {"seed", means_seed},
                                  {"at", means_at},
+                                 {"hold", means_hold},
                                  {NULL, NULL}};
 
 /* Fills the table at 1 with libraries as Lua makes them, and returns the strings'
@@ -491,5 +511,7 @@ void sandbox_open(lua_State *L) {
   push_libraries(L);
   make_sandbox(L);
   replace_functions(L, lua_gettop(L));
-  if (isolate_of(L)) guard_libraries(L, lua_gettop(L));
+  if (!isolate_of(L)) return;
+  guard_libraries(L, lua_gettop(L));
+  guard_methods(L, lua_gettop(L));
 }

@@ -84,7 +84,7 @@ static int refer(lua_State *L, int index, const char *name) {
     lua_pop(L, 1);
     return LUA_NOREF;
   }
-  luaL_checktype(L, -1, LUA_TFUNCTION);
+  options_check_function(L, name);
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -140,6 +140,7 @@ static void read_peers(lua_State *L, rille_options *o) {
   if (!lua_istable(L, -1))
     luaL_error(L, "peers must be a list of paths, not %s", luaL_typename(L, -1));
   int list = lua_gettop(L);
+  options_check_list(L, list, "peers", "paths");
   size_t count = lua_rawlen(L, list);
   const char **peers = lua_newuserdatauv(L, (count + 1) * sizeof *peers, 0);
   for (size_t i = 0; i < count; i++) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lisolate.h"
 #include "lrille.h"
 #include "lvalue.h"
 
@@ -22,6 +23,7 @@
 #define VALUE_FEW_TABLES 16 /* of a tree, that are looked for one by one */
 #define VALUE_NAN_BITS UINT64_C(0x7ff8000000000000)
 #define VALUE_NUMBER_MOST ((lua_Integer)1 << 53)
+#define STEPS_A_TABLE 8 /* that a script pays, besides one for each of its fields */
 
 /* ---- The place and the refusal -------------------------------------------- */
 
@@ -208,6 +210,7 @@ static int write_string(struct value_writer *w, const char *s, size_t n) {
 /* The head of an array (fixed 0x90, wide 0xdc) or map (0x80, 0xde). An item takes
 ** a byte, so with this check n never needs more than 32 bits. */
 static int write_count(struct value_writer *w, unsigned fixed, unsigned wide, uint64_t n) {
+  if (!w->tree) isolate_charge(w->L, STEPS_A_TABLE + n); /* it may be written many times */
   if (n > VALUE_BYTES) return refuse_size(w);
   if (n < 16) return write_head(w, fixed | (unsigned)n, 0, 0);
   if (n <= UINT16_MAX) return write_head(w, wide, 2, n);

@@ -128,11 +128,16 @@ void watchdog_release(void) {
 
 void watchdog_begin(struct watched *w) {
   watched_turn(w);
+  w->spent_ms = 0;
+  watchdog_resume(w);
+}
+
+void watchdog_resume(struct watched *w) {
   if (w->ms == 0) return;
   lock_dog();
   if (!dog.started && dog.users > 0 && start() == 0) dog.started = true; /* in a child */
   w->seen = atomic_load_explicit(&w->turn, memory_order_relaxed);
-  w->seen_ms = now_ms();
+  w->seen_ms = now_ms() - w->spent_ms;
   w->generation = dog.generation;
   w->previous = NULL;
   w->next = dog.first;
@@ -150,6 +155,8 @@ void watchdog_end(struct watched *w) {
     if (w->previous) w->previous->next = w->next;
     else dog.first = w->next;
   }
+  bool is_seen = w->seen == atomic_load_explicit(&w->turn, memory_order_relaxed);
+  w->spent_ms = is_seen ? now_ms() - w->seen_ms : 0;
   w->generation = 0;
   pthread_mutex_unlock(&dog.lock);
 }

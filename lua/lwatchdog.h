@@ -17,6 +17,7 @@ struct watched {
   _Atomic uint32_t turn, expired;
   uint32_t seen;       /* the watchdog's: the turn it saw last, and for how long */
   int64_t seen_ms;
+  int64_t spent_ms; /* of the turn, when it was last left */
 };
 
 /* The thread lives while somebody needs it. 0, or the errno of what kept it from
@@ -27,6 +28,8 @@ INTERNAL void watchdog_release(void);
 /* Between the two, w is watched. */
 INTERNAL void watchdog_begin(struct watched *w);
 INTERNAL void watchdog_end(struct watched *w);
+/* As watchdog_begin, but the turn that was left goes on: what it had spent is spent. */
+INTERNAL void watchdog_resume(struct watched *w);
 
 static inline void watched_turn(struct watched *w) {
   uint32_t turn = atomic_load_explicit(&w->turn, memory_order_relaxed) + 1;

@@ -25,6 +25,7 @@ end
 
 -- A clock that nobody sets, and how long something took by it.
 local TOOK = [[
+  local SOON_S = 15 -- a machine may be busy; jumps are of hours
   local core = require "spec.support.core"
   local function took(least, most, f, ...)
     local begun = core.monotonic()
@@ -70,13 +71,13 @@ describe("where the clock jumps", function()
       local store = assert(rille.open(arg[1]))
       for _, seconds in ipairs { 3 * 3600, -5 * 3600 } do
         jump_later(seconds, 0.1)
-        assert(took(0.4, 5, store.wait, store, 1, 0.4) == false)
+        assert(took(0.4, SOON_S, store.wait, store, 1, 0.4) == false)
       end
       jump(-3600)
       local other = assert(rille.open(arg[1], { sync = "interval", sync_interval_ms = 20 }))
       assert(other:append("a", { type = "A" }))
       jump_later(-3600, 0.05)
-      assert(took(0, 5, store.wait, store, 1, 20) == true)
+      assert(took(0, SOON_S, store.wait, store, 1, 20) == true)
       assert(other:close() and store:close())]], path)
   end)
 
@@ -86,7 +87,7 @@ describe("where the clock jumps", function()
       for i = 1, 4 do
         jump(i % 2 == 0 and 7200 or -7200)
         assert(store:append("a", { type = "A" }))
-        took(0, 5, function() repeat core.pause(0.005) until store:durable() == i end)
+        took(0, SOON_S, function() repeat core.pause(0.005) until store:durable() == i end)
       end
       assert(store:close())]], path)
   end)
@@ -103,10 +104,10 @@ describe("where the clock jumps", function()
       end
       for _, seconds in ipairs { -3 * 3600, 5 * 3600 } do
         jump_later(seconds, 0.1)
-        local _, _, code = took(0.4, 5, c.transact, c, { timeout = 0.4, policy = arg[2] }, work)
+        local _, _, code = took(0.4, SOON_S, c.transact, c, { timeout = 0.4, policy = arg[2] }, work)
         assert(code == "aborted")
         assert(#there:indoubt() == 0 and #c:pending() == 0)
-        assert(took(0, 5, c.transact, c, { timeout = 5 }, function(tx)
+        assert(took(0, SOON_S, c.transact, c, { timeout = 60 }, function(tx)
           work(tx)
           jump(seconds)
           return true
@@ -152,10 +153,10 @@ describe("where the clock jumps", function()
       local function run() return select(2, assert(w:run())) end
       assert(store:append("a", { type = "A" }))
       local due = run()
-      assert(due > 1790 and due <= 1800, due)
+      assert(due > 1700 and due <= 1800, due)
       jump(-3600)
       due = run()
-      assert(due > 1800 + 3590 and store:version "late" == 0, due)
+      assert(due > 1800 + 3500 and store:version "late" == 0, due)
       jump(3600 + 1801)
       run()
       assert(store:version "late" == 1)

@@ -132,10 +132,10 @@ zpty -b z zsh -f -i
 zpty -w z "PS1= ; stty columns 200; autoload -U compinit; compinit -u -D; source $1; bindkey -e
 finished() { zle -M FINI'SHED' }; zle -N finished; bindkey '^X' finished; bindkey '^I' list-choices
 LISTMAX=1000; zstyle ':completion:*' list-separator '#'; echo REA'DY'"
-wait_for() { # what is shown up to a word, within 30 seconds
+wait_for() { # what is shown up to a word, within two minutes of all
   local piece
   shown=''
-  while (( SECONDS < 30 )); do
+  while (( SECONDS < 120 )); do
     zpty -r -t z piece && shown+=$piece || sleep 0.02
     [[ $shown == *$1* ]] && return
   done

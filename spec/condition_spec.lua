@@ -99,8 +99,10 @@ describe("unless", function()
     { "after, for all items", { { types = { "Closed" } }, { stream = "limits" }, after = 3 }, nil },
     { "after, for one item", { { types = { "Closed" }, after = 2 }, { stream = "limits" } }, 3 },
     { "... and for another", { { types = { "Closed" }, after = 2 }, { stream = "limits", after = 3 } }, nil },
-    { "after, the larger one", { { stream = "limits", after = 1 }, after = 3 }, nil },
-    { "... whichever it is", { { stream = "limits", after = 3 }, after = 1 }, nil },
+    { "after, an item's own instead of the query's", { { stream = "limits", after = 1 }, after = 3 }, 3 },
+    { "... also where it is the larger one", { { stream = "limits", after = 3 }, after = 1 }, nil },
+    { "... the query's for others", { { tags = { "branch:8" }, after = 0 }, { stream = "limits" }, after = 3 }, 4 },
+    { "... which it does not narrow", { { types = { "Nothing" }, after = 0 }, { stream = "limits" }, after = 3 }, nil },
     { "no items: anything", { after = 3 }, 4 },
     { "no items, after the head", { after = 4 }, nil },
   }

@@ -385,6 +385,17 @@ describe("README.md", function()
     assert(shown > 0, "README.md has no ```lua block followed by a ```text block")
   end)
 
+  it("says how its first program is run", function()
+    local folder = scratch.path "first"
+    scratch.shell("mkdir '%s' && ln -s '%s/examples' '%s/examples' && ln -s '%s' '%s/build'",
+      folder, root, folder, build, folder)
+    local program, output = text:match "\n```lua\n([^`]*)```\n+```text\n([^`]*)```"
+    local file = assert(io.open(folder .. "/twenty.lua", "w"))
+    file:write(program)
+    file:close()
+    assert.equal(output, (shell(folder, assert(text:match "`(LUA_CPATH=[^`]*twenty%.lua)`"))))
+  end)
+
   it("shows commands that run on the store of its program", function()
     local _, _, folder = run(assert(text:match "\n```lua\n([^`]*)```\n+```text"))
     local commands = assert(text:match "\n## The same from the shell\n+```sh\n([^`]*)```")

@@ -22,6 +22,20 @@ describe("make", function()
   it("alone installs nothing", function()
     assert.is_nil(dry_run("all"):find("setup", 1, true))
   end)
+
+  -- Nothing of the system's is seen by -nostdinc.
+  for variable, needed in pairs { LMDB_CFLAGS = "LMDB", LUA_CFLAGS = "Lua 5.4" } do
+    it("says that it needs " .. needed .. " before it compiles anything", function()
+      local target = variable == "LMDB_CFLAGS" and "core/anew.o" or "lua/lwork.o"
+      local build = scratch.path "lacking"
+      local output, status = process.run(("env -u MAKEFLAGS make B='%s' %s=-nostdinc '%s/%s' 2>&1")
+        :format(build, variable, build, target))
+      assert.equal(2, status)
+      assert.equal(("rille needs a C compiler and %s with its headers"):format(needed), output:match "^(.-) %(")
+      assert.truthy(output:find("make " .. variable .. "=-I", 1, true), output)
+      assert.is_nil(output:find("-std=c11", 1, true), output)
+    end)
+  end
 end)
 
 ---The fields of a rockspec.

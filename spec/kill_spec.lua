@@ -15,7 +15,7 @@ values.seed("kill_spec")
 
 local KILLED = 128 + 9
 local SMALLEST_SEGMENT = 65536
-local PATIENCE = 5 -- seconds; nobody is kept waiting that long
+local PATIENCE = 30 -- seconds; nobody is kept waiting that long, not even by a busy disk
 
 local function note(lines, acknowledged)
   for _, line in ipairs(lines) do

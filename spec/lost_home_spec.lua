@@ -15,6 +15,7 @@ local values = require "spec.support.values"
 values.seed "lost_home_spec"
 
 local UNDECIDED, DECIDED = "before decide 1", "before commit 1"
+local DEADLINE_S = 1 -- enough, on a busy machine, too, to come so far before it
 local r, home, away
 
 before_each(function()
@@ -244,9 +245,9 @@ describe("a coordinator", function()
   end)
 
   it("that is stopped beyond the deadline has lost: who settled was first", function()
-    r.options.timeout = 0.05
+    r.options.timeout = DEADLINE_S
     local process = r:stop(UNDECIDED)
-    scratch.shell "sleep 0.1"
+    scratch.shell("sleep %g", DEADLINE_S + 0.1)
     with(r:path "m2", function(s) assert.same({}, s:indoubt()) end)
     r:go_on(process)
     assert.same({}, r:judge())
@@ -254,9 +255,9 @@ describe("a coordinator", function()
   end)
 
   it("that is stopped after it decided can't be overtaken", function()
-    r.options.timeout = 0.05
+    r.options.timeout = DEADLINE_S
     local process = r:stop "after decide 1"
-    scratch.shell "sleep 0.1"
+    scratch.shell("sleep %g", DEADLINE_S + 0.1)
     with(r:path "m2", function(s) assert.same({}, s:indoubt()) end)
     assert(transfers "m2"["transfer-1"])
     r:go_on(process)

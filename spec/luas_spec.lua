@@ -151,7 +151,7 @@ describe("under LuaJIT", function()
       for _, body in ipairs { "while true do end", "local t = {} for i = 1, 1e9 do t[i] = {} end" } do
         script = "return { initial = 0, on = { T = function() " .. body .. " end } }"
         local _, _, code, detail = store:fold("script", { stream = "s", isolated = true,
-          memory_bytes = 2 * 1024 * 1024 })
+          instructions = 1000000, memory_bytes = 2 * 1024 * 1024 }) -- far less than half a second of them
         print(code .. " " .. detail.limit)
       end]])
   end)

@@ -10,13 +10,26 @@ local values = require "spec.support.values"
 values.seed("oracle_spec")
 
 local SECONDS = 2.5
+local TRIES = 5
+
+local function has_all(counts)
+  for _, count in pairs(counts) do
+    if count == 0 then return false end
+  end
+  return true
+end
 
 describe("forty processes", function()
   it("are told nothing that can't be true", function()
-    local counts, tried, events = trial.hold(rounds.long(SECONDS))
+    local seconds, counts, tried, events = rounds.long(SECONDS), nil, nil, nil
+    for _ = 1, TRIES do -- a machine may be busy
+      counts, tried, events = trial.hold(seconds)
+      if has_all(counts) then break end
+      seconds = 2 * seconds
+    end
     print(("       %d appends: %d written, %d refused, %d repeated, %d only checked; %d events"):format(tried,
       counts.written, counts.refused, counts.repeated, counts.checked, events))
     rounds.tally("contested appends", tried)
-    for _, count in pairs(counts) do assert(count > 0) end
+    assert(has_all(counts), "something never came about")
   end)
 end)

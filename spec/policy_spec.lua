@@ -410,7 +410,7 @@ describe("a script aborts with its line that", function()
     { "fails with a table", "error { 'bad luck' }", "p.lua:2: " },
     { "fails with nil", "error()", "p.lua:" },
     { "fails at great length", "error(('x'):rep(1000000))", "p.lua:2: xxx" },
-    { "loops", "while true do end", "p.lua:2: the script was stopped: it took more than 10000000 instructions" },
+    { "loops", "while true do end", "p.lua:2: the script was stopped" },
     { "loops in pcall", "while true do pcall(function() while true do end end) end",
       "p.lua:2: the script was stopped" },
     { "recurses", "local function f() return f() + 1 end f()", "the script was stopped" },

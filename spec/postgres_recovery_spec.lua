@@ -10,6 +10,8 @@ local eventually = postgres.eventually
 
 local HOME = "0b1c2d3e-0000-4000-8000-000000000001"
 local NONCE = "abcdef0123456789"
+local LATE_S = 3  -- a deadline that is not over before the standby is lost, on a busy machine, too
+local SOON_S = 30 -- and not never
 
 local missing = postgres.lacks()
 local server, shop, now
@@ -130,7 +132,7 @@ describe("a server that dies", function()
     local took, _, message, code = timed(function() return branch:commit() end)
     assert.equal("unknown", code)
     contains(message, "no answer in time")
-    assert(took < 4, took)
+    assert(took < SOON_S, took)
     crash_while_waiting()
     assert.equal(0, prepared_count())
     assert.is_true(shop:finish(branch.id, branch:note(), "commit"))
@@ -178,12 +180,12 @@ end)
 
 describe("an answer that is late", function()
   case("to PREPARE is no vote, and the branch is ended when it can be", function()
-    local branch = work(nil, 1.5)
+    local branch = work(nil, LATE_S)
     lose_standby(true)
     local took, _, message, code = timed(function() return branch:prepare() end)
     assert.equal("unknown", code)
     contains(message, "PREPARE TRANSACTION: no answer in time")
-    assert(took < 3, took)
+    assert(took < SOON_S, took)
     -- The server still waits, and lets nobody at it: not final.
     _, code = failure(branch:abort())
     assert.equal("unknown", code)
@@ -215,7 +217,7 @@ describe("an answer that is late", function()
 
   case("never cuts the wait for the standby short, whatever the role's statement_timeout is", function()
     server:psql "alter role rille set statement_timeout = '100ms'"
-    local p = open(server:conninfo(), { timeout = 0.6 })
+    local p = open(server:conninfo(), { timeout = 1.5 })
     local branch = prepare(p)
     assert(branch.session:query("select pg_sleep(0.2)", now() + 5).tag)
     server:psql "alter role rille reset statement_timeout"
@@ -465,11 +467,11 @@ describe("as home", function()
   end)
 
   case("a settler waits for a COMMIT that is on its way, and is told no earlier", function()
-    local branch = work(nil, 1.5)
+    local branch = work(nil, LATE_S)
     lose_standby(true)
     local took, _, _, code = timed(function() return branch:decide() end)
     assert.equal("unknown", code)
-    assert(took < 3, took)
+    assert(took < SOON_S, took)
     local message
     message, code = failure(branch:abort())
     assert.equal("unknown", code)
@@ -478,7 +480,7 @@ describe("as home", function()
     assert.equal("", decision(branch.id))
     took, _, _, code = timed(function() return shop:settle(branch.id) end)
     assert.equal("unknown", code)
-    assert(took > 1.5 and took < 4, took)
+    assert(took > 1.5 and took < SOON_S, took)
     lose_standby(false)
     eventually(is_settled)
     assert.equal("commit", shop:settle(branch.id))
@@ -486,7 +488,7 @@ describe("as home", function()
   end)
 
   case("killed within COMMIT has decided, killed before has not", function()
-    local early, late = work(), work(nil, 1.5)
+    local early, late = work(), work(nil, LATE_S)
     lose_standby(true)
     local _, code = failure(late:decide())
     assert.equal("unknown", code)
@@ -504,7 +506,7 @@ describe("as home", function()
     local branch = enlist(p)
     assert.equal("on", (assert(branch:exec "show synchronous_commit"))[1].synchronous_commit)
     assert(branch:abort())
-    branch = work(p, 1.5)
+    branch = work(p, LATE_S)
     assert(branch:exec "set synchronous_commit = off")
     lose_standby(true)
     local _, code = failure(branch:decide()) -- it waits, as "off" never would

@@ -310,13 +310,18 @@ describe("a script that is a file", function()
   it("is not taken up before it has rested, where there is no time to wait", function()
     write("it.lua", "return { n = 1 }")
     local watcher = watch()
-    write("it.lua", "return { n = 2 }")
-    assert.same({ false }, { watcher:refresh(0) })
-    assert.equal(1, watcher.definition.n)
+    local n, changed = 1
+    repeat -- it has rested where a busy machine is too late
+      n = n + 1
+      write("it.lua", ("return { n = %d }"):format(n))
+      changed = watcher:refresh(0)
+    until not changed or n == 50
+    assert.is_false(changed)
+    assert.equal(n - 1, watcher.definition.n)
     assert.is_nil(watcher.fault)
     scratch.shell "sleep 0.05"
     assert.is_true(watcher:refresh(0))
-    assert.equal(2, watcher.definition.n)
+    assert.equal(n, watcher.definition.n)
   end)
 
   it("never runs half written", function()

@@ -155,7 +155,7 @@ describe("PostgreSQL as home", function()
 
   case("settles what a store is in doubt about", function()
     local c2 = assert(rille.coordinator(here, { name = "dying", participants = { bare = bare } }))
-    local tx = assert(c2:begin { home = "bare", timeout = 0.3 })
+    local tx = assert(c2:begin { home = "bare", timeout = 3 })
     assert(tx:enlist("bare"):exec("insert into moves values ('late', 1)"))
     assert(tx:append(there, "account-2", { type = "Moved" }))
     -- As if its coordinator died when the store had promised.

@@ -70,7 +70,7 @@ local json = {}
 ---@field stream? string
 ---@field category? string a stream's name up to its first "-"
 ---@field prefix? string what a stream's name begins with
----@field after? integer a position; only later ones: than an item's, and than the query's
+---@field after? integer a position; only later ones. Of a list an item may have its own, instead of the query's
 
 ---A query: one item, or a list of items, which are ORed. `after` and `before` are exclusive, in either direction.
 ---@class rille.Query: rille.Item
@@ -362,6 +362,15 @@ function Store:decide(script, command, options) end
 ---@return string? fault why a changed script is not taken up
 function Store:poll(ms) end
 
+---@class rille.Settled  what became of what was in doubt in a store
+---@field committed integer
+---@field aborted integer
+---@field undecided integer their coordinators live
+---@field unreachable integer their homes could not be asked
+---@field message? string why, of the last
+---@field pending? integer of a coordinator: decided, and not acknowledged by all
+---@field problems? { participant: string, message: string, gid?: string }[] what it could not look through or end
+
 ---@class rille.InDoubt
 ---@field id string
 ---@field client? string
@@ -375,7 +384,7 @@ function Store:indoubt() end
 
 ---Settles what is in doubt here.
 ---@param options? { home?: string }
----@return integer? left
+---@return rille.Settled? counts
 ---@return string? message
 ---@return rille.Code? code
 function Store:settle(options) end
@@ -554,7 +563,7 @@ function Coordinator:outcome(id, options) end
 function Coordinator:pending() end
 
 ---Does at once what poll does: tells who has not been told.
----@return integer? left
+---@return rille.Settled? counts
 ---@return string? message
 ---@return rille.Code? code
 function Coordinator:recover() end

@@ -25,7 +25,11 @@ local Branch = {}
 Branch.__index = Branch
 
 local WHO = [[select pg_catalog.pg_current_xact_id_if_assigned()::text as xid,
-  extract(epoch from pg_catalog.transaction_timestamp())::text as began]]
+  extract(epoch from pg_catalog.transaction_timestamp())::text as began, current_user::text as who]]
+
+-- What was deferred is checked as whom it was done.
+local BE_ONESELF = { "SET CONSTRAINTS ALL IMMEDIATE", "RESET SESSION AUTHORIZATION" }
+local ROLE = "select pg_catalog.set_config('role', $1, true)"
 
 local NO_ROOM = "%s: max_prepared_transactions is 0, so nothing can be prepared here: set it and restart the "
   .. 'server, or let this database decide: home="%s"'
@@ -40,7 +44,8 @@ local function begin(participant, session, enlist, gid)
     session:close()
     return nil, message, code, detail
   end
-  self.identity = { gid = gid, database = session.database, system = session.system, timeline = session.timeline }
+  self.identity = { gid = gid, database = session.database, schema = participant.schema, system = session.system,
+                    timeline = session.timeline }
   return self
 end
 
@@ -77,7 +82,22 @@ function Branch:look()
     return nil, self.participant.place .. ": the statement has ended the transaction, and what came before it "
       .. "may be committed", "invalid"
   end
-  self.xid = xid
+  self.xid, self.who = xid, row.who
+  return true
+end
+
+---As who has connected, whatever role was set meanwhile: only the role that prepares a transaction, or a
+---superuser, can end it; and a decision is written by rille.
+function Branch:be_oneself()
+  if not self.who or self.who == self.session.who then return true end
+  local done, message, code, detail
+  for _, sql in ipairs(BE_ONESELF) do
+    done, message, code, detail = self.session:ask(sql, self.deadline)
+    if not done then return nil, message, code, detail end
+  end
+  done, message, code, detail = self.session:ask(ROLE, self.deadline, self.session.role)
+  if not done then return nil, message, code, detail end
+  self.who = self.session.who
   return true
 end
 
@@ -162,6 +182,12 @@ function Branch:prepare()
     return nil, why, closed
   end
   if not self.xid then return self:end_reading() end
+  local ready, reason, code, detail = self:be_oneself()
+  if not ready then
+    self:roll_back()
+    if self.failure then return self:say_failed() end
+    return nil, reason, code, detail
+  end
   local result, message, how = self.session:query(("PREPARE TRANSACTION '%s'"):format(self.gid), self.deadline)
   if result then return self:judge_prepare(result) end
   self:lose(how == "expired" and "aborted" or "unknown")
@@ -229,6 +255,8 @@ end
 
 ---The table is made by another session: this one may yet be rolled back.
 function Branch:need_table(name)
+  local ready, why, reason, what = self:be_oneself()
+  if not ready then return nil, why, reason, what end
   local there, message, code, detail = decision.is_there(self.session, name, self.deadline)
   if there ~= false then return there, message, code, detail end
   return self.participant:with_session(self.deadline, function(session, deadline)

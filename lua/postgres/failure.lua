@@ -26,6 +26,7 @@ local CLASSES = {
   ["21"] = "invalid", ["22"] = "invalid", ["42"] = "invalid", ["2D"] = "invalid",
   ["23"] = "refused", ["44"] = "refused", ["28"] = "refused", ["P0"] = "refused",
   ["40"] = "aborted", ["25"] = "invalid", ["3B"] = "invalid",
+  ["26"] = "invalid", ["34"] = "invalid", ["3D"] = "invalid", ["3F"] = "invalid", -- names of what is not there
 }
 
 local AGAIN = { conflict = true, locked = true }

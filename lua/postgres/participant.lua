@@ -104,7 +104,7 @@ end
 ---The list is read before the outcomes are asked for: what is prepared later is not in it, so
 ---nothing is taken for undecided that is merely newer.
 ---@param knows fun(nonce: string): boolean  whether the instance is of this home's log
----@param outcome_of fun(id: string): "commit"|"abort"|nil
+---@param outcome_of fun(id: string, gid: string): "commit"|"abort"|nil
 ---@return integer? count, integer|string remaining, table|string problems  { gid=, message= }
 function Participant:sweep(home, knows, outcome_of)
   return self:with_session(nil, function(one, deadline)
@@ -114,7 +114,7 @@ function Participant:sweep(home, knows, outcome_of)
     for _, name in ipairs(names) do
       local id, nonce = prepared.parse(name)
       local known = id and knows(nonce)
-      local outcome = known and outcome_of(id)
+      local outcome = known and outcome_of(id, name)
       local done, problem
       if outcome then done, problem = prepared.sweep_one(one, name, outcome, libpq.now() + self.timeout) end
       if done == "done" then count = count + 1 end
@@ -125,8 +125,17 @@ function Participant:sweep(home, knows, outcome_of)
   end)
 end
 
+---Why this is not the table in which what was noted is decided; nil: it may be.
+local function elsewhere(self, one, noted)
+  if noted.database ~= one.database then
+    return ("this is another database (%s, then %s)"):format(one.database, tostring(noted.database))
+  elseif noted.schema and noted.schema ~= self.schema then
+    return ("this is another schema (%s, then %s)"):format(self.schema, noted.schema)
+  end
+end
+
 ---As home: how it was decided, for good. Given the note of home's branch, it decides nothing
----on another server than that, or on one that was restored since.
+---in another place than that, or on a server that was restored since.
 ---@return "commit"|"abort"|nil, string? message, string? code
 function Participant:settle(T, note)
   local noted, why, invalid
@@ -136,7 +145,8 @@ function Participant:settle(T, note)
   end
   local name = decision.table(self.schema)
   local outcome, message, code, detail = self:with_session(nil, function(one, deadline)
-    local same, reason = true, nil
+    local same, reason = true, noted and elsewhere(self, one, noted)
+    if reason then return nil, ("%s: %s is not decided there: %s"):format(self.place, T, reason), "unknown" end
     if noted then same, reason = one:is_where(noted) end
     if not same then
       local there = decision.is_there(one, name, deadline)
@@ -207,6 +217,7 @@ end
 local function open(conninfo, given)
   given = given or {}
   check(conninfo, given)
+  if conninfo:find("\0", 1, true) then return nil, "the connection string has a zero byte", "invalid" end
   local facts, message, code = libpq.describe(conninfo)
   if not facts then return nil, message, code end
   local timeout = given.timeout or TIMEOUT

@@ -9,6 +9,8 @@ local failure = require "rille.postgres.failure"
 
 ---@class rille.postgres.session
 ---@field database string
+---@field who string as whom it works, unless a branch sets another role
+---@field role string the setting of that
 ---@field prepared integer how many transactions the server can keep prepared
 ---@field system string? its identifier; nil: not allowed to read it
 ---@field timeline string
@@ -23,6 +25,7 @@ select pg_catalog.current_setting('fsync') as fsync,
   pg_catalog.current_setting('server_version_num')::int4 as version,
   pg_catalog.current_setting('max_prepared_transactions')::int4 as prepared,
   pg_catalog.current_database()::text as database,
+  current_user::text as who, pg_catalog.current_setting('role') as role,
   pg_catalog.pg_is_in_recovery() as standby,
   pg_catalog.set_config('statement_timeout', '0', false) as no_timeout,
   pg_catalog.set_config('bytea_output', 'hex', false) as bytes,
@@ -90,7 +93,7 @@ local function settle_in(self, deadline)
   local fit
   fit, message, code = objection(facts, self.place)
   if not fit then return nil, message, code end
-  self.database, self.prepared = facts.database, facts.prepared
+  self.database, self.prepared, self.who, self.role = facts.database, facts.prepared, facts.who, facts.role
   self:query(CHECK_CLIENT, deadline)
   return self
 end

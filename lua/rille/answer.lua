@@ -58,12 +58,13 @@ function answer.detail(bytes)
   return detail
 end
 
----The versions of home's streams, from the events of the decision: whatever else is in doubt here.
+---The versions of home's streams, from the events of the decision. They are there: nothing that is in doubt
+---beside them has to be settled first.
 local function home_versions(store, told)
   local versions = {}
   if not told.first then return versions end
-  local query = { after = told.first - 1, before = told.last + 1, consistency = "eventual" }
-  for e in core.all(store, query) do versions[e.stream] = e.version end
+  local events = { after = told.first - 1, before = told.last + 1, consistency = "eventual" }
+  for e in core.all(store, events) do versions[e.stream] = e.version end
   return versions
 end
 

@@ -63,8 +63,8 @@ local Apart = {}
 
 local function pass_on(self, method, ...)
   if self.closed then return nil, ("the %s is closed"):format(self.kind), "closed" end
-  return isolate.call(self.store, self.limits, "rille.apart", "serve", self.store, self.kind, self.name,
-    self.script, self.options, self.provided, method, ...)
+  return isolate.named(self.script, isolate.call(self.store, self.limits, "rille.apart", "serve", self.store,
+    self.kind, self.name, self.script, self.options, self.provided, method, ...))
 end
 
 local function method_of(name)

@@ -185,7 +185,7 @@ function Coordinator:outcome(id, options)
   local told, message, code, detail = means.outcome(self.store, id, settles_first)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" and (options.settle or told.outcome ~= "undecided") then
-    local said, why, reason = database.ask(self, id, options.settle and "wait" or "look")
+    local said, why, reason = database.ask(self, id, options.settle and "wait" or "look", told.outcome)
     if said == "commit" then return "committed", answer.bare(id, false) end
     if reason then return "unknown", why end
     if options.settle and not settles_first then told, message, code, detail = means.outcome(self.store, id, true) end

@@ -14,8 +14,13 @@ local means = core.transaction
 ---@class rille.database
 local database = {}
 
----The row that a caller's id has.
-local function row_of(uuid, client) return ("client %s %s"):format(uuid, client) end
+---The row that a caller's id has. An id is bytes, of which a database's text can hold some only: what
+---is not ASCII stands there in hex, whatever its encoding.
+local function row_of(uuid, client)
+  if not client:find "[^ -~]" then return ("client %s %s"):format(uuid, client) end
+  local hex = client:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return ("client in hex %s %s"):format(uuid, hex)
+end
 
 local function table_of(p) return ('"%s".rille_decision'):format(p.object.schema:gsub('"', '""')) end
 
@@ -96,32 +101,35 @@ end
 function database.is_own_id(c, id) return id:sub(1, #c.uuid + 1) == c.uuid .. "." end
 
 ---What the databases of a coordinator say of an id: "commit", "abort", or nil; nil, message,
----code where one can't be asked. To ask for a transaction settles it; of a caller's id `how` says
+---code where one can't be asked. To ask for a transaction settles it, but for one that the store's log
+---does not know: it may be the original's of a copy. Of that, and of a caller's id, `how` says
 ---what is done about a COMMIT on its way: "look", "wait", nil: nothing, for another meets its row.
-function database.ask(c, id, how)
-  local settles, said = database.is_own_id(c, id), nil
+---@param outcome string? what the store says of it
+function database.ask(c, id, how, outcome)
+  local is_own, said = database.is_own_id(c, id), nil
+  local settles, row = is_own and outcome ~= "unknown", is_own and id or row_of(c.uuid, id)
   for _, object in pairs(c.participants) do
     if object.kind == "postgres" then
-      local outcome, message, code
-      if settles then outcome, message, code = object:settle(id)
-      else outcome, message, code = object:decided(row_of(c.uuid, id), how)
+      local answer, message, code
+      if settles then answer, message, code = object:settle(id)
+      else answer, message, code = object:decided(row, how)
       end
-      if outcome == "commit" then return outcome end
+      if answer == "commit" then return answer end
       if code then return nil, message, code end
-      said = outcome or said
+      said = answer or said
     end
   end
   return said
 end
 
 ---The outcome of a transaction that is prepared in a store, and decided in a database: nil where
----its coordinator is alive, or the database can't be asked.
+---its coordinator is alive, or may be, because this is a copy of its store; or the database can't be asked.
 function database.outcome_for(c, doubt)
   local object = c.participants[doubt.place]
   if not object or object.kind ~= "postgres" then return nil end
   local late = doubt.deadline and core.wall() > doubt.deadline
   local told = means.outcome(c.store, doubt.id, false)
-  if not told or told.outcome == "undecided" and not late then return nil end
+  if not told or not late and (told.outcome == "undecided" or told.outcome == "unknown") then return nil end
   return (object:settle(doubt.id, doubt.home))
 end
 

@@ -14,6 +14,8 @@ local registry = require "rille.registry"
 local script = require "rille.script"
 local states = require "rille.states"
 
+local check_options = require "rille.options".check
+
 local deep = {}
 
 local TRIES = 100 -- so often may states be written while they are copied
@@ -134,10 +136,12 @@ function deep.problems(store)
 end
 
 local verify = core.methods.verify
+local VERIFY = { deep = true, progress = true }
 
 ---store:verify, with `deep` besides what C does.
 function core.methods.verify(store, options)
-  if type(options) ~= "table" or options.deep == nil then return verify(store, options) end
+  if options ~= nil then check_options(options, VERIFY, 2) end
+  if not options or options.deep == nil then return verify(store, options) end
   if type(options.deep) ~= "boolean" then error("deep must be a boolean", 2) end
   local plain = {}
   for name, value in pairs(options) do

@@ -31,6 +31,12 @@ local function call(self, what, ...)
   return nil, reason ~= nil and tostring(reason) or ("%s: %s did not return true"):format(self.name, what)
 end
 
+---Its work, as a value of its own; "" is none.
+local function value_of(bytes)
+  if bytes == "" then return nil end
+  return (rille.decode(bytes))
+end
+
 -- One transaction -------------------------------------------------------------------------------
 
 ---@return "yes"|"read"|nil vote, string? message, string? code
@@ -43,7 +49,7 @@ end
 function Branch:note() return self.work end
 
 ---The work, as a value of the caller's own.
-function Branch:value() return self.work ~= "" and rille.decode(self.work) or nil end
+function Branch:value() return value_of(self.work) end
 
 function Branch:commit() return self.handler:finish(self.id, self.work, "commit") end
 function Branch:abort() return self.handler:finish(self.id, self.work, "abort") end
@@ -68,7 +74,7 @@ function Handler:finish(id, note, outcome)
   if not self.functions[outcome] then return true end
   local done, message
   if outcome == "commit" then
-    done, message = call(self, "commit", id, note ~= "" and rille.decode(note) or nil)
+    done, message = call(self, "commit", id, value_of(note))
   else
     done, message = call(self, "abort", id)
   end

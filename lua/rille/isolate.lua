@@ -48,6 +48,15 @@ local function results(ok, ...)
   return nil, ...
 end
 
+---What a call gave, where a message that names no place names the script: it may have been stopped
+---when no function of it was running, while what it had made was looked at.
+function isolate.named(script, result, message, ...)
+  if result == nil and type(message) == "string" and message:find "^the script was stopped" then
+    message = script .. ": " .. message
+  end
+  return result, message, ...
+end
+
 ---Calls a function of a module there: its results, or nil, message, code, detail.
 function isolate.call(store, limits, module, name, ...)
   local found, message, code = isolate_of(store, limits, module)

@@ -3,6 +3,8 @@
 ---@class rille.options
 local options = {}
 
+local WORD_BYTES = 100 -- of one that may have been meant for another
+
 ---How many letters must be changed, added or left out to make one word of the other.
 local function distance(a, b)
   local row = {}
@@ -23,6 +25,7 @@ end
 ---@param known table<string, any>
 ---@return string?
 function options.nearest(word, known)
+  if #word > WORD_BYTES then return nil end
   local best, least = nil, 1 + math.floor(#word / 3)
   for name in pairs(known) do
     local d = distance(word, name)
@@ -35,7 +38,8 @@ end
 ---@param what string "option"
 ---@param known table<string, any>
 function options.unknown(what, word, known)
-  word = tostring(word)
+  local kind = type(word)
+  word = (kind == "string" or kind == "number" or kind == "boolean") and tostring(word) or kind
   local best = options.nearest(word, known)
   local hint = best and (" (did you mean '%s'?)"):format(best) or ""
   return ("unknown %s '%s'%s"):format(what, word, hint)
@@ -47,6 +51,23 @@ function options.check(given, known, level)
   for name in pairs(given) do
     if not known[name] then error(options.unknown("option", name, known), level + 1) end
   end
+end
+
+---Raises at `level` unless each of the options that are named is a boolean, where it is given.
+function options.check_booleans(given, names, level)
+  for _, name in ipairs(names) do
+    local kind = type(given[name])
+    if kind ~= "nil" and kind ~= "boolean" then
+      error(("%s must be a boolean, not %s"):format(name, kind), level + 1)
+    end
+  end
+end
+
+---Raises at `level` where a table has anything but the entries 1, 2, 3 ...: that would be passed over.
+function options.check_list(list, name, level)
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  if count ~= #list then error(name .. " must be a list, numbered 1, 2, 3 ... without a hole", level + 1) end
 end
 
 return options

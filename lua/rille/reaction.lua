@@ -177,12 +177,8 @@ local function key_of(definition, event)
   return true, tostring(value)
 end
 
----The one key of all that is in a view: a string, or nil where the processor has no key. What
----is to be skipped is taken out.
----@return boolean wanted, string? key  or nil, message, traceback
-function reaction.key(definition, view)
+local function common_key(definition, view)
   local wanted, key = {}, nil
-  if view[1] then sandbox.seed(view[1].position) end
   for _, event in ipairs(view) do
     local has, its, traceback = key_of(definition, event)
     if has == nil then return nil, its, traceback end
@@ -194,6 +190,23 @@ function reaction.key(definition, view)
   end
   for i = 1, math.max(#view, #wanted) do view[i] = wanted[i] end
   return #wanted > 0, key
+end
+
+---Calls f(...), where what is asked of the script for one event has one budget.
+local function held(view, f, ...)
+  if not view[2] then return f(...) end
+  sandbox.hold(true)
+  local results = table.pack(f(...))
+  sandbox.hold(false)
+  return table.unpack(results, 1, results.n)
+end
+
+---The one key of all that is in a view: a string, or nil where the processor has no key. What
+---is to be skipped is taken out.
+---@return boolean wanted, string? key  or nil, message, traceback
+function reaction.key(definition, view)
+  if view[1] then sandbox.seed(view[1].position) end
+  return held(view, common_key, definition, view)
 end
 
 -- What it emits ----------------------------------------------------------------------------
@@ -211,9 +224,38 @@ local function check_name(name, what)
 end
 
 local function check_fields(given, known, what)
-  for name in pairs(given) do
+  for name in next, given do
     if not known[name] then refuse("emit: %s", options.unknown(what, name, known)) end
   end
+end
+
+---The fields of a script's table that may have metamethods, in one that has none. Called on the
+---script's side, where they find what scripts find.
+local function plain(given, known)
+  if type(given) ~= "table" then return given end
+  local copy = {}
+  for name, value in pairs(given) do copy[name] = value end
+  for name in next, known do
+    if copy[name] == nil then copy[name] = given[name] end
+  end
+  return copy
+end
+
+local function plain_list(given)
+  if type(given) ~= "table" then return given end
+  local copy, many = {}, 0
+  for name, value in pairs(given) do copy[name], many = value, many + 1 end
+  if many == 0 then
+    for i, value in ipairs(given) do copy[i] = value end
+  end
+  return copy
+end
+
+local function plain_event(given)
+  local event = plain(given, EVENT)
+  if type(event) ~= "table" then return event end
+  event.tags, event.meta = plain_list(event.tags), plain_list(event.meta)
+  return event
 end
 
 local function check_tags(tags)
@@ -295,7 +337,8 @@ end
 local function emitter(run)
   return function(ctx, stream, event, how)
     if type(ctx) ~= "table" then error("emit is a method: ctx:emit(stream, event)", 2) end
-    local ok, message = pcall(sandbox.host, add, run, stream, event, how or {})
+    event, how = plain_event(event), plain(how or {}, EMIT)
+    local ok, message = pcall(sandbox.host, add, run, stream, event, how)
     if not ok then error(message, 2) end
   end
 end
@@ -358,6 +401,16 @@ local function context(run, event, key, state, host)
   }
 end
 
+---Gives the events to their handlers, until one fails: true, or false, message, traceback.
+local function handle(definition, view, ctx)
+  for _, event in ipairs(view) do
+    sandbox.at(event.position)
+    local ok, message, traceback = sandbox.traced(handler_of(definition, event.type), event, ctx)
+    if not ok then return false, message, traceback end
+  end
+  return true
+end
+
 ---Lets the script react to what an event is to it. `around` has what the processor was opened
 ---with: host, elsewhere.
 ---@param view table[] of reaction.view
@@ -369,15 +422,9 @@ function reaction.react(definition, view, key, state, around)
   local depth = depth_of(view[1])
   sandbox.seed(view[1].position)
   local ctx = context(run, view[1], key, state, around.host)
-  for _, event in ipairs(view) do
-    sandbox.at(event.position)
-    local ok, message, traceback = sandbox.traced(handler_of(definition, event.type), event, ctx)
-    if not ok then
-      run.over = true
-      return nil, message, tidy(traceback)
-    end
-  end
+  local ok, message, traceback = held(view, handle, definition, view, ctx)
   run.over = true
+  if not ok then return nil, message, tidy(traceback) end
   run.emits.depth = depth
   return run.emits
 end

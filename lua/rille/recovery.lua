@@ -226,28 +226,49 @@ end
 
 -- Running ------------------------------------------------------------------------------------------
 
----What home says of a participant's branch: it commits only as a member.
+---Whether what is held, a handler's by its name or a database's branch by its own, is this participant's.
+---Other programs may have other names for the database.
+local function holds(p, name, branch)
+  if not branch then return p.name == name end
+  local note = p.kind == "postgres" and rille.decode(p.note or "")
+  return type(note) == "table" and note.gid == branch
+end
+
+---What home says of what a participant holds: it commits only as a member. nil where the decision
+---has no such participant: somebody else's it may be.
 local function outcome_for(c, name)
-  return function(id)
+  return function(id, branch)
     local told = means.outcome(c.store, id, false)
     if not told then return nil end
     if told.outcome == "aborted" then return "abort" end
     if told.outcome ~= "committed" then return nil end
     local detail = answer.detail(told.detail)
     for _, p in ipairs(detail and detail.participants or {}) do
-      if p.name == name then return p.member and "commit" or "abort", p.note end
+      if holds(p, name, branch) then return p.member and "commit" or "abort", p.note end
     end
-    return detail and "abort" or nil
   end
 end
 
 ---Whether a nonce is of home's log: of one that is not, home knows no outcome either.
 local function knows() return true end
 
-local function sweep(c)
-  for name, object in pairs(c.participants) do
-    if object.sweep then pcall(object.sweep, object, c.uuid, knows, outcome_for(c, name)) end
+---Lets one look through what it holds, and adds what is in its way to the problems.
+local function sweep_one(c, name, object, problems)
+  local ok, count, message, list = pcall(object.sweep, object, c.uuid, knows, outcome_for(c, name))
+  if not ok then message = tostring(count) end
+  if not ok or not count then table.insert(problems, { participant = name, message = message }) end
+  for _, problem in ipairs(ok and count and list or {}) do
+    table.insert(problems, { participant = name, gid = problem.gid, message = problem.message })
   end
+end
+
+---@return { participant: string, message: string, gid: string? }[]? problems  nil: there are none
+local function sweep(c)
+  local problems = {}
+  for name, object in pairs(c.participants) do
+    if object.sweep then sweep_one(c, name, object, problems) end
+  end
+  return problems[1] and problems
 end
 
 ---What has been aborted and could not be told yet.
@@ -292,20 +313,21 @@ local function run_hook(c, left)
 end
 
 ---@param force boolean at once, whatever was tried when
----@return { committed: integer, aborted: integer, undecided: integer, unreachable: integer, pending: integer }?
+---@return { committed: integer, aborted: integer, undecided: integer, unreachable: integer, pending: integer,
+---  problems: table[]? }?
 function recovery.run(c, force)
   local left, message, code, detail = run_pending(c, force)
   if not left then return nil, message, code, detail end
   local now = core.monotonic()
   repeat_aborts(c)
+  local counts, problems
   if force or now >= c.sweep_at then
     c.sweep_at = now + SWEEP_S
-    sweep(c)
+    problems = sweep(c)
   end
-  local counts
   counts, message, code, detail = settling.run(c.store, force)
   if not counts then return nil, message, code, detail end
-  counts.pending = #left
+  counts.pending, counts.problems = #left, problems
   run_hook(c, left)
   c.recovered = true
   return counts

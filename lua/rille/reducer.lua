@@ -108,7 +108,7 @@ function reducer.load(name, read, params)
     read = read, params = params, rille = { null = rille.null, array = rille.array },
   })
   if not definition then return nil, message end
-  definition, message = reducer.define(definition, name, files)
+  definition, message = sandbox.define(reducer.define, definition, name, files)
   return definition, message, files
 end
 
@@ -291,7 +291,7 @@ function reducer.fold(store, name, options, only_touched)
   check_options(options)
   if options.isolated then
     local limits, rest = isolate.split(options, 2)
-    return isolate.call(store, limits, "rille.reducer", "fold", store, name, rest)
+    return isolate.named(name, isolate.call(store, limits, "rille.reducer", "fold", store, name, rest))
   end
   local head, message, code = store:head()
   if not head then return fail(message, code) end

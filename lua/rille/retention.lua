@@ -19,7 +19,9 @@ local registry = require "rille.registry"
 local script = require "rille.script"
 local slots = require "rille.slots"
 
-local check_options = require "rille.options".check
+local options_of = require "rille.options"
+local check_options, check_booleans, check_list =
+  options_of.check, options_of.check_booleans, options_of.check_list
 
 local SCAVENGE = { dry_run = true }
 local OWN = { "$parked", "$unparked", "$delayed", "$delivered", "$resolved" } -- found by who names them
@@ -125,6 +127,7 @@ local function check_names(options, field)
   local list = options[field]
   if list == nil then return end
   if type(list) ~= "table" then error(field .. " must be a list of names, not " .. type(list), 4) end
+  check_list(list, field, 4)
   for i, name in ipairs(list) do
     local fault = event.name_fault(("%s[%d]"):format(field, i), name)
     if fault then error(fault, 4) end
@@ -137,6 +140,7 @@ local function positions_of(positions)
   if type(positions) ~= "table" then
     error("positions must be a position or a list of them, not " .. type(positions), 4)
   end
+  check_list(positions, "positions", 4)
   for i, position in ipairs(positions) do
     if math.type(position) ~= "integer" then error(("positions[%d] must be an integer"):format(i), 4) end
   end
@@ -146,6 +150,7 @@ end
 local function asked(positions, options)
   positions = positions_of(positions)
   check_options(options, REDACT, 3)
+  check_booleans(options, { "data", "ids" }, 3)
   check_names(options, "tags")
   check_names(options, "streams")
   if options.reason ~= nil and type(options.reason) ~= "string" then error("reason must be a string", 3) end
@@ -160,6 +165,7 @@ end
 function retention.scavenge(store, options)
   options = options or {}
   check_options(options, SCAVENGE, 2)
+  check_booleans(options, { "dry_run" }, 2)
   return core.scavenge(store, options.dry_run)
 end
 

@@ -21,7 +21,7 @@ local error, ipairs, load, pairs, pcall, setmetatable, tostring, type =
   base.tostring, base.type
 
 ---@class rille.sandbox
-local sandbox = { call = c.run, traced = c.traced, host = c.host, seed = c.seed, at = c.at,
+local sandbox = { call = c.run, within = c.within, traced = c.traced, host = c.host, seed = c.seed, at = c.at, hold = c.hold,
   random = c.math.random }
 
 ---What scripts have of each library; `base` are globals. getmetatable, tostring,
@@ -229,6 +229,14 @@ local function run_script(run, name, params, settle)
   if not ok then return nil, named(name, message) end
   if type(value) == "table" then return value end
   return nil, named(name, "a script must return a table, got " .. type(value))
+end
+
+---What a script's value means: define(value, name, files), or nil and a message. The value may
+---have metamethods: what they find is what scripts find.
+function sandbox.define(define, value, name, files)
+  local ok, definition, message = c.within(define, value, name, files)
+  if ok then return definition, message end
+  return nil, named(name, definition)
 end
 
 ---Loads the script `name`.

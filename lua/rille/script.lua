@@ -123,7 +123,7 @@ local function try(watcher, patience)
     rille = { null = rille.null, array = rille.array },
   })
   if attempt.unsettled then return attempt end
-  if value then attempt.definition, message = watcher.define(value, watcher.name, files) end
+  if value then attempt.definition, message = sandbox.define(watcher.define, value, watcher.name, files) end
   if attempt.definition == nil then
     attempt.fault = message or watcher.name .. ": it defines nothing"
   else

@@ -101,7 +101,7 @@ function settling.run(store, force)
   if core.is_readonly(store) then return counts_of() end
   local try, now = state_of(store), core.monotonic()
   if not force and now < try.at then return counts_of() end
-  local list, message, code, detail = means.indoubt(store)
+  local list, message, code, detail = settling.indoubt(store)
   if not list then return nil, message, code, detail end
   if #list == 0 then
     try.pause = PAUSE_FIRST_S / 2
@@ -150,7 +150,7 @@ function core.methods.settle(store, options)
   for name, value in pairs(options) do
     if type(value) ~= "string" then error(name .. " must be a string, not " .. type(value), 2) end
   end
-  local list, message, code, detail = means.indoubt(store)
+  local list, message, code, detail = settling.indoubt(store)
   if not list then return nil, message, code, detail end
   local settled
   settled, message, code, detail = means.settle(store, options.id, options.home)

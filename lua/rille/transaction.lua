@@ -77,10 +77,11 @@ function Transaction:named(name)
   end
 end
 
----The name, or with a number behind it.
+---The name, or with a number behind it. A store is never called as what is registered is: who is told
+---is noted by names.
 local function unique(self, name)
   local candidate, n = name, 1
-  while self:named(candidate) do
+  while self:named(candidate) or self.coordinator.participants[candidate] do
     n = n + 1
     candidate = ("%s#%d"):format(name, n)
   end
@@ -108,7 +109,7 @@ local function store_participant(self, store)
   if not place then place, message, code = place_of(store) end
   if not place then return nil, message, code end
   local c, list, uuid, path, name = self.coordinator, self.list, place.uuid, place.path, place.name
-  local is_taken = self.by_name ~= nil
+  local is_taken = self.by_name ~= nil or c.participants[name] ~= nil
   for i = 1, #list do
     local other = list[i]
     if other.path == path and other.uuid == uuid then return other end
@@ -157,9 +158,10 @@ end
 ---Gives it the name that was asked for.
 local function rename(self, p, name)
   if name == nil or name == p.name then return true end
-  if self:named(name) or #name == 0 or #name > NAME_BYTES then
+  local taken = self:named(name) or self.coordinator.participants[name]
+  if taken or #name == 0 or #name > NAME_BYTES then
     return nil, ("a participant can't be called %q: %s"):format(name:sub(1, NAME_BYTES),
-      self:named(name) and "another is" or "a name has 1 to 255 bytes"), "invalid"
+      taken and "another is" or "a name has 1 to 255 bytes"), "invalid"
   end
   if self.by_name then self.by_name[p.name], self.by_name[name] = nil, p end
   p.name = name
@@ -169,6 +171,9 @@ end
 ---A participant that was registered with the coordinator.
 local function registered(self, name, options)
   local p = self:named(name)
+  if p and p.object and options.work ~= nil then
+    return nil, name .. " takes part already: its work is given when it is enlisted first", "invalid"
+  end
   if p and p.object then return p end
   local object = self.coordinator.participants[name]
   if not object then

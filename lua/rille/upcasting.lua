@@ -6,7 +6,8 @@
 --
 -- What comes of it is upcast again where it has another type that is in `upcast`. It is the
 -- rule of reducers (lupcast.c), for events that are plain tables. Type and data are the
--- script's, all else is the event's own; the data of each is a copy.
+-- script's, all else is the event's own; the data of each is a copy. What it gave is read without
+-- its metamethods: none runs out here.
 
 local rille = require "rille"
 local sandbox = require "rille.sandbox"
@@ -27,7 +28,7 @@ end
 
 ---The event that a table of the script's says, with all else of `event`.
 local function made(result, event)
-  local name, type_name = event.type, result.type
+  local name, type_name, data = event.type, rawget(result, "type"), rawget(result, "data")
   if type(type_name) ~= "string" then
     refuse("upcast.%s gave an event whose type is a %s: it must be a string", name, type(type_name))
   end
@@ -36,13 +37,14 @@ local function made(result, event)
   end
   for field in next, result do
     if field ~= "type" and field ~= "data" then
-      refuse("upcast.%s gave an event with the field '%s': it may have type and data", name, tostring(field))
+      refuse("upcast.%s gave an event with the field '%s': it may have type and data", name,
+        type(field) == "string" and field or "(a " .. type(field) .. ")")
     end
   end
   local copy = copy_of(event)
   copy.type, copy.data = type_name, nil
-  if result.data == nil then return copy end
-  local bytes, message = rille.encode(result.data)
+  if data == nil then return copy end
+  local bytes, message = rille.encode(data)
   if not bytes then refuse("upcast.%s gave an event that can't be: %s", name, message:gsub("^value", "data")) end
   copy.data = rille.decode(bytes)
   return copy
@@ -58,8 +60,8 @@ local function ask(upcast, event)
   if type(result) ~= "table" then
     refuse("upcast.%s returned a %s: it gives an event, a list of them, or nil", event.type, type(result))
   end
-  if result == asked or result.type ~= nil then return { result }, asked end
-  if #result == 0 and next(result) ~= nil then refuse("upcast.%s gave an event without type", event.type) end
+  if rawequal(result, asked) or rawget(result, "type") ~= nil then return { result }, asked end
+  if rawlen(result) == 0 and next(result) ~= nil then refuse("upcast.%s gave an event without type", event.type) end
   return result, asked
 end
 
@@ -72,11 +74,12 @@ local function expand(list, upcast, event, step)
     refuse("upcast.%s: the event became another %d times, which is all it may", event.type, STEPS)
   end
   local results, asked = ask(upcast, event)
-  for _, result in ipairs(results) do
+  for i = 1, rawlen(results) do
+    local result = rawget(results, i)
     if type(result) ~= "table" then
       refuse("upcast.%s gave a list with a %s in it: it has events, { type =, data = }", event.type, type(result))
     end
-    if result == asked then result = { type = event.type, data = asked.data } end
+    if rawequal(result, asked) then result = { type = event.type, data = rawget(asked, "data") } end
     local new = made(result, event)
     if new.type == event.type then list[#list + 1] = new
     else expand(list, upcast, new, step + 1)
@@ -90,7 +93,9 @@ function upcasting.events(upcast, event)
   if not upcast or not upcast[event.type] then return { event } end
   local list = {}
   sandbox.seed(event.position)
+  sandbox.hold(true)
   local ok, failure = pcall(expand, list, upcast, event, 0)
+  sandbox.hold(false)
   if ok then return list end
   if type(failure) ~= "table" then error(failure, 0) end
   return nil, failure.message, failure.traceback

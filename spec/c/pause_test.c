@@ -159,6 +159,7 @@ static void check_deadline(rille_store *store) {
   const rille_append work = {.size = sizeof work, .parts = &part, .part_count = 1};
   const char *id = "6ba7b810-9dad-41d1-80b4-00c04fd430c8.1.0123456789abcdef.1";
   struct timespec now;
+  int64_t since = now_us(); /* before the deadline is: this process may be made to wait here */
   clock_gettime(CLOCK_REALTIME, &now);
   int64_t deadline_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + LOOK_US;
   const rille_prepare prepare = {.size = sizeof prepare,
@@ -174,7 +175,6 @@ static void check_deadline(rille_store *store) {
                                .deadline_us = deadline_us};
   rille_error e = {0};
   rille_decided decided;
-  int64_t since = now_us();
   CHECK(rille_store_prepare(store, &prepare, NULL, &e) == RILLE_BUSY);
   CHECK(strstr(e.message, "deadline") != NULL);
   CHECK(rille_store_decide(store, &decide, &decided, NULL) == RILLE_BUSY);

@@ -381,6 +381,61 @@ static void all_may_come_and_go_at_once(void) {
   }
 }
 
+/* ---- Whose file is flushed ---- */
+
+#define SMALL_SEGMENT ((uint64_t)64 << 10)
+
+/* Two frames of which no flush knows, the second in a file of its own: closing would be one. */
+static int begin_a_file(void *context) {
+  static char large[SMALL_SEGMENT];
+  rille_options o = options_of(RILLE_SYNC_NEVER, false);
+  (void)context;
+  o.segment_bytes = SMALL_SEGMENT;
+  memset(large, 'x', sizeof large);
+  rille_store *store = open_with(path, &o);
+  CHECK(put(store, "s", RILLE_EXPECT_ANY, large, sizeof large, NULL) == 0);
+  CHECK(put_one(store, "s") == 0);
+  if (CHECK(stats_of(store).segments == 2)) die();
+  return 0;
+}
+
+static ino_t flushed;
+
+static int note_flushed(const struct call *c) {
+  struct stat s;
+  if (c->kind == CALL_FLUSH && c->done && is_of_log(c) && fstat(c->fd, &s) == 0)
+    flushed = s.st_ino;
+  return 0;
+}
+
+static ino_t last_file(void) {
+  char name[700], last[300] = "";
+  struct stat s = {0};
+  snprintf(name, sizeof name, "%s/log", path);
+  DIR *list = opendir(name);
+  for (struct dirent *entry; list && (entry = readdir(list));)
+    if (strstr(entry->d_name, ".seg") && strcmp(entry->d_name, last) > 0)
+      strcpy(last, entry->d_name);
+  closedir(list);
+  snprintf(name, sizeof name, "%s/log/%s", path, last);
+  CHECK(stat(name, &s) == 0);
+  return s.st_ino;
+}
+
+/* Who flushes has not read what others wrote, nor seen in which file it is. */
+static void a_flush_is_of_the_file_that_others_have_begun(void) {
+  begin("file");
+  rille_store *store = open_store(path, RILLE_SYNC_NEVER);
+  CHECK(put_one(store, "s") == 0);
+  CHECK(wait_for(start(begin_a_file, NULL)) == KILLED);
+  flushed = 0;
+  call_watch = note_flushed;
+  CHECK(rille_store_sync(store, NULL) == 0);
+  call_watch = NULL;
+  CHECK(rille_store_durable(store) == 3 && flushed == last_file());
+  check_reopened(store, path, 3);
+}
+
 static const struct test tests[] = {
     {"a child opens the store for itself", a_child_opens_the_store_for_itself},
     {"a child holds no lock of its parent's", a_child_holds_no_lock_of_its_parents},
@@ -390,6 +445,8 @@ static const struct test tests[] = {
     {"who waits is woken", who_waits_is_woken},
     {"an interval flushes by itself", an_interval_flushes_by_itself},
     {"appenders share flushes", appenders_share_flushes},
+    {"a flush is of the file that others have begun",
+     a_flush_is_of_the_file_that_others_have_begun},
     {"all may come and go at once", all_may_come_and_go_at_once},
 };
 TEST_MAIN(tests)

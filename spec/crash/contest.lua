@@ -59,10 +59,13 @@ local function some_after(head)
 end
 
 local function some_unless(w, head)
-  local items = { some_item(w) }
+  local items, after = { some_item(w) }, some_after(head)
   if chance(40) then items[2] = some_item(w) end
-  if items[2] and chance(40) then items[2].after = some_after(head) end
-  return { after = some_after(head), items = items }
+  if chance(30) then -- the query as a whole from before that: what lies between is allowed
+    items[#items].after = some_after(head)
+    after = math.max(0, head - random(12))
+  end
+  return { after = after, items = items }
 end
 
 local function some_expect(store, stream)

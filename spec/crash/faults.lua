@@ -12,7 +12,7 @@ faults.found_by = {
   ["settles to commit"] = { "kill", "before prepare 2:settle;after prepare 2:kill" },
   ["the end is noted before all commits are durable"] = { "cut", "after ended 1:forget;before close 1:kill", 0,
                                                           forget = 1 },
-  ["decides blindly"] = { "visit", "before decide 1:late", timeout = 0.05 },
+  ["decides blindly"] = { "visit", "before decide 1:late", timeout = 0.3 },
 }
 
 local function is_home(core, store) return core.store_place(store):find "home%.rille$" ~= nil end

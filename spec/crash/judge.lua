@@ -12,22 +12,28 @@ local function has(list, value)
   return false
 end
 
-local function matches(item, event)
+-- `after`: of the query; an item may have its own.
+local function matches(item, event, after)
   if item.types and not has(item.types, event.type) then return false end
   for _, tag in ipairs(item.tags or {}) do
     if not has(event.tags or {}, tag) then return false end
   end
   if item.stream and item.stream ~= event.stream then return false end
   if item.category and item.category ~= event.stream:match "^[^-]*" then return false end
-  return event.position > (item.after or 0)
+  return event.position > (item.after or after)
 end
 
 local function forbids(unless, event)
-  if event.position <= unless.after then return false end
   for _, item in ipairs(unless.items) do
-    if matches(item, event) then return true end
+    if matches(item, event, unless.after) then return true end
   end
   return false
+end
+
+local function least_after(unless)
+  local least = math.huge
+  for _, item in ipairs(unless.items) do least = math.min(least, item.after or unless.after) end
+  return least
 end
 
 local function holds(expect, version)
@@ -89,7 +95,7 @@ function judge:violation(conditions, position)
   end
   local unless = conditions.unless
   if not unless then return nil end
-  for p = unless.after + 1, position do
+  for p = least_after(unless) + 1, position do
     if forbids(unless, self.events[p]) then return "position " .. p .. " matches its unless" end
   end
 end

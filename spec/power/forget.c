@@ -90,6 +90,41 @@ void redacting(void) {
   scene_close(0);
 }
 
+/* Half of it comes to the log, and its maker dies: whoever opens the store cuts that off, and
+** keeps it beside the log. */
+static void append_by_half(uint32_t number) {
+  (void)number;
+  scene_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT);
+  scene_die_at(1, 1u << ENTRY_WRITE);
+  scene_append(0, 1, true);
+}
+
+static void redact_one(uint64_t position) {
+  rille_error e = {0};
+  rille_redact r = {.size = sizeof r, .positions = &position, .position_count = 1};
+  work_mark((struct mark){.kind = MARK_REDACT_BEGUN, .first = position});
+  if (scene_check(rille_store_redact(scene.stores[0], &r, NULL, &e), &e, "redact"))
+    work_mark((struct mark){.kind = MARK_REDACTED, .first = position});
+}
+
+/* What was cut off is appended once more, as by who was told nothing, and redacted. */
+void redacting_the_torn(void) {
+  work.bytes = 3000, work.plain = true;
+  scene_expect_deaths();
+  for (uint32_t i = 0; i < 4; i++) {
+    rille_error e = {0};
+    scene_fork(1, append_by_half);
+    int result = scene_try_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT, &e);
+    (void)scene_check(result == RILLE_REMARK ? 0 : -1, &e, "open what is torn");
+    if (result < 0) return;
+    scene_append(0, 1, true);
+    uint64_t again = rille_store_head(scene.stores[0]);
+    if (chance_in(2)) scene_append(0, 1 + chance_below(3), true);
+    redact_one(again);
+    scene_close(0);
+  }
+}
+
 /* ---- What there was ---- */
 
 static uint32_t serial_at(const struct of_store *p, uint64_t position) {

@@ -10,6 +10,7 @@
 
 void scavenging(void);
 void redacting(void);
+void redacting_the_torn(void);
 
 /* The label of the append of one event that was told to be at a position, and its stream, type
 ** and tags; false: none was. */

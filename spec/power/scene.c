@@ -83,6 +83,11 @@ void scene_expect_deaths(void) {
   if (serials == MAP_FAILED) abort();
 }
 
+void scene_die_at(uint32_t n, uint32_t kinds) {
+  scene.record->deadly = kinds;
+  scene.record->entries_until_death = (int)n;
+}
+
 uint32_t scene_next_serial(void) { return scene.serial = atomic_fetch_add(serials, 1) + 1; }
 
 void scene_fork(uint32_t n, void (*job)(uint32_t number)) {

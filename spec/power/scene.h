@@ -46,6 +46,8 @@ void scene_fork(uint32_t n, void (*job)(uint32_t number));
 
 /* From now on children may be killed; the dead can't tell which serials they took. */
 void scene_expect_deaths(void);
+/* Whoever makes the nth call dies with it; those of a kind (a bit for each), or all, count. */
+void scene_die_at(uint32_t n, uint32_t kinds);
 uint32_t scene_next_serial(void);
 
 void transactions(void);

@@ -206,17 +206,11 @@ static void failures(void) {
 
 /* ---- Processes that are killed ---- */
 
-/* At the nth call; those of a kind, or all, count. */
-static void die_at(uint32_t n, uint32_t kinds) {
-  scene.record->deadly = kinds;
-  scene.record->entries_until_death = (int)n;
-}
-
 static void choose_death(void) {
   static const uint32_t kinds[] = {1u << ENTRY_SIZE, 1u << ENTRY_WRITE, 1u << ENTRY_FLUSH_BEGUN,
                                    1u << ENTRY_FLUSHED};
-  if (chance_in(2)) die_at(1 + chance_below(60), ~0u);
-  else die_at(1 + chance_below(12), kinds[chance_below(sizeof kinds / sizeof *kinds)]);
+  if (chance_in(2)) scene_die_at(1 + chance_below(60), ~0u);
+  else scene_die_at(1 + chance_below(12), kinds[chance_below(sizeof kinds / sizeof *kinds)]);
 }
 
 /* Who does not die closes the store. */
@@ -240,7 +234,7 @@ static void append_until_death(uint32_t number) {
 /* Once there is the file, and before its name is durable. */
 static void begin_a_file_and_die(uint32_t number) {
   (void)number;
-  die_at(1, 1u << ENTRY_FILE);
+  scene_die_at(1, 1u << ENTRY_FILE);
   scene_open(0, RILLE_SYNC_NEVER, false, SMALL_SEGMENT);
   append_on(false, FILE_APPENDS);
 }
@@ -267,7 +261,7 @@ static void kills(void) {
 /* The kernel has told the dead alone that the flush failed. */
 static void flush_in_vain(uint32_t number) {
   scene.record->flushes_until_failure = 1 + (int)chance_below(3);
-  die_at(1, 1u << ENTRY_FLUSH_FAILED);
+  scene_die_at(1, 1u << ENTRY_FLUSH_FAILED);
   (void)number;
   scene_open(0, RILLE_SYNC_ALWAYS, false, SMALL_SEGMENT);
   append_on(true, CHILD_APPENDS);
@@ -304,6 +298,7 @@ const struct workload workloads[] = {
     {"deaths", deaths, {.segment_bytes = SMALL_SEGMENT}, 1, 4},
     {"scavenge", scavenging, {.segment_bytes = SMALL_SEGMENT, .forgets = true}, 1, 5},
     {"redact", redacting, {.segment_bytes = SMALL_SEGMENT, .forgets = true}, 1, 6},
+    {"torn", redacting_the_torn, {.segment_bytes = SMALL_SEGMENT, .forgets = true}, 1, 3},
     {"transactions", transactions, {.decides = true}, 3, 6},
     {"coordinators", coordinators, {.decides = true}, 3, 6},
     {0}};

@@ -7,7 +7,7 @@ describe("a decision that is on its way in a database", function()
   it("is unknown till it has arrived, and never aborted", function()
     local missing = postgres.lacks()
     if missing then return pending(missing) end
-    local scene = postgres.scene(0.5)
+    local scene = postgres.scene(1.5)
     local server, c = scene.server, scene:coordinator()
     assert(scene:move(c, "first")) -- makes the table of decisions
     server:set("synchronous_standby_names", "nobody")

@@ -56,7 +56,7 @@ function browser.visit(visits, program)
   local parts = { PROGRAM = program, VISITS = rille.json.encode(visits) }
   local around = AROUND:gsub("%u%u+", parts)
   local file, folder = scratch.file("around.html", around), scratch.path "profile"
-  local output = process.run(("timeout 60 '%s' %s --user-data-dir='%s' --dump-dom 'file://%s' 2>'%s.messages'")
+  local output = process.run(("timeout 120 '%s' %s --user-data-dir='%s' --dump-dom 'file://%s' 2>'%s.messages'")
     :format(browser.find(), FLAGS, folder, file, folder))
   local found = output:match '<pre id="answers">([^<]*)</pre>'
   if not found then error("no answer: " .. output:sub(1, 2000), 2) end

@@ -63,7 +63,8 @@ local function is_hidden(item, event)
   return event.type:sub(1, 1) == "$" and not (item.types and #item.types > 0) and not item.stream
 end
 
-local function matches(item, event)
+---`after`: of the query; an item may have its own.
+local function matches(item, event, after)
   if is_hidden(item, event) then return false end
   if item.types and #item.types > 0 and not has(item.types, event.type) then return false end
   for _, tag in ipairs(item.tags or {}) do
@@ -72,14 +73,14 @@ local function matches(item, event)
   if item.stream and item.stream ~= event.stream then return false end
   if item.category and item.category ~= event.stream:match "^[^-]*" then return false end
   if item.prefix and event.stream:sub(1, #item.prefix) ~= item.prefix then return false end
-  return event.position > (item.after or 0)
+  return event.position > (item.after or after or 0)
 end
 
-local function matches_any(items, event)
+local function matches_any(items, event, after)
   for _, item in ipairs(items) do
-    if matches(item, event) then return true end
+    if matches(item, event, after) then return true end
   end
-  return #items == 0
+  return #items == 0 and event.position > (after or 0)
 end
 
 ---The events that `wanted` takes, between bounds on their field `number`.
@@ -111,7 +112,8 @@ function model:all(query)
   local items = #query > 0 and query or
     { { types = query.types, tags = query.tags, stream = query.stream, category = query.category,
         prefix = query.prefix } }
-  return self:select("position", query, function(event) return matches_any(items, event) end)
+  local bounds = { before = query.before, limit = query.limit, reverse = query.reverse }
+  return self:select("position", bounds, function(event) return matches_any(items, event, query.after) end)
 end
 
 return model

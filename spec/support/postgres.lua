@@ -41,7 +41,7 @@ end
 
 ---Repeats until it is true, for what the server does in its own time.
 function postgres.eventually(f)
-  for _ = 1, 500 do
+  for _ = 1, 3000 do
     local result = f()
     if result then return result end
     process.run "sleep 0.02"
@@ -104,15 +104,16 @@ function Server:restart(...)
   self:start(...)
 end
 
--- One that nobody has collected yet is a zombie, whose number the next start would take for
--- a living server's.
-local KILL = [[all="%s $(pgrep -P %s | tr '\n' ' ')"; kill -9 $all
+-- It is stopped first, so that none is forked while they are counted: one that was left would go on writing
+-- beside the next start. One that nobody has collected yet is a zombie, whose number the next start would take
+-- for a living server's.
+local KILL = [[kill -STOP %s; all="%s $(pgrep -P %s | tr '\n' ' ')"; kill -9 $all
   alive() { for p in $all; do case "$(ps -o stat= -p $p)" in ""|Z*) ;; *) return 0 ;; esac; done; return 1; }
   for i in $(seq 200); do alive || { rm -f '%s/postmaster.pid' '%s'/.s.PGSQL.*; exit 0; }; sleep 0.02; done; exit 1]]
 
 ---Ends each of its processes as a crash would, and waits until none is left.
 function Server:kill()
-  local output, status = process.run("(" .. KILL:format(self.pid, self.pid, self.data, self.folder) .. ")")
+  local output, status = process.run("(" .. KILL:format(self.pid, self.pid, self.pid, self.data, self.folder) .. ")")
   assert(status == 0, "the server's processes would not end: " .. output)
 end
 
@@ -175,7 +176,7 @@ end
 
 ---Moves the id in one transaction, of the same id.
 function Scene.move(_, c, id)
-  return c:transact({ id = id, timeout = 1 }, function(tx)
+  return c:transact({ id = id, timeout = 10 }, function(tx)
     return assert(tx:enlist "shop"):exec("insert into moves values ($1)", id)
   end)
 end

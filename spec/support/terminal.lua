@@ -6,7 +6,7 @@ local scratch = require "spec.support.scratch"
 
 local terminal = {}
 
-local WAIT_SECONDS = 20
+local WAIT_SECONDS = 60
 
 ---The folder in which the command is, for PATH.
 terminal.bin = place.build .. "/bin"
