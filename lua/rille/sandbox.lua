@@ -21,8 +21,8 @@ local error, ipairs, load, pairs, pcall, setmetatable, tostring, type =
   base.tostring, base.type
 
 ---@class rille.sandbox
-local sandbox = { call = c.run, within = c.within, traced = c.traced, host = c.host, seed = c.seed, at = c.at, hold = c.hold,
-  random = c.math.random }
+local sandbox = { call = c.run, within = c.within, traced = c.traced, host = c.host, seed = c.seed, at = c.at,
+  hold = c.hold, random = c.math.random }
 
 ---What scripts have of each library; `base` are globals. getmetatable, tostring,
 ---pairs, next, rawset, sort, format, random are those of lsandbox.c.
