@@ -90,6 +90,7 @@ INTERNAL void compat_integer_to_text(lua_State *L, int index);
 
 typedef uint64_t lua_Unsigned;
 #define LUAI_UACINT long long
+#define LUA_MAXINTEGER PTRDIFF_MAX /* lua_Integer is ptrdiff_t */
 #define LUA_TCDATA (LUA_TTHREAD + 2)
 #define LUA_GNAME "_G"
 #define LUA_LOADED_TABLE "_LOADED"

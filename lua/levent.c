@@ -213,6 +213,13 @@ void event_push_string(lua_State *L, int view, const char *bytes, size_t length)
   lua_remove(L, -2);
 }
 
+int event_push_touched(lua_State *L, int view) {
+  const struct event_view *v = lua_touserdata(L, view);
+  if (v->decoded) lua_getiuservalue(L, view, VIEW_DATA);
+  else lua_pushnil(L);
+  return v->decoded;
+}
+
 /* A view that was kept, against the rules, shows the event of any later call, with all of its
 ** data. So only who can't keep one gets a stand-in. What has been done to the data already the
 ** handler sees. */

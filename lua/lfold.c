@@ -77,6 +77,9 @@ static int has_key(lua_State *L) {
   int index = lua_gettop(L);
   if (lua_istable(L, index)) {
     size_t n = lua_rawlen(L, index);
+    lua_pushnil(L);
+    if (n == 0 && lua_next(L, index)) sandbox_refuse(L, AT_KEY_OF, KEY_NO_LIST);
+    lua_settop(L, index);
     for (size_t i = 1; i <= n && !wanted; i++) {
       lua_rawgeti(L, index, (lua_Integer)i);
       wanted = is_wanted(L, lua_gettop(L));

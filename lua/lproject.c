@@ -31,6 +31,12 @@ static void call_find(lua_State *L, struct run *r, const struct pass *p, int key
   luaL_error(L, "a state can't be found");
 }
 
+/* Pushes the key as the script is told it: nil where the reducer has none. */
+static void push_told_key(lua_State *L, const struct pass *p, int key) {
+  if (lua_isnil(L, p->base + OF_KEY)) lua_pushnil(L);
+  else lua_pushvalue(L, key);
+}
+
 /* Pushes the state of a key: a first one where there is none. */
 static void push_state(lua_State *L, struct run *r, struct pass *p, int key) {
   lua_pushvalue(L, key);
@@ -42,7 +48,7 @@ static void push_state(lua_State *L, struct run *r, struct pass *p, int key) {
   if (!lua_isnil(L, -1) && !value_is_null(L, -1)) return;
   lua_pop(L, 1);
   lua_pushvalue(L, p->base + OF_FRESH);
-  lua_pushvalue(L, key);
+  push_told_key(L, p, key);
   lua_call(L, 1, 1);
 }
 
@@ -76,7 +82,7 @@ static void apply(lua_State *L, struct run *r, struct pass *p, int handler, int 
   lua_pushvalue(L, function);
   lua_pushvalue(L, state);
   event_push_for(L, AT_VIEW, p->base + OF_PICKS, handler);
-  lua_pushvalue(L, key);
+  push_told_key(L, p, key);
   lua_call(L, 3, 1);
   r->view->decoded = 0; /* the next state gets data of its own */
   choose_result(L, state, function);
@@ -141,6 +147,9 @@ static void apply_key(lua_State *L, struct run *r, struct pass *p, int handler) 
 static void apply_list(lua_State *L, struct run *r, struct pass *p, int handler) {
   int list = lua_gettop(L);
   size_t n = lua_rawlen(L, list);
+  lua_pushnil(L);
+  if (n == 0 && lua_next(L, list)) sandbox_refuse(L, p->base + OF_KEY, KEY_NO_LIST);
+  lua_settop(L, list);
   lua_createtable(L, 0, (int)n);
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (lua_Integer)i);

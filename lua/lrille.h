@@ -18,6 +18,8 @@
 #define EVENT_HANDLE "rille.event"
 #define MICROSECONDS 1e6 /* in a second, which is what Lua gets */
 #define KEY_BYTES_MOST 255 /* of a state's key, as of a stream's name */
+#define KEY_NO_LIST \
+  "key returned a table that is no list: a key is a string, an integer, a list, or nil"
 
 /* User values of a store's handle. */
 enum {
@@ -186,6 +188,9 @@ INTERNAL struct event_view *event_push_view(lua_State *L);
 /* Pushes what handler number `handler`, or with 0 the key's function, is to get as its event:
 ** the view at `view`, or a stand-in. At `picks` is what lpick.h has of these functions, or nil. */
 INTERNAL void event_push_for(lua_State *L, int view, int picks, int handler);
+/* Pushes the data that the event of the view at `view` has by now, if the script has looked at it:
+** it may have changed it. Otherwise 0, and nil is pushed. */
+INTERNAL int event_push_touched(lua_State *L, int view);
 /* A string out of an event's data, as one that may come again. */
 INTERNAL void event_push_string(lua_State *L, int view, const char *bytes, size_t length);
 /* Pushes the metatable of the stand-ins of the picks at `picks`: they have `data` alone. */

@@ -1,7 +1,7 @@
 /* lupcast.c: old events as a script would have them.
 **
 **    event of a type in `upcast` --function--> nil           nobody gets it
-**                                              the event     goes on as it is
+**                                              the event     goes on, its data as it is by then
 **                                              { type, data }
 **                                              { { type, data }, ... }   each goes on
 **
@@ -9,7 +9,8 @@
 ** data are the script's, all else is the event's own.
 **
 ** The data goes through its bytes, as if it had been stored like that: so every handler
-** gets its own, and what can't be data is refused here. */
+** gets its own, and what can't be data is refused here. There is room for one data at a time:
+** of a list, the next takes the place of the one before. */
 #include "lupcast.h"
 
 #include "lsandbox.h"
@@ -30,6 +31,7 @@ struct upcast_step {
   const rille_event *event;
   int type;
   int function; /* the script's, which says what it is; the stack has it */
+  int touched;  /* where the data is that the script has looked at; 0: it has not */
   int number;
 };
 
@@ -65,19 +67,16 @@ static void check_fields(lua_State *L, int result, int function, const char *nam
   }
 }
 
-/* Sets the data of `event` to that of the table at `result`. */
-static void set_data(lua_State *L, const struct upcast *u, int result,
-                     const struct upcast_step *step, rille_event *event) {
+/* Sets the data of `event` to the value at `data`. */
+static void set_data(lua_State *L, const struct upcast *u, int data, const struct upcast_step *step,
+                     rille_event *event) {
   event->data = (rille_text){0};
-  lua_pushliteral(L, "data");
-  if (lua_rawget(L, result) != LUA_TNIL) {
-    buffer_clear(u->room, MIB);
-    if (!value_encode(L, lua_gettop(L), "data", u->room))
-      sandbox_refuse(L, step->function, "upcast.%s gave an event that can't be: %s",
-                     lua_tostring(L, step->type), lua_tostring(L, -1));
-    event->data = (rille_text){(const char *)u->room->bytes, u->room->length};
-  }
-  lua_pop(L, 1);
+  if (lua_isnil(L, data)) return;
+  buffer_clear(u->room, MIB);
+  if (!value_encode(L, data, "data", u->room))
+    sandbox_refuse(L, step->function, "upcast.%s gave an event that can't be: %s",
+                   lua_tostring(L, step->type), lua_tostring(L, -1));
+  event->data = (rille_text){(const char *)u->room->bytes, u->room->length};
 }
 
 /* What the table on top of the stack says; pops it. */
@@ -86,7 +85,8 @@ static void deliver(lua_State *L, const struct upcast *u, const struct upcast_st
   const char *name = lua_tostring(L, step->type);
   rille_event event = *step->event;
   if (lua_rawequal(L, result, u->view_index)) {
-    hand_over(L, u, step->event, step->type);
+    if (step->touched) set_data(L, u, step->touched, step, &event);
+    hand_over(L, u, &event, step->type);
     lua_settop(L, result - 1);
     return;
   }
@@ -105,30 +105,40 @@ static void deliver(lua_State *L, const struct upcast *u, const struct upcast_st
                    "upcast.%s gave an event whose type has %d bytes: it needs 1 to 255", name,
                    (int)event.type.length);
   check_fields(L, result, step->function, name);
-  set_data(L, u, result, step, &event);
+  lua_pushliteral(L, "data");
+  lua_rawget(L, result);
+  set_data(L, u, type + 1, step, &event);
+  lua_settop(L, type);
   struct upcast_step next = {.event = &event, .type = type, .number = step->number + 1};
   if (!lua_rawequal(L, type, step->type) && has_function(L, u, type)) expand(L, u, &next);
   else hand_over(L, u, &event, type);
   lua_settop(L, result - 1);
 }
 
-/* A list of events, on top of the stack. */
+/* A list of events, on top of the stack. What the script was asked about may be in the room that
+** the first of them takes, and be one of the others. */
 static void deliver_list(lua_State *L, const struct upcast *u, const struct upcast_step *step) {
   int list = lua_gettop(L);
+  rille_event asked = *step->event;
+  struct upcast_step own = *step;
   size_t n = lua_rawlen(L, list);
   lua_pushnil(L);
   if (n == 0 && lua_next(L, list))
     sandbox_refuse(L, step->function, "upcast.%s gave an event without type",
                    lua_tostring(L, step->type));
   lua_settop(L, list);
+  if (step->number > 0 && !step->touched && n > 1) {
+    asked.data.bytes = lua_pushlstring(L, asked.data.bytes, asked.data.length);
+    own.event = &asked;
+  }
   for (size_t i = 1; i <= n; i++) {
     lua_rawgeti(L, list, (lua_Integer)i);
-    deliver(L, u, step);
+    deliver(L, u, &own);
   }
 }
 
 static void expand(lua_State *L, const struct upcast *u, struct upcast_step *step) {
-  int top = lua_gettop(L), result = top + 2;
+  int top = lua_gettop(L), data = top + 2, result = top + 3;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_pushvalue(L, step->type);
   lua_rawget(L, u->functions);
@@ -142,6 +152,8 @@ static void expand(lua_State *L, const struct upcast *u, struct upcast_step *ste
   lua_pushvalue(L, step->function);
   lua_pushvalue(L, u->view_index);
   lua_call(L, 1, 1);
+  step->touched = event_push_touched(L, u->view_index) ? data : 0;
+  lua_insert(L, data);
   if (lua_istable(L, result)) {
     lua_pushliteral(L, "type");
     int one = lua_rawget(L, result) != LUA_TNIL;

@@ -396,12 +396,21 @@ static int note_table(struct value_writer *w, const void *table) {
   return 1;
 }
 
+/* One that bytes do not keep, so that the state would be another once it was read again. */
+static int has_own_metatable(lua_State *L, int index) {
+  if (!lua_getmetatable(L, index)) return 0;
+  lua_pop(L, 1);
+  return !value_is_marked_array(L, index);
+}
+
 static int write_table(struct value_writer *w, int index) {
   lua_State *L = w->L;
   const void *self = lua_topointer(L, index);
   if (is_ancestor(w, self)) return refuse_value(w, "is a cycle");
   if (w->tree && !note_table(w, self))
     return refuse_value(w, "is a table that stands elsewhere, too: a state is a tree");
+  if (w->tree && has_own_metatable(L, index))
+    return refuse_value(w, "has a metatable, which can't be kept: a state is plain data");
   if (w->depth == VALUE_DEPTH) return refuse_value(w, "is more than %d tables deep", VALUE_DEPTH);
   w->path[w->depth].table = self;
   luaL_checkstack(L, VALUE_STACK_SLOTS, NULL);

@@ -67,12 +67,24 @@ local function pass_on(self, method, ...)
     self.kind, self.name, self.script, self.options, self.provided, method, ...))
 end
 
+---Raises what is wrong with the arguments of a method here, in the name of who called it.
+local function check(self, name, ...)
+  local of_method = require("rille." .. self.kind).checks[name]
+  if not of_method then return end
+  local ok, message = pcall(of_method, ...)
+  if not ok then error(message, 3) end
+end
+
 local function method_of(name)
-  return function(self, ...) return pass_on(self, name, ...) end
+  return function(self, ...)
+    check(self, name, ...)
+    return pass_on(self, name, ...)
+  end
 end
 
 ---key, state by pages: each is of the moment at which it is fetched.
 local function each(self, options)
+  check(self, "each", options)
   local asked, list, i = {}, nil, 0
   for name, value in pairs(options or {}) do asked[name] = value end
   local left = asked.limit or math.maxinteger

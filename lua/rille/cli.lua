@@ -190,7 +190,7 @@ local function settle(problem)
   screen.say(screen.message_of(problem))
   if type(problem) ~= "table" then return FAILED end
   if problem.usage then io.stderr:write(problem.usage, "\n") end
-  return problem.status
+  return problem.status or FAILED
 end
 
 ---@param arguments string[]

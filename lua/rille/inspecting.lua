@@ -100,6 +100,16 @@ return function(commands, open, params_of)
     return succeed(script.open(store, path, { params = params, define = reducer.define })).definition
   end
 
+  ---Fails where a key is given and the projection has none; or, where one is `needed`, is not given.
+  local function check_key(definition, options, needed)
+    if options.key and not definition.key then
+      screen.fail(("%s has no key: it keeps one state, so none can be asked for"):format(definition.name))
+    end
+    if needed and definition.key and not options.key then
+      screen.fail(("%s keeps a state for each key: give one"):format(definition.name))
+    end
+  end
+
   local function show_states(p, options)
     if options.json or not screen.is_terminal() then
       for key, state in p:each { consistency = options.consistency } do
@@ -124,7 +134,8 @@ return function(commands, open, params_of)
     if state == nil and code then screen.fail(position) end
     if state == nil then
       local key = options.key or ""
-      screen.fail(("no event has reached the key %q%s"):format(key, near.key(store, options.name, key)))
+      screen.fail(("no event has reached the key %q%s"):format(key,
+        options.at and " at position " .. options.at or near.key(store, options.name, key)))
     end
     if options.json then
       screen.json { state = state, position = position, key = options.key }
@@ -153,6 +164,7 @@ return function(commands, open, params_of)
       screen.fail(("position %d comes after position %d: give the earlier one first"):format(options.from, options.to))
     end
     local definition = definition_of(store, options.name)
+    check_key(definition, options, false)
     for key, before, after in past.diff(store, definition, options.from, options.to, options.key) do
       local list = changes.between(before, after)
       if #list > 0 and options.json then
@@ -167,6 +179,7 @@ return function(commands, open, params_of)
   function commands.why(options)
     local store = closing(open(options.store, { readonly = true }))
     local definition = definition_of(store, options.name)
+    check_key(definition, options, true)
     for event, before, after in past.why(store, definition, options.key or "") do
       local list = changes.between(before, after)
       if options.json then

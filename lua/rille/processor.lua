@@ -54,6 +54,22 @@ local function guarded(self, body, ...)
   return outcome(self, pcall(body, self, ...))
 end
 
+local function check_run(options)
+  check_options(options, RUN, 3)
+  if options.ms ~= nil and type(options.ms) ~= "number" then
+    error("ms must be a number, not " .. type(options.ms), 3)
+  end
+end
+
+local function check_position(position)
+  if math.type(position) ~= "integer" then
+    error("retry needs the position of a parked event, not a " .. type(position), 3)
+  end
+end
+
+---What is wrong with the arguments of a method is raised by these: for handles that pass calls on.
+processor.checks = { run = function(options) check_run(options or {}) end, retry = function(p) check_position(p) end }
+
 ---Reacts to what there is: without `ms` until nothing is left, with it to whole events until
 ---the time is up.
 ---@param options? { ms: number }
@@ -62,10 +78,7 @@ end
 ---@return string? fault why a changed script is not taken up; or a code
 function Processor:run(options)
   options = options or {}
-  check_options(options, RUN, 2)
-  if options.ms ~= nil and type(options.ms) ~= "number" then
-    error("ms must be a number, not " .. type(options.ms), 2)
-  end
+  check_run(options)
   return guarded(self, worker.run, options.ms and core.monotonic() + options.ms / 1000)
 end
 
@@ -88,9 +101,7 @@ end
 ---@return integer? done how many have had their effect
 ---@return integer|string left how many of the key are parked still; or a message
 function Processor:retry(position)
-  if math.type(position) ~= "integer" then
-    error("retry needs the position of a parked event, not a " .. type(position), 2)
-  end
+  check_position(position)
   return guarded(self, retrying.retry, position)
 end
 

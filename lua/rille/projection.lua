@@ -51,11 +51,17 @@ local function reading(options, known)
       :format(type(consistency) == "string" and ("%q"):format(consistency) or type(consistency)), 3)
   end
   check_integer(options, "max_lag")
+  check_integer(options, "limit")
   if known == GET then
     check_integer(options, "at")
     check_integer(options, "after")
   end
   return options
+end
+
+local function check_update(options)
+  check_options(options, UPDATE, 3)
+  if options.ms ~= nil and type(options.ms) ~= "number" then error("ms must be a number", 3) end
 end
 
 local function invalid(message, ...) return nil, message:format(...), "invalid" end
@@ -81,6 +87,16 @@ local function check_key(key)
   end
 end
 
+---What is wrong with the arguments of a method is raised by these: for handles that pass calls on.
+projection.checks = {
+  get = function(key, options)
+    check_key(key)
+    reading(options, GET)
+  end,
+  each = function(options) check_key(reading(options, EACH).after) end,
+  update = function(options) check_update(options or {}) end,
+}
+
 ---What states.get wants for these options, or nil, message, code.
 local function how(self, options)
   local consistency = options.consistency or "strong"
@@ -92,8 +108,12 @@ local function how(self, options)
   end
   local head, message, code = core.seen_head(self.store) -- K5: who wants more has settled above
   if not head then return nil, message, code end
-  local lags = options.max_lag and head - self.states.mark > options.max_lag
-  if consistency == "strong" or lags then return { to = head } end
+  if consistency == "strong" then return { to = head } end
+  if options.max_lag then
+    local shown, why, reason = self.states:shown()
+    if not shown then return nil, why, reason end
+    if head - shown > options.max_lag then return { to = head } end
+  end
   if consistency == "session" then
     local after = options.after or core.last_append(self.store)
     if after <= head then return { to = after } end
@@ -114,6 +134,7 @@ function Projection:get(key, options)
   check_key(key)
   options = reading(options, GET)
   if closed(self) then return nil, closed(self), "closed" end
+  self.states:refresh()
   local name, message, code = key_of(self, key)
   if not name then return nil, message, code end
   if options.at then return self:past(key ~= nil and name or nil, options.at) end
@@ -127,12 +148,12 @@ function Projection:get(key, options)
   return state, position
 end
 
----The state at a position that is past.
+---The state at a position that is past, by the script that is in use.
 function Projection:past(key, at)
-  local by_stream = self.states.definition.key == "stream"
-  local state, position, code, detail = reducer.fold(self.store, self.script, {
-    stream = by_stream and key or nil, key = not by_stream and key or nil, at = at, params = self.params,
-  }, true)
+  local definition, identity = self.states.definition, self.states.identity
+  local by_stream = definition.key == "stream"
+  local state, position, code, detail = reducer.fold_by(self.store, definition, function() return identity end,
+    { stream = by_stream and key or nil, key = not by_stream and key or nil, at = at }, true)
   if state == nil and type(position) == "string" then return nil, position, code, detail end
   if state == nil then return nil end
   return state, position
@@ -142,8 +163,8 @@ end
 function Projection:each(options)
   options = reading(options, EACH)
   check_key(options.after)
-  if options.limit ~= nil then check_integer(options, "limit") end
   if closed(self) then error(closed(self), 2) end
+  self.states:refresh()
   local means, message = how(self, { consistency = options.consistency, max_lag = options.max_lag })
   if not means then error(message, 2) end
   if means.to then
@@ -187,8 +208,7 @@ end
 ---@return integer? left how many positions are left
 function Projection:update(options)
   options = options or {}
-  check_options(options, UPDATE, 2)
-  if options.ms ~= nil and type(options.ms) ~= "number" then error("ms must be a number", 2) end
+  check_update(options)
   if closed(self) then return nil, closed(self), "closed" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
@@ -289,7 +309,7 @@ function projection.open(store, name, file, options)
   local entered = share ~= nil -- a share is known to who opened it only
   if not entered then entered, message, code = registry.enter(store, "projection", name, file, options.params) end
   if not entered then return nil, message, code end
-  local self = setmetatable({ store = store, name = kept_as, script = file, params = options.params,
+  local self = setmetatable({ store = store, name = kept_as, script = file,
     share = share, shares = shares, states = states.open(store, kept_as, watcher,
       { cache = options.cache, share = share, shares = shares }) }, Projection)
   poll.register(store, self)

@@ -389,15 +389,19 @@ local function depth_of(event)
   return math.type(depth) == "integer" and depth or 0
 end
 
+---ctx.random(...), and ctx:random(...). Errors name the script's line.
+local function random(...)
+  local ok, value = pcall(sandbox.random, select(type((...)) == "table" and 2 or 1, ...))
+  if not ok then error((value:gsub("to '[^']*'", "to 'random'")), 2) end
+  return value
+end
+
 local function context(run, event, key, state, host)
   local own = {}
   for name, value in pairs(host) do own[name] = value end
   return {
     state = state, key = key, time = event.time, host = own, emit = emitter(run),
-    random = function(...)
-      if type((...)) == "table" then return sandbox.random(select(2, ...)) end
-      return sandbox.random(...)
-    end,
+    random = random,
   }
 end
 

@@ -219,13 +219,13 @@ local function is_cut(store, stream)
 end
 
 ---The ladder to begin and to leave rungs on, if there is one for such a pass.
-local function ladder_of(store, pass, options, files)
+local function ladder_of(store, pass, options, identity)
   if pass.stream and is_cut(store, pass.stream) then return nil end
   local form, message, code, detail = core.log_form(store)
   if not form then error({ message = message, code = code, detail = detail }, 0) end
-  local params = options.params ~= nil and rille.encode(options.params) or nil
-  local identity = script.identity(files, form ~= "" and (params or "") .. "taken" .. form or params)
-  return ladder.scope(identity, pass.stream or pass.within, options.key and tostring(options.key))
+  local own = identity()
+  if form ~= "" then own = script.identity({}, own .. form) end
+  return ladder.scope(own, pass.stream or pass.within, options.key and tostring(options.key))
 end
 
 ---Begins at the nearest rung.
@@ -280,12 +280,34 @@ local function run(store, definition, pass, scope)
   end
 end
 
+---Folds by a reducer that is loaded already; the options are checked.
+---@param identity fun(): string of the script: asked where there may be rungs
+---@param only_touched? boolean nil for a state that no event has reached, not the first one
+---@return any state, integer position, integer? version  | nil, message, code, detail
+function reducer.fold_by(store, definition, identity, options, only_touched)
+  local pass, message = plan(definition, options)
+  if not pass then return fail(message, "invalid") end
+  local position, last, code = set_bounds(store, pass, options)
+  if not position then return fail(last, code) end
+  pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
+  pass.redacted = definition.redacted
+  pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
+  pass.picks = definition.picks
+  local scope, detail
+  scope, message, code, detail = failure.returned(pcall(ladder_of, store, pass, options, identity))
+  if code then return nil, message, code, detail end
+  local result, version
+  result, version, code, detail = run(store, definition, pass, scope)
+  if code then return nil, version, code, detail end
+  if pass.stream and version == 0 then version = last end
+  return result, position, last and version
+end
+
 ---@param store rille.store
 ---@param name string the script
 ---@param options? { stream: string, key: string|integer, at: integer, version: integer, params: table }
----@param only_touched? boolean nil for a state that no event has reached, not the first one
 ---@return any state, integer position, integer? version  | nil, message, code, detail
-function reducer.fold(store, name, options, only_touched)
+function reducer.fold(store, name, options)
   options = options or {}
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
@@ -298,24 +320,10 @@ function reducer.fold(store, name, options, only_touched)
   local definition, files
   definition, message, files = reducer.load(name, core.loader(store), options.params)
   if not definition then return fail(message) end
-  local pass
-  pass, message = plan(definition, options)
-  if not pass then return fail(message, "invalid") end
-  local position, last
-  position, last, code = set_bounds(store, pass, options)
-  if not position then return fail(last, code) end
-  pass.types, pass.handlers, pass.every = definition.types, definition.handlers, definition.every
-  pass.redacted = definition.redacted
-  pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
-  pass.picks = definition.picks
-  local scope, detail
-  scope, message, code, detail = failure.returned(pcall(ladder_of, store, pass, options, files))
-  if code then return nil, message, code, detail end
-  local result, version
-  result, version, code, detail = run(store, definition, pass, scope)
-  if code then return nil, version, code, detail end
-  if pass.stream and version == 0 then version = last end
-  return result, position, last and version
+  local function identity()
+    return script.identity(files, options.params ~= nil and rille.encode(options.params) or nil)
+  end
+  return reducer.fold_by(store, definition, identity, options)
 end
 
 function core.methods.fold(store, name, options) return reducer.fold(store, name, options) end

@@ -20,10 +20,13 @@ local OUTPUT_BUFFER_BYTES = 64 * 1024
 ---Ends the command with an exit status; main shows the message.
 function screen.fail(message, status) error({ message = message, status = status or 1 }, 0) end
 
----The message of whatever was raised. lua raises an error of its own on ^C.
+---The message of whatever was raised. lua raises an error of its own on ^C. Where in the command a call was
+---that raised what is wrong is of use only for faults of its own.
 function screen.message_of(problem)
   if type(problem) == "table" and problem.message then return problem.message end
   local text = tostring(problem)
+  local what = text:match "^rille%.%l+:%d+: (.*)$"
+  if what and not what:find "attempt to " and not what:find "^bad argument" then text = what end
   return text:find "interrupted!$" and "interrupted" or text
 end
 

@@ -434,6 +434,8 @@ local function refresh(self, ms)
   self:use(watcher.definition, watcher.identity)
 end
 
+function State:refresh() refresh(self) end -- before `get` and `changed`; the others do that themselves
+
 local function advance(self, to, ms)
   local done = carry_on(self, to, ms)
   if ms == nil and not self.moved then
@@ -565,7 +567,6 @@ end
 ---@param how { to: integer?, current: boolean?, memory: boolean? }
 ---@return any state, integer? position
 function State:get(key, how)
-  refresh(self)
   local is_whole = self.live and not self.running and not self.unsure
     and core.log_generation(self.store) == self.log_generation
   if how.memory and is_whole and self.young[key] ~= nil then
@@ -578,11 +579,16 @@ function State:get(key, how)
   end)
 end
 
----The slot whose states are the projection's while this one's are being built.
+---The slot whose states are the projection's while this one's are being built, and its mark.
 local function current_slot(self)
   local identity = read(self, self.current_key)
   if self.live or not identity or identity == self.identity then return nil end
-  return (unpack_record(read(self, pack_name("V", self.name) .. identity)))
+  return unpack_record(read(self, pack_name("V", self.name) .. identity))
+end
+
+---The mark of the states that readers see who do not want those that are being built.
+function State:shown()
+  return guarded(self, function() return select(2, current_slot(self)) or self.mark end)
 end
 
 ---The first key behind `after` that has a state, with it, by the kept states and those of
@@ -624,7 +630,7 @@ end
 ---@param current boolean whether finished states are wanted, though others are being built
 function State:changed(current)
   return guarded(self, function()
-    local slot = current and current_slot(self)
+    local slot = current and current_slot(self) or nil
     local changed = setmetatable({ keys = {}, states = {}, at = 1, slot = slot }, Changed)
     if slot then return changed end
     collect(self, true)

@@ -1,7 +1,7 @@
 -- upcasting.lua: old events as a processor's script would have them.
 --
 --    event of a type in `upcast` --function--> nil           nobody gets it
---                                              the event     goes on as it is
+--                                              the event     goes on, its data as it is by then
 --                                              { type =, data = }, or a list of such
 --
 -- What comes of it is upcast again where it has another type that is in `upcast`. It is the

@@ -49,8 +49,8 @@ local function state_at(self, event, key)
   local state
   local done, message, code, detail = states:advance { to = event.position }
   if done == nil then return fatal(message, code, detail) end
-  state, message, code, detail = states:get(key or "")
-  if state == nil and code then return fatal(message, code, detail) end
+  state, message, code = states:get(key or "")
+  if state == nil and code then return fatal(effects.located(message, event), code, effects.place(event)) end
   self.states = states
   return state
 end
@@ -95,7 +95,8 @@ function worker.view(self, event)
   return view
 end
 
----The same of the event as it was written: a handler may have changed the one that it got.
+---The same of the event as it was written: a handler may have changed the one that it got. What was
+---redacted meanwhile, or scavenged, the script does not see: it has no effect.
 function worker.fetch(self, place)
   local position = place.position
   local following, _, _, iterator = core.all(self.store, {
@@ -104,16 +105,14 @@ function worker.fetch(self, place)
   local ok, event = pcall(following)
   iterator:close()
   if not ok then error(event, 0) end
-  if event and event.redacted and not self.definition.redacted then
-    return nil, { message = ("the event at position %d was redacted"):format(position) }
-  end
-  if event then return worker.view(self, event) end
-  return nil, { message = ("the event at position %d is no longer there"):format(position) }
+  if not event or event.redacted and not self.definition.redacted then return { place = place } end
+  return worker.view(self, event)
 end
 
 ---Lets the script react to the view of an event of this key.
 ---@return table? parts, table? failure { message, traceback, fatal, detail }
 function worker.react(self, view, key)
+  if not view[1] then return {} end
   local place = view.place
   local state, failure
   if self.definition.state then
