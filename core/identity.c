@@ -116,7 +116,7 @@ int identity_open(const char *folder, bool readonly, int *fd, struct identity *i
   if (number == ENOENT)
     return error_set(e, RILLE_INVALID, "the folder %s is no rille store: it has no file 'store'",
                      folder);
-  if (number == EACCES || number == EROFS || number == EPERM)
+  if (!readonly && (number == EACCES || number == EROFS || number == EPERM))
     return error_system(e, number, "can't write to %s; it can be opened with readonly", path);
   if (number) return error_system(e, number, "can't open %s", path);
   uint64_t mark = 0;

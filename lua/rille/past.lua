@@ -4,6 +4,7 @@
 
 local core = ...
 local rille = require "rille"
+local event_of = require "rille.event"
 local states = require "rille.states"
 
 ---@class rille.past
@@ -85,7 +86,7 @@ function past.why(store, definition, key, anew)
   local replay = past.replay(store, definition, key)
   local stream = definition.key == "stream" and key or nil
   local query = past.query_of(definition, stream)
-  if #query == 0 then return function() end end
+  if #query == 0 or stream and event_of.name_fault("key", stream) then return function() end end
   local events = store:all(query)
   return function()
     while true do

@@ -10,6 +10,7 @@ local rille = require "rille"
 local registry = {}
 
 local PREFIX = "R"
+local NAME_BYTES = 255
 
 local function key_of(kind, name) return PREFIX .. string.pack("s1s1", kind, name) end
 
@@ -29,7 +30,8 @@ end
 
 ---@return { script: string, path: string?, params: table? }? entry, string message, string code
 function registry.find(store, kind, name)
-  local bytes, message, code = core.kept_get(store, key_of(kind, name))
+  local bytes, message, code
+  if #name <= NAME_BYTES then bytes, message, code = core.kept_get(store, key_of(kind, name)) end
   if bytes then return rille.decode(bytes) end
   if code then return nil, message, code end
   return nil, ("the store has no %s that is called %q"):format(kind, name), "notfound"

@@ -1,5 +1,6 @@
 -- retaining.lua: the words of the command `rille` for what is not kept: scavenge, redact.
 
+local name_fault = require "rille.event".name_fault
 local closing = require "rille.scope".closing
 local screen = require "rille.screen"
 
@@ -15,10 +16,19 @@ return function(commands, open)
       screen.count(done.segments, "log file")))
   end
 
+  local function check_names(option, names)
+    for _, name in ipairs(names) do
+      local fault = name_fault(option, name)
+      if fault then screen.fail(fault) end
+    end
+  end
+
   function commands.redact(options)
     if #options.positions + #options.tag + #options.stream == 0 then
       screen.fail("nothing is named: give a POSITION, --tag or --stream", 2)
     end
+    check_names("--tag", options.tag)
+    check_names("--stream", options.stream)
     local store = closing(open(options.store, { create = false }))
     local done, message = store:redact(options.positions, { tags = options.tag, streams = options.stream,
       ids = options.ids or false, data = not options.keep_data, reason = options.reason })
