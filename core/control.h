@@ -58,7 +58,7 @@
 #define CONTROL_BYTES (CONTROL_WORDS_BYTES + OFFERS_MOST * OFFER_BYTES)
 
 enum control_byte {
-  CONTROL_SCAVENGER = (1 << 20) - (int)OFFERS_MOST - 1, /* exclusive for one retention.h */
+  CONTROL_SCAVENGER = (1 << 20) - (int)OFFERS_MOST - 1, /* exclusive for one scavenge.h */
   CONTROL_OFFERS = (1 << 20) - (int)OFFERS_MOST,        /* one for each process that has an offer */
   CONTROL_OPENING = 1 << 20,
   CONTROL_PRESENCE,

@@ -1,7 +1,7 @@
 /* home.h: the log in which transactions are decided.
 **
-**   undecided --log_decide(commit)--> COMMITTED --log_end--> ended
-**       |-------log_decide(abort), log_settle_here, an epoch that is closed--> ABORTED
+**   undecided --log_decide(commit)--> COMMITTED --log_end_transaction--> ended
+**       |-------log_decide(abort), log_fence, an epoch that is closed--> ABORTED
 **
 ** D1  A decision is a conditional append, in one critical section of the writer lock: nothing
 **     is decided about T, its epoch is open, no other transaction of its client id is

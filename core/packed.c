@@ -35,6 +35,8 @@ static uint64_t place_of(const struct packed *p, uint32_t i) {
   return (uint64_t)get32(p->table + (size_t)PAIR_BYTES * i + 4) * UNIT;
 }
 
+uint64_t packed_kept(const struct packed *p) { return place_of(p, p->count); }
+
 /* ---- Opening ---- */
 
 static int damaged(uint64_t first, rille_error *e) {

@@ -40,6 +40,8 @@ struct packed {
 INTERNAL int packed_open(struct packed **packed, int fd, uint64_t first, uint64_t salt,
                          const struct memory *memory, rille_error *error);
 INTERNAL void packed_close(struct packed *packed); /* NULL is nothing */
+/* Bytes of the log that are kept: fewer each time something is taken. */
+INTERNAL uint64_t packed_kept(const struct packed *packed);
 /* Reads as system_read does from a plain file. */
 INTERNAL int packed_read(const struct packed *packed, int fd, uint64_t offset, void *bytes,
                          size_t n, size_t *got);

@@ -167,7 +167,7 @@ static size_t item_of_type(const struct query *q, rille_text type) {
 
 ptrdiff_t query_match(const struct query *q, const struct record *r,
                       const struct record_taking *hidden) {
-  if (r->flags & RECORD_TAKEN) return -1; /* it is as if it never was */
+  if (r->flags & RECORD_TAKEN && !q->taken_too) return -1; /* it is as if it never was */
   if (q->count == 0) return is_own(r) && !q->own_too ? -1 : 0;
   size_t found = q->other_count < q->count ? item_of_type(q, r->type) : SIZE_MAX;
   for (size_t i = 0; i < q->other_count && q->others[i] < found; i++)

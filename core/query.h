@@ -30,6 +30,7 @@ struct query {
   size_t *others;           /* the items that are not in the table, in order */
   size_t other_count;
   bool own_too;             /* all records are of a stream that was named: set after query_init */
+  bool taken_too;           /* also what a scavenge has taken: set after query_init */
 };
 
 /* Copies the items. RILLE_MEMORY on failure, and it needs no release. */

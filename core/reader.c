@@ -235,6 +235,7 @@ int reader_open_by(rille_reader **reader, struct log *l, const rille_query *q,
   window_init(&r->window, &l->source, &r->memory, SCAN_WINDOW_SMALL);
   int failed = query_init(&r->query, q->items, q->item_count, &r->memory, e);
   r->query.own_too = q->stream.length > 0;
+  r->query.taken_too = q->taken_too != 0;
   if (!failed) failed = q->stream.length ? plan_stream(r, q, e) : plan_all(r, q, e);
   if (!failed) failed = start(r, e);
   if (failed) reader_close(r);
@@ -337,7 +338,7 @@ static void give(rille_reader *r, rille_event *event) {
                          .tag_count = c->tag_count,
                          .record = &r->current,
                          .redacted = redacted};
-  if (redacted) event->data = event->meta = (rille_text){0};
+  if (record_is_gone(c) || redacted) event->data = event->meta = (rille_text){0};
   if ((c->flags | hidden->flags) & RECORD_ID_TAKEN) event->id = (rille_text){0};
 }
 

@@ -33,7 +33,7 @@ struct redaction {
   const uint8_t *positions; /* u64 each */
   uint64_t count;
   size_t names_at;     /* in the payload: from here on it is to be taken */
-  struct unpack names; /* to be read by redact_name */
+  struct unpack names; /* to be read by redact_next_name */
   uint32_t name_count;
 };
 

@@ -30,6 +30,18 @@ int rille_store_redact(rille_store *h, const rille_redact *redact, rille_redacte
   return failed ? failed : redaction_make(&h->shared->log, h->shared->folder, &r, done, e);
 }
 
+int rille_store_log_form(rille_store *h, uint64_t *form, rille_error *e) {
+  struct log *l = &h->shared->log;
+  int failed = store_usable(h, e);
+  *form = 0;
+  if (failed) return failed;
+  pthread_mutex_lock(&l->lock);
+  failed = log_follow(l, e);
+  if (!failed) failed = segments_form(&l->segments, form, e);
+  pthread_mutex_unlock(&l->lock);
+  return failed;
+}
+
 uint64_t rille_store_log_generation(rille_store *h) {
   return store_usable(h, NULL) ? 0 : log_shown(&h->shared->log);
 }

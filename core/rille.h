@@ -368,6 +368,7 @@ struct rille_query {
   uint64_t limit;            /* 0: no limit */
   int reverse;
   uint32_t share, shares;    /* of so many shares the streams of this one, from 1; 0: all */
+  int taken_too;             /* for rille's own scripts: also what a scavenge took, without data */
 };
 
 /* Which of so many shares a name belongs to, from 1: for ever the same (FNV-1a). `shares` is at
@@ -610,6 +611,9 @@ RILLE_API int rille_store_redact(rille_store *store, const rille_redact *redact,
 
 /* Goes up when log files were replaced or content redacted, by any process. */
 RILLE_API uint64_t rille_store_log_generation(rille_store *store);
+/* Another number each time content was taken out of the log files; 0: never. What was computed
+** of the log and is to be as if computed now is kept with it. */
+RILLE_API int rille_store_log_form(rille_store *store, uint64_t *form, rille_error *error);
 
 /* Copies the store, as it is at the moment of the call and while others append,
 ** to a folder that must not exist. Closed log files are linked where the file

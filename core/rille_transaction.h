@@ -86,7 +86,7 @@ typedef struct rille_finished {
 
 /* Does what was promised. RILLE_REMARK: it was committed before, `finished` is of then.
 ** RILLE_NOTFOUND: never prepared here. RILLE_ABORTED: it has been aborted here, by hand; the
-** contradiction is logged (rille_store_doubts with `contradicted`). RILLE_BUSY: others have kept
+** contradiction is logged (rille_store_indoubt, `contradicted`). RILLE_BUSY: others have kept
 ** the log until the promise's deadline, and for a second at least: it is to be told again. */
 RILLE_API int rille_store_commit(rille_store *store, rille_text id, rille_finished *finished,
                                  rille_error *error);
@@ -312,7 +312,9 @@ typedef struct rille_transact {
   int64_t timeout_us; /* until home is to decide, at most RILLE_TIMEOUT_US */
   int64_t elapsed_us; /* of it, before the call */
   /* All have voted yes: gives the decision's `detail` and `ended`, which must outlive the
-  ** answer. Not 0: there is no memory, which is home's no. NULL: there are none. */
+  ** answer. Not 0: there is no memory, which is home's no. NULL: there are none. Who took part is
+  ** known to who makes the detail: a coordinator in Lua on the same home leaves the end of such a
+  ** transaction to the host (rille_store_pending, rille_store_end). */
   int (*describe)(void *context, rille_decide *decide);
   /* While the disk takes the decision, which is written and not yet forced: for what need not wait
   ** until it is known, of which `reached` and `finished` of the members are not. Not 0: it has

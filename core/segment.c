@@ -236,6 +236,7 @@ int segments_flush_folder(struct segments *s, rille_error *e) {
 void segments_reopen(struct segments *s) {
   pthread_rwlock_wrlock(&s->lock);
   for (size_t i = 0; i + 1 < s->count; i++) close_file(s, i);
+  s->form_known = false;
   pthread_rwlock_unlock(&s->lock);
 }
 
@@ -300,6 +301,28 @@ static int hold(struct segments *s, uint64_t address, size_t *found, rille_error
     pthread_rwlock_unlock(&s->lock);
     if (failed) return failed;
   }
+}
+
+static void add_to_form(uint64_t *form, uint64_t number) {
+  if (*form == 0) *form = UINT64_C(14695981039346656037); /* FNV-1a, eight bytes at a time */
+  *form = (*form ^ number) * UINT64_C(1099511628211);
+}
+
+int segments_form(struct segments *s, uint64_t *form, rille_error *e) {
+  *form = s->form;
+  if (s->form_known) return 0;
+  *form = 0;
+  for (size_t i = 0, at; i + 1 < s->count; i++) { /* the last is never packed */
+    int failed = hold(s, s->list[i].first, &at, e);
+    if (failed) return failed;
+    const struct packed *packed = s->list[at].packed;
+    if (packed) add_to_form(form, s->list[at].first);
+    if (packed) add_to_form(form, packed_kept(packed));
+    pthread_rwlock_unlock(&s->lock);
+  }
+  s->form = *form;
+  s->form_known = true;
+  return 0;
 }
 
 int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,

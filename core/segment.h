@@ -54,6 +54,8 @@ struct segments {
   uint64_t clock;
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
+  uint64_t form;        /* of segments_form, if form_known */
+  bool form_known;
   bool live;            /* lock and all are made */
   bool forgotten;       /* this is a forked child */
   int torn;             /* errno: what a failed write has left could not be taken back either */
@@ -97,6 +99,9 @@ INTERNAL size_t segments_want(struct segments *s, uint64_t address, void *bytes,
 /* Whether the file that holds `address` is packed; *stored: its bytes on the disk. */
 INTERNAL int segments_look(struct segments *s, uint64_t address, bool *packed, uint64_t *stored,
                            rille_error *error);
+/* With the log's `lock`: a number that is another one once more was taken out of the files; 0:
+** nothing was. */
+INTERNAL int segments_form(struct segments *s, uint64_t *form, rille_error *error);
 /* "0000000000000000.seg.new", for what is to replace a file; segments_replace puts it in its
 ** place, and makes that durable. */
 INTERNAL bool segments_new_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first);

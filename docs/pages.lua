@@ -138,7 +138,7 @@ local function add_paragraph(paragraph)
   if not comment or comment:find "/%*.*%*/.*%*/" then comment, code = nil, paragraph end
   local heading = comment and comment:match "^/%* %-%-%-%- (.-) %-*"
   if heading then return add("## %s\n", heading) end
-  local name = code:match "(rille_[%w_]+)%(" or code:match "^typedef struct (rille_%w+)"
+  local name = code:match "(rille_[%w_]+)%(" or code:match "^typedef struct (rille_[%w_]+)"
   if name then add("### %s\n", name) end
   if comment then add("%s\n", plain(comment)) end
   if code ~= "" then add("```c\n%s\n```\n", (code:gsub("RILLE_API ", ""))) end

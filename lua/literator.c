@@ -214,6 +214,14 @@ int store_all(lua_State *L) {
   return start(L, 2, &q);
 }
 
+/* The same, and what a scavenge has taken, without data. */
+static int store_all_ever(lua_State *L) {
+  rille_query q = {.size = sizeof q, .taken_too = 1};
+  store_check(L, 1);
+  query_check(L, 2, 0, &q);
+  return start(L, 2, &q);
+}
+
 static void set_telling(lua_State *L, const char *name, lua_CFunction f) {
   lua_pushboolean(L, 1);
   lua_pushcclosure(L, f, 1);
@@ -223,6 +231,7 @@ static void set_telling(lua_State *L, const char *name, lua_CFunction f) {
 void iterator_push_telling(lua_State *L) {
   set_telling(L, "read", store_read);
   set_telling(L, "all", store_all);
+  set_telling(L, "all_ever", store_all_ever);
 }
 
 void iterator_open_library(lua_State *L) {

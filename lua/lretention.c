@@ -143,8 +143,23 @@ static int log_generation(lua_State *L) {
   return 1;
 }
 
+/* log_form(store) --> another text each time content was taken out of the log; empty: never
+** | nil, message, code, detail */
+static int log_form(lua_State *L) {
+  uint64_t form;
+  rille_error e;
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  if (rille_store_log_form(store, &form, &e) < 0) return error_push(L, &e);
+  lua_pushlstring(L, (const char *)&form, form ? sizeof form : 0);
+  return 1;
+}
+
 void retention_push(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"redact", redact}, {"scavenge", scavenge}, {"log_generation", log_generation}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"redact", redact},
+                                       {"scavenge", scavenge},
+                                       {"log_generation", log_generation},
+                                       {"log_form", log_form},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -1,6 +1,7 @@
 -- cli_spec.lua: the command `rille`, run as users run it: what it prints, on which
 -- stream, and with which exit status.
 local rille = require "rille"
+local place = require "spec.support.place"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 local values = require "spec.support.values"
@@ -8,7 +9,6 @@ local contains = stores.contains
 
 values.seed("cli_spec")
 
-local BUILD = os.getenv "RILLE_BUILD" or "build"
 local DONE, FAILED, USAGE = 0, 1, 2
 local BROKEN_PIPE = 128 + 13
 
@@ -16,18 +16,8 @@ local BROKEN_PIPE = 128 + 13
 
 local function quoted(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
 
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
-local ROOT = BUILD:find "^/" and "" or assert(os.getenv "PWD") .. "/"
-
----@param elsewhere? boolean it will run in another folder
-local function command_line(words, elsewhere)
-  local list = { quoted((elsewhere and ROOT or "") .. BUILD .. "/bin/rille") }
+local function command_line(words)
+  local list = { quoted(place.build .. "/bin/rille") }
   for _, word in ipairs(words) do list[#list + 1] = quoted(word) end
   return table.concat(list, " ")
 end
@@ -36,7 +26,7 @@ end
 local function shell(text)
   local out, err = scratch.path "out", scratch.path "err"
   local _, how, status = os.execute(("{ %s\n} >'%s' 2>'%s'"):format(text, out, err))
-  return how == "signal" and 128 + status or status, read_file(out), read_file(err)
+  return how == "signal" and 128 + status or status, scratch.read(out), scratch.read(err)
 end
 
 ---Runs the command with a list of words; its field `input` is standard input.
@@ -279,7 +269,7 @@ describe("--json", function()
       local fields, words = PRINTED[name][1], { name, "s", table.unpack(PRINTED[name], 2) }
       words[#words + 1] = "--json"
       local status, out, err = shell(("cd '%s' && echo '{\"stream\":\"a\",\"type\":\"T\"}' | %s"):format(folder,
-        command_line(words, true)))
+        command_line(words)))
       assert.equal(DONE, status, name .. ": " .. err)
       local list = decode_lines(out)
       assert(#list > 0 or fields == "", name .. " printed nothing")
@@ -295,8 +285,8 @@ describe("--json", function()
       "--json" }, out, out)
     local function wait_for(text)
       local limit = os.time() + 60
-      while not read_file(out):find(text, 1, true) and os.time() < limit do os.execute "sleep 0.02" end
-      contains(read_file(out), text)
+      while not scratch.read(out):find(text, 1, true) and os.time() < limit do os.execute "sleep 0.02" end
+      contains(scratch.read(out), text)
     end
     local ok, problem = pcall(function()
       wait_for '{"mark":3,"name":"counts"}\n'
@@ -343,7 +333,7 @@ describe("a store", function()
     for _, name in ipairs { "/bnak.rille", "/bank", "/bank.rile/" } do
       contains(failure(FAILED, { "stat", folder .. name }), ("(did you mean '%s/bank.rille'?)"):format(folder))
     end
-    local inside = ("cd '%s' && exec %s"):format(folder, command_line({ "cat", "bnk.rille" }, true))
+    local inside = ("cd '%s' && exec %s"):format(folder, command_line({ "cat", "bnk.rille" }))
     contains(select(3, shell(inside)), "there is no store at bnk.rille (did you mean 'bank.rille'?)")
     local message = failure(FAILED, { "stat", folder .. "/something" })
     assert(not message:find "did you mean", message)
@@ -724,7 +714,7 @@ describe("an import that is ended from outside", function()
     assert(pipe:flush())
     scratch.shell("kill -%s $(cat '%s')", signal, pid)
     pipe:close()
-    return tonumber(read_file(status)), read_file(err)
+    return tonumber(scratch.read(status)), scratch.read(err)
   end
 
   local function finish(path, from)
@@ -1072,8 +1062,8 @@ describe("tail", function()
       assert(store:append("counted", { type = "Counted", data = ("x"):rep(1000) }))
     end
     pipe:close()
-    assert.equal("0\n", read_file(status))
-    assert.equal("", read_file(err))
+    assert.equal("0\n", scratch.read(status))
+    assert.equal("", scratch.read(err))
   end)
 end)
 
@@ -1302,7 +1292,7 @@ describe("standard output", function()
     assert.equal("", err)
     local _, lines = out:gsub("\n", "")
     assert.equal(1, lines)
-    return tonumber(read_file(file))
+    return tonumber(scratch.read(file))
   end
 
   it("that nobody reads any more ends the command quietly", function()

@@ -1,11 +1,10 @@
 -- completion_spec.lua: what bash, zsh and fish offer behind `rille`: the shells themselves are asked.
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 
-local BUILD = os.getenv "RILLE_BUILD" or "build"
-local ROOT = process.run "pwd":match "[^\n]+"
-local BIN = (BUILD:find "^/" and BUILD or ROOT .. "/" .. BUILD) .. "/bin"
+local BIN = place.build .. "/bin"
 
 local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 

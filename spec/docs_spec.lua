@@ -4,20 +4,12 @@
 -- block is a program, which is run, and prints that text; else it is a script that the next ones
 -- use. ```sh blocks are typed. All of a page happens in one folder, from top to bottom, if the page has
 -- such a program; the commands of other pages are words about stores that are not there.
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 
 local LUA = os.getenv "RILLE_LUA" or "lua5.4"
-local root = process.run "pwd":match "[^\n]+"
-local BUILD = os.getenv "RILLE_BUILD" or "build"
-local build = BUILD:find "^/" and BUILD or root .. "/" .. BUILD
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
+local read = scratch.read
 
 ---The blocks of a page, in order: { kind = "lua", text =, name =, output = what is shown below it }.
 local function blocks(page)
@@ -51,7 +43,7 @@ end
 
 local function run_in(folder, command)
   return process.run_ours(("cd '%s' && LUA_CPATH='%s/?.so;;' PATH='%s/bin':\"$PATH\" && export LUA_CPATH PATH && %s")
-    :format(folder, build, build, command))
+    :format(folder, place.build, place.build, command))
 end
 
 local function play(list, exact)
@@ -85,6 +77,39 @@ describe("a page that is one story", function()
       assert.equal(programs, play(blocks(read(path)), EXACT[path]))
     end)
   end
+end)
+
+describe("what is listed", function()
+  local function set(text, pattern)
+    local names = {}
+    for name in text:gmatch(pattern) do names[name] = true end
+    return names
+  end
+
+  it("each source file is in docs/design.md, in reading order", function()
+    local design = read "docs/design.md"
+    local named = set(design:match "\n## The source in reading order\n(.-)\n## ", "([%w_]+)%.[chl]")
+    local list = process.run "ls core/*.[ch] lua/*.[ch] lua/rille/*.lua lua/postgres/*.c lua/postgres/*.lua"
+    for path in list:gmatch "[^\n]+" do
+      local name = path:match "([%w_]+)%.%w+$"
+      local made = name == "scripts" or name == "checksum_table"
+      assert(made or named[name], path .. " is in no row of docs/design.md, \"The source in reading order\"")
+    end
+  end)
+
+  it("each code, and each option of rille.open, is in docs/lua.md", function()
+    local page = read "docs/lua.md"
+    local codes = set("· " .. page:match "\n## Codes\n\n(.+)$", "· (%l+)")
+    for name in read "core/rille.h":gmatch 'X%(RILLE_%u+, %-%d+, "(%l+)"' do
+      assert(codes[name] or name == "memory", name) -- which is raised
+    end
+    local options = {}
+    for cell in page:match "\n## rille.open(.-)\n## ":gmatch "\n| ([%l_, ]+) |" do
+      for name in cell:gmatch "[%l_]+" do options[name] = true end
+    end
+    local class = read "lua/meta/rille.lua":match "%-%-%-@class rille.OpenOptions\n(.-)\n\n"
+    for name in class:gmatch "@field ([%l_]+)" do assert(options[name], name) end
+  end)
 end)
 
 describe("the other pages", function()

@@ -1,24 +1,18 @@
 -- embed_spec.lua: rille in other programs: installed under a prefix and found there by
 -- pkg-config and by CMake, taken in as one C file, and the two hosts of examples/, which are
 -- built and run in each of these ways.
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
+local read = scratch.read
 
 local LUA = os.getenv "RILLE_LUA" or "lua5.4"
-local root = process.run "pwd":match "[^\n]+"
 local BUILD = os.getenv "RILLE_BUILD" or "build"
-local build = BUILD:find "^/" and BUILD or root .. "/" .. BUILD
+local build, root = place.build, place.root
 local AMALGAMATED = build .. "/amalgamation"
 local FLAGS = "-O0" -- what is built once more is asked whether it works, not how fast it is
 -- A part of the specs, each of another part of the module; `make soak` runs all that load it.
 local SPECS = { "own", "truncate", "transact", "projection" }
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 ---What a command prints; its failure is the test's.
 local function run(command, ...)

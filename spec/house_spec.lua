@@ -1,4 +1,5 @@
 -- house_spec.lua: the rules of this code that a machine can check.
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 
@@ -350,9 +351,7 @@ end)
 
 describe("README.md", function()
   local text = text_of "README.md"
-
-  local root = process.run "pwd":match "[^\n]+"
-  local build = BUILD:find "^/" and BUILD or root .. "/" .. BUILD
+  local root, build = place.root, place.build
 
   ---Runs commands as they are typed; process.run would take LD_PRELOAD from them.
   local function shell(folder, commands)

@@ -1,5 +1,6 @@
 -- luas_spec.lua: what docs/luas.md says of LuaJIT, and the examples for LÖVE and Neovim. It runs
 -- programs with the module that make luajit makes; what is not installed is skipped.
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 
@@ -176,12 +177,23 @@ describe("under LuaJIT", function()
   end)
 end)
 
+---A game of examples/ that is played by spec/support/player.lua, with its saves in a home of its own.
+---@return string command, to be given keys; string home
+local function played(name)
+  local home = scratch.path(name)
+  local game = home .. "/examples/" .. name
+  local modules = MODULE:match "^(.*)/"
+  scratch.shell("mkdir -p '%s/examples' '%s/build' && cp -r examples/%s '%s'", home, home, name, game)
+  scratch.shell("cat spec/support/player.lua >>'%s/main.lua'", game)
+  scratch.shell("ln -s '%s' '%s/build/luajit'", modules:find "^/" and modules or place.root .. "/" .. modules, home)
+  return ("HOME='%s' XDG_DATA_HOME='%s' timeout 60 xvfb-run -a -s '-screen 0 640x480x24' "
+    .. "love '%s' --frames=9 --keys=%%s --shot=shot.png 2>&1"):format(home, home, game), home
+end
+
 describe("examples", function()
   it("love: a window opens, keys move, and the save is there when it starts again", function()
     if not need("love", "xvfb-run") then return end
-    local home = scratch.path "love"
-    local command = ("mkdir -p '%s' && HOME='%s' XDG_DATA_HOME='%s' timeout 60 xvfb-run -a -s '-screen 0 640x480x24' "
-      .. "love examples/love --frames=9 --keys=%%s --shot=shot.png 2>&1"):format(home, home, home)
+    local command, home = played "love"
     local output, status = process.run(command:format "right,down,right,u")
     assert.equal(0, status, output)
     output, status = process.run(command:format "down")
@@ -198,14 +210,13 @@ describe("examples", function()
 
   it("savefile: the same game in a window goes on with a save of version 1", function()
     if not need("love", "xvfb-run") then return end
-    local home = scratch.path "savefile"
+    local command, home = played "savefile"
     local saves = home .. "/love/rille-savefile/saves"
     scratch.shell("mkdir -p '%s'", saves)
     local said, imported = process.run_ours(("'%s/bin/rille' import '%s/walk.rille' examples/savefile/version-1.jsonl")
       :format(os.getenv "RILLE_BUILD" or "build", saves))
     assert.equal(0, imported, said)
-    local output, status = process.run(("HOME='%s' XDG_DATA_HOME='%s' timeout 60 xvfb-run -a -s '-screen 0 640x480x24' "
-      .. "love examples/savefile --frames=9 --keys=right,down,down --shot=shot.png 2>&1"):format(home, home))
+    local output, status = process.run(command:format "right,down,down")
     assert.equal(0, status, output)
     assert(io.open(home .. "/love/rille-savefile/shot.png", "rb")):close()
     local store = assert(require "rille".open(saves .. "/walk.rille", { readonly = true }))

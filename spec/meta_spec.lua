@@ -3,16 +3,10 @@
 local rille = require "rille"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
+local read = scratch.read
 
 local LUA = os.getenv "RILLE_LUA" or "lua5.4"
 local META = "lua/meta/rille.lua"
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 ---The annotations: { functions = { ["Store:append"] = { "stream", ... } }, fields = { class = { name = true } } }.
 local function parse(text)

@@ -17,6 +17,7 @@ local scratch = require "spec.support.scratch"
 local trap = require "spec.crash.trap"
 local trial = require "spec.crash.trial"
 local values = require "spec.support.values"
+local read = scratch.read
 
 values.seed("mutants_spec")
 
@@ -38,13 +39,6 @@ local FUZZING = 20000 -- mutations
 local function shell(command, ...)
   local output, status = process.run(command:format(...))
   if status ~= 0 then error(("%d: %s\n%s"):format(status, command:format(...), output)) end
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
 end
 
 ---The file that a fault is planted in, and where.

@@ -5,16 +5,10 @@
 -- A selection in some 8 s of a processor; all runs, some 1.5 minutes, with RILLE_SOAK or RILLE_MODEL=all.
 local process = require "spec.support.process"
 local rounds = require "spec.support.rounds"
+local read = require "spec.support.scratch".read
 
 local ALL = rounds.all or os.getenv "RILLE_MODEL" == "all"
 local STATES_OF = "6.5.2" -- Spin's version that counted them: another may merge steps otherwise
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 local function runs()
   local list = {}

@@ -3,6 +3,7 @@
 -- And who drives the machine in the simulator never tells it what it has not asked for.
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
+local read = scratch.read
 
 local BUILD = os.getenv "RILLE_BUILD" or "build"
 local COMPILE = "${CC:-cc} -std=c11 -O1 -fvisibility=hidden -w $(pkg-config --cflags lmdb 2>/dev/null) "
@@ -35,13 +36,6 @@ local FAULTS = {
   { "a voter is told", "p->held = !p->voter;\n", "p->held = 1;\n" },
   { "a commit out of reach is not pending", "p->acknowledged = p->reached &&", "p->acknowledged =" },
 }
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 local function is_sanitized() return (os.getenv "LD_PRELOAD" or ""):find "asan" end
 

@@ -5,8 +5,6 @@
 -- Nothing is ever "saved": each step is an event, appended when it is made. When the game begins
 -- it folds them, so it goes on where it was, also after a crash. sync = "interval" leaves the
 -- flush to a thread, so no frame waits for the disk.
---
--- For tests: love examples/love --keys=right,down,u --frames=9 --shot=NAME.png
 
 package.cpath = love.filesystem.getSource() .. "/../../build/luajit/?.so;" .. package.cpath
 local rille = require "rille"
@@ -15,8 +13,6 @@ local CELL, COLUMNS, ROWS, COINS = 40, 12, 8, 9
 local STEPS = { right = { 1, 0 }, left = { -1, 0 }, up = { 0, -1 }, down = { 0, 1 } }
 
 local store, state, shown, version -- shown: the version on the screen, smaller while looking back
-local options = { keys = "", frames = "inf" }
-local frames = 0
 
 local function look(at)
   local message
@@ -39,11 +35,7 @@ local function move(by)
   look()
 end
 
-function love.load(arguments)
-  for _, word in ipairs(arguments) do
-    local name, value = word:match "^%-%-(%w+)=?(.*)$"
-    if name then options[name] = value end
-  end
+function love.load()
   love.filesystem.createDirectory "saves"
   local path = love.filesystem.getSaveDirectory() .. "/saves/coins.rille"
   store = assert(rille.open(path, { load = love.filesystem.read, sync = "interval" }))
@@ -58,15 +50,7 @@ function love.keypressed(key)
 end
 
 function love.update()
-  frames = frames + 1
-  local key, rest = options.keys:match "^(%w+),?(.*)$"
-  if key then
-    options.keys = rest
-    love.keypressed(key)
-  end
   store:poll(2) -- at most 2 ms of what is left to do
-  if frames == tonumber(options.frames) - 1 and options.shot then love.graphics.captureScreenshot(options.shot) end
-  if frames > tonumber(options.frames) then love.event.quit() end
 end
 
 local function square(x, y, inset)

@@ -4,8 +4,6 @@
 --   make luajit && love examples/savefile            (LÖVE 11)
 --
 -- The disk in the corner is red while a power cut could still take the last steps.
---
--- For tests: love examples/savefile --keys=right,down --frames=9 --shot=NAME.png
 
 package.cpath = love.filesystem.getSource() .. "/../../build/luajit/?.so;" .. package.cpath
 
@@ -13,14 +11,9 @@ local save = require "save"
 
 local CELL = 32
 local STEPS = { left = { -1, 0 }, right = { 1, 0 }, up = { 0, -1 }, down = { 0, 1 } }
-local game, frames = nil, 0
-local options = { keys = "", frames = "inf" }
+local game
 
-function love.load(arguments)
-  for _, word in ipairs(arguments) do
-    local name, value = word:match "^%-%-(%w+)=?(.*)$"
-    if name then options[name] = value end
-  end
+function love.load()
   love.filesystem.createDirectory "saves"
   game = assert(save.open(love.filesystem.getSaveDirectory() .. "/saves/walk.rille", love.filesystem.read))
 end
@@ -30,17 +23,7 @@ function love.keypressed(key)
   if STEPS[key] then game:walk(STEPS[key][1], STEPS[key][2]) end
 end
 
-function love.update()
-  frames = frames + 1
-  local key, rest = options.keys:match "^(%w+),?(.*)$"
-  if key then
-    options.keys = rest
-    love.keypressed(key)
-  end
-  game:frame(2)
-  if frames == tonumber(options.frames) - 1 and options.shot then love.graphics.captureScreenshot(options.shot) end
-  if frames > tonumber(options.frames) then love.event.quit() end
-end
+function love.update() game:frame(2) end
 
 function love.draw()
   local player = game:player()

@@ -7,7 +7,8 @@
 --     versions = { name = { stream = v } }, excluded = { name = reason }, policy, identity, home }
 --
 -- Versions of home's own streams are fixed by the decision and not in its frame: they are read
--- from its events.
+-- from its events. A program in C may decide on the same home, and keep there what it likes, or
+-- nothing: who took part in that, it alone knows.
 
 local core = ...
 local rille = require "rille"
@@ -45,6 +46,18 @@ function answer.describe(tx)
   return assert(rille.encode(detail))
 end
 
+---What `describe` gave; nil where it is not of that form, because another program made it.
+---@param bytes string?
+---@return table?
+function answer.detail(bytes)
+  local detail = rille.decode(bytes or "")
+  if type(detail) ~= "table" or type(detail.participants) ~= "table" then return nil end
+  for _, p in ipairs(detail.participants) do
+    if type(p) ~= "table" or type(p.name) ~= "string" then return nil end
+  end
+  return detail
+end
+
 ---The versions of home's streams, from the events of the decision. They are there: nothing that is in doubt
 ---beside them has to be settled first.
 local function home_versions(store, told)
@@ -60,7 +73,7 @@ end
 ---@param store rille.store home
 ---@return table result
 function answer.committed(store, told)
-  local detail = rille.decode(told.detail or "") or {}
+  local detail = answer.detail(told.detail) or {}
   local result = { outcome = "committed", id = detail.client or told.id, transaction = told.id, duplicate = false,
                    members = {}, excluded = detail.excluded or {}, pending = {},
                    versions = detail.versions or {}, positions = {} }
@@ -120,11 +133,11 @@ function answer.duplicate(store, id)
   local told, message, code, detail = transaction.outcome(store, id)
   if not told then return nil, message, code, detail end
   if told.outcome ~= "committed" then return nil end
-  local result, kept
-  result, kept, code, detail = failure.returned(pcall(answer.committed, store, told))
-  if not result then return nil, kept, code, detail end
-  if kept.client ~= id then return nil end -- it is the id of a transaction, not a client's
-  result.duplicate = true
+  if told.id == id then return nil end -- it is the id of a transaction, not a client's
+  local result
+  result, message, code, detail = failure.returned(pcall(answer.committed, store, told))
+  if not result then return nil, message, code, detail end
+  result.id, result.duplicate = id, true
   return result
 end
 

@@ -5,6 +5,7 @@
 -- without changing anything, and tells afterwards what has become of it.
 
 local core = ...
+local answer = require "rille.answer"
 local rille = require "rille"
 local scope = require "rille.scope"
 local screen = require "rille.screen"
@@ -55,7 +56,7 @@ local function known(store, id)
   if told.outcome == "none" or told.outcome == "unknown" then
     screen.fail(("nothing is known here of a transaction %q: ask its home, whose identity it begins with"):format(id))
   end
-  local detail = rille.decode(told.detail or "") or {}
+  local detail = answer.detail(told.detail) or {}
   local participants = {}
   for i, p in ipairs(detail.participants or {}) do
     participants[i] = { name = p.name, kind = p.kind, path = p.path, member = p.member or false, vote = p.vote,

@@ -13,7 +13,8 @@
 --      F name -> identities     32 bytes each, the latest first
 --
 -- Invariant: a rung at position p is the state after all handled events up to p, whatever
--- was truncated since. Who reads a stream as it was truncated uses none.
+-- was truncated since. Who reads a stream as it was truncated uses none. Where content was taken out of the
+-- log since, a rung is of another form: what is left would be added to what is gone.
 
 local core = ...
 local rille = require "rille"

@@ -8,6 +8,8 @@
 --
 -- R1  An end is noted only when every member has acknowledged or was resolved by hand.
 -- R2  A member that is out of reach, or a participant without handler, keeps nobody else waiting.
+-- R3  Of what another program has decided without saying who took part (answer.detail) nothing is
+--     noted here: its members ask home, and its end is for that program to note.
 
 local core = ...
 local answer = require "rille.answer"
@@ -48,12 +50,6 @@ local function with_store(p, f)
 end
 
 -- Telling ------------------------------------------------------------------------------------------
-
----The participants as the decision has them; empty where it is unreadable.
-local function detail_of(doubt)
-  local detail = rille.decode(doubt.detail or "")
-  return type(detail) == "table" and detail or { participants = {} }
-end
 
 local function tell_store(_, p, id)
   return with_store(p, function(store)
@@ -101,8 +97,8 @@ end
 
 ---Tells those that have not acknowledged. True when all have; who was not reached is added to the problems.
 local function bring_on(c, doubt, problems)
-  if not stands(c, doubt) then return false end
-  local detail = detail_of(doubt)
+  local detail = answer.detail(doubt.detail)
+  if not detail or not stands(c, doubt) then return false end -- R3
   for _, p in ipairs(detail.participants) do
     if is_open(c, p, doubt.id) then
       local tell = p.kind == "store" and tell_store or tell_object
@@ -159,8 +155,8 @@ function recovery.resolve(c, id, what)
   local done, found
   done, message, code, detail = read_resolved(c)
   if not done then return nil, message, code, detail end
-  detail = detail_of(doubt)
-  for _, p in ipairs(detail.participants) do
+  detail = answer.detail(doubt.detail)
+  for _, p in ipairs(detail and detail.participants or {}) do
     if p.name == what.participant then found = p end
   end
   if not found or not is_open(c, found, doubt.id) then
@@ -184,12 +180,12 @@ local function watched(c)
 end
 
 local function entry_of(c, doubt)
-  local detail, names = detail_of(doubt), {}
-  for _, p in ipairs(detail.participants) do
+  local detail, names = answer.detail(doubt.detail) or {}, {}
+  for _, p in ipairs(detail.participants or {}) do
     if is_open(c, p, doubt.id) then names[#names + 1] = p.name end
   end
-  return { id = doubt.id, client = detail.client, coordinator = detail.coordinator, place = c.path, age = doubt.age,
-           participants = names, pending = true }
+  return { id = doubt.id, client = detail.client or doubt.client, coordinator = detail.coordinator, place = c.path,
+           age = doubt.age, participants = names, pending = true }
 end
 
 ---@return { id: string, coordinator: string, place: string, age: number, participants: string[] }[]
@@ -249,7 +245,8 @@ local function outcome_for(c, name)
     if not told then return nil end
     if told.outcome == "aborted" then return "abort" end
     if told.outcome ~= "committed" then return nil end
-    for _, p in ipairs(detail_of(told).participants) do
+    local detail = answer.detail(told.detail)
+    for _, p in ipairs(detail and detail.participants or {}) do
       if holds(p, name, branch) then return p.member and "commit" or "abort", p.note end
     end
   end

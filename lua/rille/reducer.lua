@@ -221,7 +221,11 @@ end
 ---The ladder to begin and to leave rungs on, if there is one for such a pass.
 local function ladder_of(store, pass, options, identity)
   if pass.stream and is_cut(store, pass.stream) then return nil end
-  return ladder.scope(identity(), pass.stream or pass.within, options.key and tostring(options.key))
+  local form, message, code, detail = core.log_form(store)
+  if not form then error({ message = message, code = code, detail = detail }, 0) end
+  local own = identity()
+  if form ~= "" then own = script.identity({}, own .. form) end
+  return ladder.scope(own, pass.stream or pass.within, options.key and tostring(options.key))
 end
 
 ---Begins at the nearest rung.

@@ -24,6 +24,7 @@ local check_options, check_booleans, check_list =
   options_of.check, options_of.check_booleans, options_of.check_list
 
 local SCAVENGE = { dry_run = true }
+local OWN = { "$parked", "$unparked", "$delayed", "$delivered", "$resolved" } -- found by who names them
 local REDACT = { data = true, ids = true, tags = true, streams = true, reason = true }
 
 local retention = {}
@@ -32,19 +33,20 @@ local retention = {}
 
 ---The types of all events that lose something, the first of their positions, and the position up
 ---to which that is known: no event behind it is among `positions`, but it may have one of the names.
+---What a scavenge has taken counts: states that are kept may have seen it, and its names are in the log.
 local function touched(store, positions, options)
   local types, first = {}, math.maxinteger
   local upto = slots.check(store:head())
   local function see(query)
     query.consistency = "eventual"
-    for e in core.all(store, query) do
+    for e in core.all_ever(store, query) do
       types[e.type] = true
       first = math.min(first, e.position)
     end
   end
   for _, position in ipairs(positions) do
     first = math.min(first, position)
-    see { after = position - 1, before = position + 1 }
+    see { {}, { types = OWN }, after = position - 1, before = position + 1 }
   end
   for _, tag in ipairs(options.tags or {}) do see { tags = { tag } } end
   for _, stream in ipairs(options.streams or {}) do see { stream = stream } end
@@ -53,7 +55,7 @@ end
 
 ---When names are noted, nothing is found by them any more: what was appended since may have them.
 local function add_newer(store, types, first, upto)
-  for e in store:all { after = upto, consistency = "eventual" } do
+  for e in core.all_ever(store, { after = upto, consistency = "eventual" }) do
     types[e.type] = true
     first = math.min(first, e.position)
   end

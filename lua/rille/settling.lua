@@ -6,6 +6,7 @@
 -- indoubt_age seconds.
 
 local core = ...
+local answer = require "rille.answer"
 local options_of = require "rille.options"
 local rille = require "rille"
 local means = core.transaction
@@ -52,11 +53,11 @@ function settling.unfinished(store)
   pending, message, code, detail = means.pending(store)
   if not pending then return nil, message, code, detail end
   for _, doubt in ipairs(pending) do
-    local kept, names = rille.decode(doubt.detail or "") or {}, {}
+    local kept, names = answer.detail(doubt.detail) or {}, {}
     for _, p in ipairs(kept.participants or {}) do
       if p.member and not p.home then names[#names + 1] = p.name end
     end
-    list[#list + 1] = { id = doubt.id, state = "pending", client = kept.client, age = doubt.age,
+    list[#list + 1] = { id = doubt.id, state = "pending", client = kept.client or doubt.client, age = doubt.age,
                         coordinator = kept.coordinator or "", place = core.store_place(store),
                         participants = names }
   end

@@ -79,6 +79,15 @@ local function check_gone(store, path)
   scratch.remove(path)
 end
 
+---Redacts the second event while a process is stopped that was begun with this.
+local function redact_beside(store, path, code)
+  local other = process.start(PRELUDE .. code, path, script)
+  wait_stopped(other)
+  assert(store:redact(2))
+  go_on(other)
+  check_gone(store, path)
+end
+
 ---A store with states as of event 1, and the secret behind them.
 local function begin()
   local store, path = stores.new { sync = "always" }
@@ -95,15 +104,11 @@ describe("a redaction", function()
   it("is not undone by who was stopped before it wrote the states it had", function()
     local store, path, p = begin()
     assert(p:close())
-    local other = process.start(PRELUDE .. [[
+    redact_beside(store, path, [[
       local p = assert(store:projection("mails", arg[2]))
       stop_before("kept_write", require "rille.states".open)
       assert(p:update())
-      assert(store:close())]], path, script)
-    wait_stopped(other)
-    assert(store:redact(2))
-    go_on(other)
-    check_gone(store, path)
+      assert(store:close())]])
   end)
 
   it("is not undone by what was left to the background thread", function()
@@ -112,16 +117,12 @@ describe("a redaction", function()
     for i = 3, 200 do others[#others + 1] = mail(tostring(i), "some@example.com") end
     assert(store:append("a", others))
     assert(p:close())
-    local other = process.start(PRELUDE .. [[
+    redact_beside(store, path, [[
       local p = assert(store:projection("mails", arg[2], { cache = 64 }))
       stop_before("kept_begin", require "rille.states".open)
       repeat local left = assert(p:update { ms = 1000 }) until left == 0
       assert(p:close())
-      assert(store:close())]], path, script)
-    wait_stopped(other)
-    assert(store:redact(2))
-    go_on(other)
-    check_gone(store, path)
+      assert(store:close())]])
   end)
 
   it("drops states that were kept while it began", function()

@@ -4,6 +4,8 @@
 --
 -- PostgreSQL doesn't run as root: then it runs as the user postgres, or nobody.
 local process = require "spec.support.process"
+local rille = require "rille"
+local stores = require "spec.support.stores"
 
 local postgres = {}
 
@@ -153,5 +155,40 @@ function Server:close()
   self.keeper = nil
 end
 Server.__gc = Server.close
+
+local Scene = {}
+Scene.__index = Scene
+
+---A server with a table "moves", the participant `shop` there, which waits so long for it, and a store,
+---`here`, to coordinate from.
+function postgres.scene(timeout)
+  local scene = setmetatable({ server = postgres.new(), here = stores.new(), coordinators = {} }, Scene)
+  scene.server:psql "create table moves (id text primary key)"
+  scene.shop = assert(rille.postgres(scene.server:conninfo(), { timeout = timeout }))
+  return scene
+end
+
+function Scene:coordinator()
+  local c = assert(rille.coordinator(self.here, { participants = { shop = self.shop } }))
+  table.insert(self.coordinators, c)
+  return c
+end
+
+---Moves the id in one transaction, of the same id.
+function Scene.move(_, c, id)
+  return c:transact({ id = id, timeout = 10 }, function(tx)
+    return assert(tx:enlist "shop"):exec("insert into moves values ($1)", id)
+  end)
+end
+
+---The ids that were moved, each behind a space.
+function Scene:moved() return (self.server:psql("select string_agg(' ' || id, '' order by id) from moves")) end
+
+function Scene:close()
+  for _, c in ipairs(self.coordinators) do c:close() end
+  self.shop:close()
+  self.here:close()
+  self.server:close()
+end
 
 return postgres

@@ -1,4 +1,5 @@
--- scratch.lua: a temporary folder of this process, removed when it ends.
+-- scratch.lua: files: reading any, and making them in a temporary folder of this process, which is
+-- removed when it ends.
 local scratch = {}
 
 local function read_line(command)
@@ -30,6 +31,14 @@ function scratch.file(name, text)
   assert(file:write(text))
   file:close()
   return path
+end
+
+---The bytes of any file.
+function scratch.read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "a"
+  file:close()
+  return text
 end
 
 ---Runs a shell command, whose failure is an error.

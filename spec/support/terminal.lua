@@ -1,16 +1,15 @@
 -- terminal.lua: terminals for the command: `run` shows what one gets on a terminal of its own
 -- (util-linux's script), `open` is a screen that somebody types at (tmux).
+local place = require "spec.support.place"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 
 local terminal = {}
 
-local BUILD = os.getenv "RILLE_BUILD" or "build"
-local ROOT = process.run "pwd":match "[^\n]+"
 local WAIT_SECONDS = 60
 
 ---The folder in which the command is, for PATH.
-terminal.bin = (BUILD:find "^/" and BUILD or ROOT .. "/" .. BUILD) .. "/bin"
+terminal.bin = place.build .. "/bin"
 
 local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 
