@@ -444,6 +444,7 @@ static const struct {
      "  [\"40P01\"] = \"conflict\", -- deadlock\n"
      "  [\"55P03\"] = \"locked\",   -- lock_timeout, NOWAIT\n"
      "  [\"55006\"] = \"busy\",\n"
+     "  [\"53200\"] = \"busy\",     -- so many are prepared already\n"
      "  [\"53300\"] = \"busy\",     -- too many connections\n"
      "  [\"53100\"] = \"full\",\n"
      "  [\"25006\"] = \"readonly\",\n"
@@ -486,7 +487,7 @@ static const struct {
      "end\n"
      "\n"
      "return failure\n"
-     , 2235},
+     , 2293},
     {"postgres.participant",
      "-- participant.lua: PostgreSQL in transactions: rille.postgres(conninfo, options).\n"
      "--\n"
