@@ -4653,6 +4653,7 @@ static const struct {
      "local function counted(store, definition, head, since, always, progress)\n"
      "  local counts, n, whole = {}, 0, true\n"
      "  local function touch(_, event, key)\n"
+     "    key = key or \"\" -- of a reducer without key\n"
      "    local row, position = counts[key], event.position\n"
      "    if not row then\n"
      "      if n >= KEYS_COUNTED and not always[key] then\n"
@@ -4812,10 +4813,10 @@ static const struct {
      "  local fresh = reducer.fresh(definition)\n"
      "  local progress = options.progress and function(position) options.progress(options.head + position) end\n"
      "  local position, message = run(store, definition, options.head, { keep = wanted, progress = progress,\n"
-     "    fresh = function(key) return wanted[key] and fresh(key) or 0 end,\n"
+     "    fresh = function(key) return wanted[key or \"\"] and fresh(key) or 0 end,\n"
      "    wrap = function(handler)\n"
      "      return function(state, event, key)\n"
-     "        local history = wanted[key]\n"
+     "        local history = wanted[key or \"\"]\n"
      "        if not history then return 0 end\n"
      "        local result = handler(state, event, key)\n"
      "        history:saw(event.position, result == nil and state or result)\n"
@@ -4833,7 +4834,7 @@ static const struct {
      "end\n"
      "\n"
      "return histories\n"
-     , 10213},
+     , 10273},
     {"rille.import",
      "-- import.lua: `rille import`: lines of JSON become events.\n"
      "--\n"
@@ -5143,7 +5144,7 @@ static const struct {
      "\n"
      "  ---Fails where a key is given and the projection has none; or, where one is `needed`, is not given.\n"
      "  local function check_key(definition, options, needed)\n"
-     "    if options.key and not definition.key then\n"
+     "    if (options.key or \"\") ~= \"\" and not definition.key then\n"
      "      screen.fail((\"%s has no key: it keeps one state, so none can be asked for\"):format(definition.name))\n"
      "    end\n"
      "    if needed and definition.key and not options.key then\n"
@@ -5280,7 +5281,7 @@ static const struct {
      "    add(nil)\n"
      "  end\n"
      "end\n"
-     , 9729},
+     , 9743},
     {"rille.isolate",
      "-- isolate.lua: isolates of a store, made when they are needed and kept for the next call.\n"
      "--\n"
@@ -5334,11 +5335,12 @@ static const struct {
      "\n"
      "---What a call gave, where a message that names no place names the script: it may have been stopped\n"
      "---when no function of it was running, while what it had made was looked at.\n"
-     "function isolate.named(script, result, message, ...)\n"
+     "function isolate.named(script, ...)\n"
+     "  local result, message = ...\n"
      "  if result == nil and type(message) == \"string\" and message:find \"^the script was stopped\" then\n"
-     "    message = script .. \": \" .. message\n"
+     "    return result, script .. \": \" .. message, select(3, ...)\n"
      "  end\n"
-     "  return result, message, ...\n"
+     "  return ...\n"
      "end\n"
      "\n"
      "---Calls a function of a module there: its results, or nil, message, code, detail.\n"
@@ -5349,7 +5351,7 @@ static const struct {
      "end\n"
      "\n"
      "return isolate\n"
-     , 2516},
+     , 2533},
     {"rille.ladder",
      "-- ladder.lua: states of the past that are kept, so that a fold to any position begins near\n"
      "-- by: snapshots, in the order of their positions.\n"

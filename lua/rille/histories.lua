@@ -61,6 +61,7 @@ end
 local function counted(store, definition, head, since, always, progress)
   local counts, n, whole = {}, 0, true
   local function touch(_, event, key)
+    key = key or "" -- of a reducer without key
     local row, position = counts[key], event.position
     if not row then
       if n >= KEYS_COUNTED and not always[key] then
@@ -220,10 +221,10 @@ function histories.collect(store, definition, options)
   local fresh = reducer.fresh(definition)
   local progress = options.progress and function(position) options.progress(options.head + position) end
   local position, message = run(store, definition, options.head, { keep = wanted, progress = progress,
-    fresh = function(key) return wanted[key] and fresh(key) or 0 end,
+    fresh = function(key) return wanted[key or ""] and fresh(key) or 0 end,
     wrap = function(handler)
       return function(state, event, key)
-        local history = wanted[key]
+        local history = wanted[key or ""]
         if not history then return 0 end
         local result = handler(state, event, key)
         history:saw(event.position, result == nil and state or result)

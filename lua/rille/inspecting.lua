@@ -102,7 +102,7 @@ return function(commands, open, params_of)
 
   ---Fails where a key is given and the projection has none; or, where one is `needed`, is not given.
   local function check_key(definition, options, needed)
-    if options.key and not definition.key then
+    if (options.key or "") ~= "" and not definition.key then
       screen.fail(("%s has no key: it keeps one state, so none can be asked for"):format(definition.name))
     end
     if needed and definition.key and not options.key then

@@ -50,11 +50,12 @@ end
 
 ---What a call gave, where a message that names no place names the script: it may have been stopped
 ---when no function of it was running, while what it had made was looked at.
-function isolate.named(script, result, message, ...)
+function isolate.named(script, ...)
+  local result, message = ...
   if result == nil and type(message) == "string" and message:find "^the script was stopped" then
-    message = script .. ": " .. message
+    return result, script .. ": " .. message, select(3, ...)
   end
-  return result, message, ...
+  return ...
 end
 
 ---Calls a function of a module there: its results, or nil, message, code, detail.

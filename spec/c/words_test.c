@@ -51,7 +51,6 @@ static char path[300], second_path[300], data[LARGE_BYTES];
 static rille_store *second; /* of a transaction: the parent's handle of the other store */
 static struct control_words *words;
 static struct offer *offers;
-static unsigned long tried;
 
 static struct shared {
   _Atomic int told, over; /* the victim knows that it has happened; it has nothing left to do */
@@ -465,6 +464,7 @@ static bool try_store(rille_store *store, unsigned n, enum fate fate) {
 /* Until there is no nth store. */
 static void try_all(const struct job *j) {
   unsigned step = 5 / test_part(5), n = 1 + random_below(step); /* under the sanitizers a fifth */
+  unsigned long tried = 0;
   job = j;
   strcpy(path, path_of(j->name));
   strcpy(second_path, path_of("second"));
@@ -480,6 +480,7 @@ static void try_all(const struct job *j) {
     }
     if (test_failures && printf("       %s: behind store %u\n", j->name, n)) break;
   }
+  test_tally("processes that died or were overtaken between two stores", tried);
   CHECK(n > STORES_LEAST && n < STORES_MOST);
   unmap_words();
   CHECK(rille_store_close(store) == 0);
@@ -565,8 +566,6 @@ int main(int argc, char **argv) {
                                        a_first_opener_makes_them_anew}};
   shared = share(sizeof *shared);
   memset(data, 'v', sizeof data);
-  int status = test_main(argc, argv, tests, sizeof tests / sizeof *tests);
-  test_tally("processes that died or were overtaken between two stores", tried);
-  return status;
+  return test_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }
 #endif
