@@ -28,7 +28,7 @@ describe("make", function()
     it("says that it needs " .. needed .. " before it compiles anything", function()
       local target = variable == "LMDB_CFLAGS" and "core/anew.o" or "lua/lwork.o"
       local build = scratch.path "lacking"
-      local output, status = process.run(("env -u MAKEFLAGS make B='%s' %s=-nostdinc '%s/%s' 2>&1")
+      local output, status = process.run(("env -u MAKEFLAGS make --no-print-directory B='%s' %s=-nostdinc '%s/%s' 2>&1")
         :format(build, variable, build, target))
       assert.equal(2, status)
       assert.equal(("rille needs a C compiler and %s with its headers"):format(needed), output:match "^(.-) %(")
