@@ -85,7 +85,7 @@ local function some_query()
   end
   for i = 1, n do
     query[i] = some_item()
-    if one_in(5) then query[i].after = any(0, facts:head() + 5) end
+    if one_in(5) then query[i].after = any(0, facts:head()) end
   end
   return query
 end
