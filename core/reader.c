@@ -168,18 +168,11 @@ static int next_in_chains(rille_reader *r, rille_error *e) {
 
 /* ---- Opening ---- */
 
-static int check_after(uint64_t after, uint64_t last, const char *what, rille_error *e) {
-  if (after <= last) return 0;
-  return error_set(e, RILLE_INVALID, "after = %llu is beyond the end: the last %s is %llu",
-                   (unsigned long long)after, what, (unsigned long long)last);
-}
-
 static int set_range(rille_reader *r, const rille_query *q, uint64_t last, const char *what,
                      rille_error *e) {
-  int failed = check_after(q->after, last, what, e);
-  for (size_t i = 0; i < q->item_count && !q->stream.length && !failed; i++)
-    failed = check_after(q->items[i].after, last, what, e);
-  if (failed) return failed;
+  if (q->after > last)
+    return error_set(e, RILLE_INVALID, "after = %llu is beyond the end: the last %s is %llu",
+                     (unsigned long long)q->after, what, (unsigned long long)last);
   r->first = q->after + 1;
   r->last = q->before && q->before <= last ? q->before - 1 : last;
   r->left = q->limit ? q->limit : UINT64_MAX;
