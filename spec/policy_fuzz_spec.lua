@@ -8,7 +8,7 @@ local policy = require "rille.policy"
 local rounds = require "spec.support.rounds"
 local stores = require "spec.support.stores"
 
-local POLICIES = math.max(300, rounds(300)) -- so many show each outcome
+local POLICIES = math.max(100, rounds(300)) -- so many, or a few more, show each outcome
 local LIMITS = { memory_bytes = 2 << 20, instructions = 50000 }
 local REASON_BYTES = 4096
 local RULES = { "unanimous", "required", "majority", "quorum", "weighted" }
@@ -310,7 +310,7 @@ describe(("policies made at random, SEED=%d:"):format(SEED), function()
     local coordinator <close> = assert(rille.coordinator(a, { participants = {
       d = { prepare = function() return table.unpack(vote_of_d) end } } }))
     local event, seen = { type = "Moved" }, { committed = 0, aborted = 0, excluded = 0 }
-    for_seeds(POLICIES // 4, function(state)
+    for_seeds(math.max(75, POLICIES // 4), function(state)
       local wanted = pick { "yes(tx)", "required(tx)", "without(yes(tx))" }
       local sane = ("return { decide = function(tx)\nif count(tx, 'none') > 0 then return 'wait' end\n%s\nend }")
         :format("return 'commit', " .. wanted)

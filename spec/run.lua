@@ -51,6 +51,9 @@ local NO_SECOND_RUN = {
   ["spec/proof_spec.lua"] = "reads sources",
   ["spec/spin_spec.lua"] = "is a model for Spin",
   ["spec/steps_spec.lua"] = "compiles a part of the core by itself",
+  ["spec/regress/155-timers-for-ever_spec.lua"] = "is about the Lua half of processors",
+  ["spec/regress/196-killed-while-redacting_spec.lua"] = "kills at each call what retention_test calls",
+  ["spec/regress/712-killed-with-a-file-replaced_spec.lua"] = "kills at each call what retention_test calls",
 }
 
 ---The program that runs this file.
