@@ -44,7 +44,8 @@ describe("the handle of an isolated script", function()
       end
       assert.equal(2, (p:get "s"))
       all { limit = 1, after = 1, consistency = "weak", max_lag = 3 }
-      assert.equal(0, (w:run { ms = 1 }))
+      assert(w:run { ms = 1 })
+      assert.equal(0, (w:run()))
       assert(p:close())
       assert(w:close())
     end
