@@ -18,7 +18,10 @@ local check_options = require "rille.options".check
 
 local deep = {}
 
-local TRIES = 100 -- so often may states be written while they are copied
+local TRIES = 100  -- so often may states be written while they are copied
+local LOOKS = 3    -- at what differs, before it is told ...
+local LOOK_S = 0.1 -- ... with so long between two
+local FAR = 1000000000 -- events: nobody appends as many meanwhile
 
 local function problem(position, message, ...)
   return { invariant = "state", address = 0, position = position, message = message:format(...) }
@@ -110,13 +113,24 @@ local function compare(store, name, entry, kept, definition)
   end
 end
 
-local function find_problem(store, name, entry)
+local function look_for_problem(store, name, entry)
   local kept = copy_kept(store, name)
   if not kept then return nil end
   local watcher, message = load(store, entry)
   if not watcher then error({ message = message }, 0) end
   if watcher.identity ~= kept.identity then return nil end -- an edited script: they are being made anew
   return compare(store, name, entry, kept, watcher.definition)
+end
+
+---A difference counts when it stays: another process may be redacting just now, and forget these states next.
+local function find_problem(store, name, entry)
+  local found
+  for look = 1, LOOKS do
+    if look > 1 then store:wait(store:head() + FAR, LOOK_S) end
+    found = look_for_problem(store, name, entry)
+    if not found then return nil end
+  end
+  return found
 end
 
 local function check_one(store, name, entry)
