@@ -46,27 +46,47 @@ static int end_chain(struct cursor *c) {
   return 0;
 }
 
-/* Reads a record's head into a slot, with as much of its body as fits. */
-static int fill_slot(const struct cursor *c, struct cursor_slot *slot, uint64_t address,
-                     rille_error *e) {
-  int failed = 0;
-  if (slot->got == 0)
-    failed =
-        segments_read(&c->log->segments, address, slot->bytes, CURSOR_SLOT_BYTES, &slot->got, e);
-  if (failed) return failed;
-  enum record_result result =
-      record_get(slot->bytes, slot->got, address, c->log->identity.salt, &slot->record);
-  if (result == RECORD_OK) return 0;
-  slot->got = 0; /* a long head, or damage: the window tells */
-  return window_record(c->window, address, &slot->record, e);
-}
-
 /* Where the callbacks of a chain put records: the block's into its slots, those on the
 ** way to it into the spare one. */
 struct walk {
   struct cursor *cursor;
+  struct segments_visit visit;
   struct cursor_slot spare;
 };
+
+static void begin_walk(struct walk *w, struct cursor *c) {
+  struct log *l = c->log;
+  w->cursor = c;
+  segments_begin_visit(&l->segments, log_written(l).address, &w->visit);
+}
+
+/* What is in memory; most records are as long as the others of their chain. */
+static size_t glance(const struct walk *w, uint64_t address, uint8_t *bytes) {
+  struct cursor *c = w->cursor;
+  return segments_want(&c->log->segments, &w->visit, address, bytes, c->slot_bytes);
+}
+
+/* Reads a record's head into a slot, with as much of its body as fits. */
+static int fill_slot(struct walk *w, struct cursor_slot *slot, uint64_t address, rille_error *e) {
+  struct cursor *c = w->cursor;
+  struct record *r = &slot->record;
+  uint64_t salt = c->log->identity.salt;
+  enum record_result result = RECORD_SHORT;
+  if (slot->got == 0) slot->got = glance(w, address, slot->bytes);
+  if (slot->got) result = record_get(slot->bytes, slot->got, address, salt, r);
+  if (slot->got < CURSOR_SLOT_BYTES &&
+      (result != RECORD_OK || slot->got < min_u64(record_bytes(r), CURSOR_SLOT_BYTES))) {
+    int failed =
+        segments_read(&c->log->segments, address, slot->bytes, CURSOR_SLOT_BYTES, &slot->got, e);
+    if (failed) return failed;
+    result = record_get(slot->bytes, slot->got, address, salt, r);
+    if (result == RECORD_OK && slot->got >= record_bytes(r))
+      c->slot_bytes = max_u64(c->slot_bytes, record_bytes(r));
+  }
+  if (result == RECORD_OK) return 0;
+  slot->got = 0; /* a long head, or damage: the window tells */
+  return window_record(c->window, address, &slot->record, e);
+}
 
 static struct cursor_slot *slot_of(struct walk *w, uint64_t number) {
   struct cursor *c = w->cursor;
@@ -81,7 +101,7 @@ static int member_links(void *context, uint64_t number, uint64_t address, uint64
   struct walk *w = context;
   struct cursor *c = w->cursor;
   struct cursor_slot *slot = slot_of(w, number);
-  int failed = fill_slot(c, slot, address, e);
+  int failed = fill_slot(w, slot, address, e);
   if (failed) return failed;
   size_t chain = chain_of(c, &slot->record);
   if (chain == NO_CHAIN && has_lost(c, &slot->record)) {
@@ -99,7 +119,7 @@ static int member_links(void *context, uint64_t number, uint64_t address, uint64
 static void want_member(void *context, uint64_t number, uint64_t address) {
   struct walk *w = context;
   struct cursor_slot *slot = slot_of(w, number);
-  slot->got = segments_want(&w->cursor->log->segments, address, slot->bytes, CURSOR_SLOT_BYTES);
+  slot->got = glance(w, address, slot->bytes);
 }
 
 static struct chain chain_in(struct walk *w) {
@@ -119,6 +139,7 @@ int cursor_init(struct cursor *c, struct log *log, struct window *window, enum c
   c->slots = NULL;
   c->head.count = 0;
   c->ended = false;
+  c->slot_bytes = CURSOR_FIRST_BYTES;
   bool possible = name.length > 0 && name.length <= RILLE_NAME_BYTES; /* else nobody has it */
   int failed = possible ? log_head(log, kind, name, &c->head, e) : 0;
   c->low = 1;
@@ -129,7 +150,7 @@ int cursor_init(struct cursor *c, struct log *log, struct window *window, enum c
 int cursor_bound(struct cursor *c, uint64_t from, uint64_t to, uint64_t enough, rille_error *e) {
   struct chain_mark first;
   struct walk w;
-  w.cursor = c;
+  begin_walk(&w, c);
   struct chain chain = chain_in(&w);
   assert(from <= to && c->block_count == 0);
   int failed = chain_first_from(&chain, to, 0, &first, e);
@@ -148,7 +169,7 @@ int cursor_find(const struct cursor *c, uint64_t number, uint64_t *address, uint
   struct cursor alike = *c; /* that has no block, so that none is changed */
   alike.block_count = 0;
   struct walk w;
-  w.cursor = &alike;
+  begin_walk(&w, &alike);
   struct chain chain = chain_in(&w);
   int failed = chain_seek(&chain, number, address, e);
   if (!failed) failed = member_links(&w, number, *address, links, e);
@@ -180,7 +201,7 @@ static bool make_slots(struct cursor *c, size_t n) {
 static int next_block(struct cursor *c, rille_error *e) {
   uint64_t addresses[CHAIN_BLOCK], known = c->backward ? c->before : NO_ADDRESS;
   struct walk w;
-  w.cursor = c;
+  begin_walk(&w, c);
   struct chain chain = chain_in(&w);
   size_t n = (size_t)min_u64(cursor_count(c), c->block);
   c->block_count = c->block_at = 0;

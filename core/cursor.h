@@ -17,7 +17,8 @@
 
 #include "log.h"
 
-#define CURSOR_SLOT_BYTES 512u /* read at once of a record; most fit */
+#define CURSOR_SLOT_BYTES 512u  /* read at once of a record; most fit */
+#define CURSOR_FIRST_BYTES 256u /* of the first ones, until a longer one has come */
 
 struct cursor_slot {
   struct record record;
@@ -36,6 +37,7 @@ struct cursor {
 
   bool ended; /* its name was redacted while it was walked */
   bool backward;
+  uint64_t slot_bytes;      /* what is read of a record: as much as the longest so far has */
   size_t block, block_most; /* numbers that the next block takes, doubled up to the most */
   uint64_t block_low;       /* slots[i] is number block_low + i */
   size_t block_count, block_at, slot_count;

@@ -93,10 +93,13 @@ static int insert_named(void *context, const char *name) {
 
 static void close_file(struct segments *s, size_t i) {
   if (s->list[i].fd < 0) return;
+  map_close(s->list[i].map);
   system_close(s->list[i].fd);
   packed_close(s->list[i].packed);
   s->list[i].fd = -1;
   s->list[i].packed = NULL;
+  s->list[i].map = NULL;
+  s->list[i].unmapped = false;
   s->open--;
 }
 
@@ -342,14 +345,59 @@ int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t
                 : 0;
 }
 
-size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n) {
-  size_t i, got;
-  if (hold(s, address, &i, NULL)) return 0; /* the read that follows will report it */
+/* ---- Reading what is in memory ---- */
+
+void segments_begin_visit(struct segments *s, uint64_t end, struct segments_visit *visit) {
+  visit->map.number = atomic_fetch_add(&s->visits, 1) + 1;
+  visit->map.time_ms = system_recent_ms();
+  visit->end = end;
+}
+
+/* Whether the file at i wants to be mapped, or as far as `bytes` from its beginning. */
+static bool wants_map(const struct segments *s, size_t i, uint64_t bytes) {
   const struct segment *file = &s->list[i];
+  if (file->packed || file->unmapped) return false;
+  return !file->map || file->map->length < bytes;
+}
+
+/* A file that grows is mapped for twice what it has now. */
+static void map_file(struct segments *s, size_t i) {
+  struct segment *file = &s->list[i];
+  uint64_t bytes;
+  bool last = i + 1 == s->count;
+  map_close(file->map);
+  file->map = NULL;
+  if (!system_size(file->fd, &bytes))
+    file->map =
+        map_open(file->fd, last ? max_u64(2 * bytes, SEGMENT_MAP_BYTES) : bytes, &s->memory);
+  file->unmapped = !file->map;
+}
+
+/* As hold, with the file mapped as far as an address, if it can be. */
+static int hold_mapped(struct segments *s, uint64_t address, uint64_t end, size_t *found,
+                       rille_error *e) {
+  int failed = hold(s, address, found, e);
+  if (failed || !wants_map(s, *found, end - s->list[*found].first)) return failed;
+  pthread_rwlock_unlock(&s->lock);
+  pthread_rwlock_wrlock(&s->lock);
+  size_t i = find(s, address);
+  if (s->list[i].fd >= 0 && wants_map(s, i, end - s->list[i].first)) map_file(s, i);
+  pthread_rwlock_unlock(&s->lock);
+  return hold(s, address, found, e);
+}
+
+size_t segments_want(struct segments *s, const struct segments_visit *visit, uint64_t address,
+                     void *bytes, size_t n) {
+  size_t i, got = 0;
+  if (address >= visit->end) return 0;
+  n = (size_t)min_u64(n, visit->end - address);
+  if (hold_mapped(s, address, address + n, &i, NULL)) return 0; /* the read will report it */
+  const struct segment *file = &s->list[i];
+  uint64_t offset = address - file->first;
   if (i + 1 < s->count) n = (size_t)min_u64(n, s->list[i + 1].first - address);
-  if (file->packed) got = 0; /* it is read when its turn comes */
-  else if (!system_read_cached(file->fd, address - file->first, bytes, n, &got))
-    system_will_need(file->fd, address - file->first, n);
+  if (file->map) got = map_copy(file->map, &visit->map, offset, bytes, n);
+  if (!got && !file->packed && !system_read_cached(file->fd, offset, bytes, n, &got))
+    system_will_need(file->fd, offset, n);
   pthread_rwlock_unlock(&s->lock);
   return got;
 }

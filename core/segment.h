@@ -18,12 +18,11 @@
 ** have come; who reads looks when an address lies beyond what it knows.
 **
 ** Invariant (R1): before a successor's name exists, the file is cut at its end
-** and flushed. Files are only ever read by system_read, never mapped: a damaged
-** disk is then an error and not a signal in the host. */
+** and flushed. */
 #ifndef RILLE_SEGMENT_H
 #define RILLE_SEGMENT_H
 
-#include "buffer.h"
+#include "map.h"
 #include "packed.h"
 #include "repair.h"
 #include "system.h"
@@ -33,12 +32,15 @@
 #endif
 #define SEGMENT_SMALL_FRAME_BYTES ((size_t)16 << 10) /* larger ones are written without zeros */
 #define SEGMENT_OPEN_FILES_MOST 64u                  /* the rest is opened when read */
+#define SEGMENT_MAP_BYTES ((uint64_t)1 << 20)        /* the first map of a file that grows */
 
 struct segment {
   uint64_t first;
   int fd;                /* -1: not open */
   uint64_t used;         /* when it was last opened, for closing the oldest */
   struct packed *packed; /* where its bytes stand; NULL: plain, or not open */
+  struct map *map;       /* NULL: not needed yet, or it can't be had: unmapped */
+  bool unmapped;
 };
 
 struct segments {
@@ -52,6 +54,7 @@ struct segments {
   uint64_t frontier;    /* where the last file ends */
   uint64_t limit;       /* the size of a file that this process may make, as of its last growth */
   uint64_t clock;
+  _Atomic uint64_t visits; /* how many were begun */
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
   uint64_t form;        /* of segments_form, if form_known */
@@ -92,9 +95,17 @@ INTERNAL int segments_flush_folder(struct segments *s, rille_error *error);
 /* A source's read (scan.h); the context is the struct segments. */
 INTERNAL int segments_read(void *context, uint64_t address, void *bytes, size_t n, size_t *got,
                            rille_error *error);
+
+/* Short reads below `end`, where the log had come when they were begun. */
+struct segments_visit {
+  struct map_visit map;
+  uint64_t end;
+};
+INTERNAL void segments_begin_visit(struct segments *s, uint64_t end, struct segments_visit *visit);
 /* Reads like segments_read what is in memory already, and tells how much; else 0,
 ** and the disk begins to fetch it. */
-INTERNAL size_t segments_want(struct segments *s, uint64_t address, void *bytes, size_t n);
+INTERNAL size_t segments_want(struct segments *s, const struct segments_visit *visit,
+                              uint64_t address, void *bytes, size_t n);
 
 /* Whether the file that holds `address` is packed; *stored: its bytes on the disk. */
 INTERNAL int segments_look(struct segments *s, uint64_t address, bool *packed, uint64_t *stored,

@@ -199,6 +199,17 @@ int system_map(int fd, size_t n, bool writable, void **bytes) {
 
 void system_unmap(void *bytes, size_t n) { munmap(bytes, n); }
 
+size_t system_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+bool system_in_memory(const void *bytes, size_t n, uint8_t *each) {
+#ifdef __linux__
+  return mincore((void *)(uintptr_t)bytes, n, each) == 0;
+#else
+  (void)bytes, (void)n, (void)each;
+  return false;
+#endif
+}
+
 static struct timespec timespec_of(int64_t us) {
   return (struct timespec){(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
 }
@@ -447,6 +458,16 @@ int64_t system_monotonic_us(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+uint64_t system_recent_ms(void) {
+#ifdef CLOCK_MONOTONIC_COARSE
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+#else
+  return (uint64_t)system_monotonic_us() / 1000;
+#endif
 }
 
 int system_entropy(void *bytes, size_t n) {

@@ -59,6 +59,10 @@ INTERNAL bool system_is_locked(int fd, uint64_t byte);
 /* Maps the first n bytes of a file, shared with all who map them. */
 INTERNAL int system_map(int fd, size_t n, bool writable, void **bytes);
 INTERNAL void system_unmap(void *bytes, size_t n);
+INTERNAL size_t system_page_bytes(void);
+/* Which pages of n mapped bytes, from a page's beginning, are in memory: the lowest bit of `each`.
+** False: the system does not tell. */
+INTERNAL bool system_in_memory(const void *bytes, size_t n, uint8_t *each);
 
 #define SYSTEM_ANYBODY UINT32_MAX
 /* Sleeps until somebody, in whichever process maps the word, wakes it with a bit of `mask`,
@@ -119,6 +123,7 @@ INTERNAL int system_scratch_folder(char *room, size_t n);
 /* The world's other inputs. */
 INTERNAL int64_t system_clock_us(void);
 INTERNAL int64_t system_monotonic_us(void); /* since some moment; never set back */
+INTERNAL uint64_t system_recent_ms(void);   /* the same, some milliseconds late, and cheap */
 INTERNAL int system_entropy(void *bytes, size_t n);
 INTERNAL int64_t system_pid(void);
 INTERNAL const char *system_error_text(int number, char *room, size_t n);

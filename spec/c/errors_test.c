@@ -95,6 +95,8 @@ static const struct quiet {
 } quiet[] = {
     {FAILING_LINK, ".seg", "it is copied instead", NULL},
     {FAILING_READ, "a hint", "it is read then", NULL},
+    {FAILING_MAP, ".seg", "what can't be mapped is read by calls", NULL},
+    {FAILING_MEMORY, "memory", "the same", "reading"},
     {FAILING_STAT, "", "it is looked for in another way, or made again", NULL},
     {FAILING_CUT, ".seg", "zeros behind the end of a file that has a successor do no harm", NULL},
     {FAILING_REMOVE, ".torn", "there was none", NULL},

@@ -302,7 +302,7 @@ off_t memory_seek(int fd, off_t at, int from) {
 }
 
 void *memory_map(int fd, size_t n, uint64_t at) {
-  if (at + n > ROOM_BYTES) give_up("map", "so much of a file");
+  if (at + n > ROOM_BYTES) return errno = ENOMEM, MAP_FAILED;
   return of(fd)->thing->bytes + at;
 }
 
