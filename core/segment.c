@@ -204,10 +204,21 @@ int segments_refuse_fork(rille_error *e) {
                    "the store was opened before this process was forked: open it again here");
 }
 
+void segments_keep_still(struct segments *s) {
+  if (s->live) pthread_rwlock_rdlock(&s->lock);
+}
+
+void segments_go_on(struct segments *s) {
+  if (s->live) pthread_rwlock_unlock(&s->lock);
+}
+
 void segments_forget(struct segments *s) {
   s->forgotten = true;
-  for (size_t i = 0; i < s->count; i++)
-    if (s->list[i].fd >= 0) system_close(s->list[i].fd);
+  for (size_t i = 0; i < s->count; i++) {
+    if (s->list[i].fd < 0) continue;
+    map_forget(s->list[i].map);
+    system_close(s->list[i].fd);
+  }
 }
 
 int segments_refresh(struct segments *s, rille_error *e) {
@@ -353,23 +364,28 @@ void segments_begin_visit(struct segments *s, uint64_t end, struct segments_visi
   visit->end = end;
 }
 
-/* Whether the file at i wants to be mapped, or as far as `bytes` from its beginning. */
-static bool wants_map(const struct segments *s, size_t i, uint64_t bytes) {
+/* Whether the file at i wants to be mapped, as far as the log's address `end` if it grows: one that
+** has a successor was mapped as a whole. */
+static bool wants_map(const struct segments *s, size_t i, uint64_t end) {
   const struct segment *file = &s->list[i];
   if (file->packed || file->unmapped) return false;
-  return !file->map || file->map->length < bytes;
+  if (i + 1 < s->count) end = min_u64(end, s->list[i + 1].first);
+  return !file->map || file->map->length < end - file->first;
 }
 
-/* A file that grows is mapped for twice what it has now. */
-static void map_file(struct segments *s, size_t i) {
+/* A file that grows is mapped for twice what it has now; and none for less than is wanted of it,
+** whatever has become of the file, or it would be mapped again each time. */
+static void map_file(struct segments *s, size_t i, uint64_t end) {
   struct segment *file = &s->list[i];
   uint64_t bytes;
   bool last = i + 1 == s->count;
   map_close(file->map);
   file->map = NULL;
-  if (!system_size(file->fd, &bytes))
-    file->map =
-        map_open(file->fd, last ? max_u64(2 * bytes, SEGMENT_MAP_BYTES) : bytes, &s->memory);
+  if (!last) end = s->list[i + 1].first;
+  if (!system_size(file->fd, &bytes)) {
+    if (last) bytes = max_u64(2 * bytes, SEGMENT_MAP_BYTES);
+    file->map = map_open(file->fd, max_u64(bytes, end - file->first), &s->memory);
+  }
   file->unmapped = !file->map;
 }
 
@@ -377,11 +393,11 @@ static void map_file(struct segments *s, size_t i) {
 static int hold_mapped(struct segments *s, uint64_t address, uint64_t end, size_t *found,
                        rille_error *e) {
   int failed = hold(s, address, found, e);
-  if (failed || !wants_map(s, *found, end - s->list[*found].first)) return failed;
+  if (failed || !wants_map(s, *found, end)) return failed;
   pthread_rwlock_unlock(&s->lock);
   pthread_rwlock_wrlock(&s->lock);
   size_t i = find(s, address);
-  if (s->list[i].fd >= 0 && wants_map(s, i, end - s->list[i].first)) map_file(s, i);
+  if (s->list[i].fd >= 0 && wants_map(s, i, end)) map_file(s, i, end);
   pthread_rwlock_unlock(&s->lock);
   return hold(s, address, found, e);
 }

@@ -201,6 +201,11 @@ void system_unmap(void *bytes, size_t n) { munmap(bytes, n); }
 
 size_t system_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
+bool system_lacks_addresses(void) {
+  struct rlimit limit;
+  return sizeof(void *) < 8 || getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
 bool system_in_memory(const void *bytes, size_t n, uint8_t *each) {
 #ifdef __linux__
   return mincore((void *)(uintptr_t)bytes, n, each) == 0;

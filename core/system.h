@@ -60,6 +60,8 @@ INTERNAL bool system_is_locked(int fd, uint64_t byte);
 INTERNAL int system_map(int fd, size_t n, bool writable, void **bytes);
 INTERNAL void system_unmap(void *bytes, size_t n);
 INTERNAL size_t system_page_bytes(void);
+/* Whether what is mapped may leave too few addresses for others. */
+INTERNAL bool system_lacks_addresses(void);
 /* Which pages of n mapped bytes, from a page's beginning, are in memory: the lowest bit of `each`.
 ** False: the system does not tell. */
 INTERNAL bool system_in_memory(const void *bytes, size_t n, uint8_t *each);
