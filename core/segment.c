@@ -116,19 +116,23 @@ static int look_inside(struct segments *s, size_t i, rille_error *e) {
                        (unsigned long long)file->first);
 }
 
+/* For one more open file. */
+static void make_room(struct segments *s) {
+  size_t oldest = s->count;
+  if (s->open < s->open_most) return;
+  for (size_t i = 0; i + 1 < s->count; i++)
+    if (s->list[i].fd >= 0 && (oldest == s->count || s->list[i].used < s->list[oldest].used))
+      oldest = i;
+  if (oldest < s->count) close_file(s, oldest);
+}
+
 /* Opens a file of the list, at the cost of the one that was opened longest ago. */
 static int open_file(struct segments *s, size_t i, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   int failed = segments_check_place(s, e);
   if (failed) return failed;
   if (!path_of(path, s->folder, s->list[i].first, SUFFIX)) return too_long(s->folder, e);
-  if (s->open >= SEGMENT_OPEN_FILES_MOST) {
-    size_t oldest = s->count;
-    for (size_t j = 0; j + 1 < s->count; j++)
-      if (s->list[j].fd >= 0 && (oldest == s->count || s->list[j].used < s->list[oldest].used))
-        oldest = j;
-    if (oldest < s->count) close_file(s, oldest);
-  }
+  make_room(s);
   bool last = i + 1 == s->count;
   int number = system_open(path, last && !s->readonly ? SYSTEM_WRITE : SYSTEM_READ, &s->list[i].fd);
   if (number) s->list[i].fd = -1;
@@ -169,6 +173,8 @@ static int load(struct segments *s, rille_error *e) {
 int segments_open(struct segments *s, const struct segments_use *use, const struct memory *memory,
                   rille_error *e) {
   *s = (struct segments){.memory = *memory, .readonly = use->readonly, .salt = use->salt};
+  s->open_most = (size_t)min_u64(SEGMENT_OPEN_FILES_MOST,
+                                 max_u64(system_files_limit() / 4, SEGMENT_OPEN_FILES_LEAST));
   if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
   s->live = true;
   s->folder = memory_copy_text(memory, use->folder);
@@ -570,6 +576,7 @@ static void use_last(struct segments *s, int fd) {
     system_close(fd);
     return;
   }
+  make_room(s);
   last->fd = fd;
   s->open++;
 }
