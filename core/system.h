@@ -21,12 +21,8 @@ INTERNAL int system_open(const char *path, enum system_open how, int *fd);
 INTERNAL int system_keep_from_programs(int fd);
 INTERNAL void system_close(int fd);
 /* Around what opens files by itself: the numbers of standard streams that are closed are taken. */
-struct system_low {
-  int fds[SYSTEM_LOW_NUMBERS];
-  unsigned count;
-};
-INTERNAL void system_take_low(struct system_low *low);
-INTERNAL void system_free_low(const struct system_low *low);
+INTERNAL unsigned system_take_low(void);
+INTERNAL void system_free_low(unsigned taken);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
 INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);

@@ -14,7 +14,7 @@
 /* ---- Older hosts ---- */
 
 /* The beginning of a struct whose size comes first, in a place of its own: who reads more of it
-** than that reads what is not there, which sanitizers see, and so does who looks at what it says. */
+** than that reads what is not there, which sanitizers see, or what no caller has said. */
 static void *older(const void *whole, size_t n) {
   char *p = malloc(n + 64);
   if (!p) abort();
