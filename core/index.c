@@ -202,7 +202,7 @@ static int open_env(struct index *x, const char *folder, bool alone) {
   if (!code) code = lockfile_make(folder, alone);
   if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
-  if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
+  if (!code) code = mdb_env_set_mapsize(x->env, system_spare_addresses(INDEX_MAP_BYTES));
   if (!code) code = mdb_env_set_maxreaders(x->env, INDEX_READERS_MOST);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
   unsigned low = system_take_low();

@@ -237,6 +237,10 @@ bool system_lacks_addresses(void) {
   return sizeof(void *) < 8 || getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
 }
 
+size_t system_spare_addresses(size_t bytes) {
+  return system_lacks_addresses() ? bytes / 16 : bytes;
+}
+
 bool system_in_memory(const void *bytes, size_t n, uint8_t *each) {
 #ifdef __linux__
   return mincore((void *)(uintptr_t)bytes, n, each) == 0;

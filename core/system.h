@@ -69,6 +69,8 @@ INTERNAL void system_unmap(void *bytes, size_t n);
 INTERNAL size_t system_page_bytes(void);
 /* Whether what is mapped may leave too few addresses for others. */
 INTERNAL bool system_lacks_addresses(void);
+/* So many bytes of them; a sixteenth where they are scarce. */
+INTERNAL size_t system_spare_addresses(size_t bytes);
 /* Which pages of n mapped bytes, from a page's beginning, are in memory: the lowest bit of `each`.
 ** False: the system does not tell. */
 INTERNAL bool system_in_memory(const void *bytes, size_t n, uint8_t *each);
