@@ -51,7 +51,6 @@ int rille_store_redacting(rille_store *h, int *redacting, rille_error *e) {
   if (failed) return failed;
   pthread_mutex_lock(&l->lock);
   failed = log_catch_up(l, &end, e);
-  if (!failed) failed = log_know_pending(l, e);
   *redacting = !failed && atomic_load(&l->pending.redactions) > 0;
   pthread_mutex_unlock(&l->lock);
   return failed;
