@@ -144,8 +144,64 @@ static void a_scavenge_behind_a_dead_redaction(void) {
   printf("       %u deaths\n", calls - 1);
 }
 
+/* ---- The form of the log ---- */
+
+#define FILES (SEGMENT_OPEN_FILES_MOST + 6)
+
+static rille_store *open_small(void) {
+  rille_options o = options_of(RILLE_SYNC_NEVER, false);
+  o.segment_bytes = RILLE_SEGMENT_BYTES_LEAST;
+  return open_with(path, &o);
+}
+
+static int scavenge_beside(void *context) {
+  (void)context;
+  wait_until(&meeting->here, 1);
+  rille_store *s = open_small();
+  rille_scavenged done;
+  CHECK(rille_store_delete(s, rille_text_of("s"), NULL) == 0);
+  CHECK(rille_store_scavenge(s, NULL, &done, NULL) == 0 && done.segments >= FILES);
+  return rille_store_close(s);
+}
+
+static uint64_t form_of(struct segments *s) {
+  uint64_t form = 0;
+  CHECK(segments_form(s, &form, NULL) == 0);
+  return form;
+}
+
+/* Between a file's replacement and the moment when that is told, those that are open are the old
+** ones, and one that is opened now is the new one: what is folded is of two moments. */
+static void a_file_that_was_opened_after_it_was_replaced(void) {
+  static char large[RILLE_SEGMENT_BYTES_LEAST];
+  uint8_t byte;
+  size_t got;
+  begin();
+  pid_t pid = start(scavenge_beside, NULL);
+  rille_store *s = open_small();
+  for (unsigned i = 0; i < FILES; i++)
+    CHECK(put(s, "s", RILLE_EXPECT_ANY, large, sizeof large, NULL) == 0);
+  CHECK(rille_store_close(s) == 0); /* who has made them has them all open */
+  s = open_small();
+  struct segments *files = &s->shared->log.segments;
+  CHECK(files->count > SEGMENT_OPEN_FILES_MOST && form_of(files) == 0);
+  size_t closed = 0, open = files->count;
+  for (size_t i = 0; i < files->count; i++)
+    if (files->list[i].fd < 0) closed = i;
+    else if (open == files->count) open = i;
+  CHECK(files->list[closed].fd < 0 && files->list[open].fd >= 0);
+  atomic_store(&meeting->here, 1);
+  CHECK(wait_for(pid) == 0);
+  CHECK(segments_read(files, files->list[open].first, &byte, 1, &got, NULL) == 0);
+  CHECK(form_of(files) == 0);
+  CHECK(segments_read(files, files->list[closed].first, &byte, 1, &got, NULL) == 0);
+  CHECK(form_of(files) != 0);
+  CHECK(rille_store_close(s) == 0);
+}
+
 static const struct test tests[] = {
     {"an appender that looked away", an_appender_that_looked_away},
     {"a scavenge behind a dead redaction", a_scavenge_behind_a_dead_redaction},
+    {"a file that was opened after it was replaced", a_file_that_was_opened_after_it_was_replaced},
 };
 TEST_MAIN(tests)
