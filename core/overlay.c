@@ -6,6 +6,7 @@
 
 #define PART_SHIFT 24u /* the hash's other bits tell the slot */
 #define PART_LEAST 8u  /* slots */
+#define LINE_SLOTS 8u  /* of 64 bytes */
 #define LEVELS_LEAST 4u
 #define BLOCK_WORDS (OVERLAY_BLOCK_BYTES / 8)
 
@@ -111,8 +112,10 @@ static uint64_t mix(uint64_t h, uint64_t v) {
   return h ^ h >> 32;
 }
 
+/* All that a name stands for has one place to begin looking, and lies in one line of the
+** processor's cache, mostly: what is said of a transaction are several words. */
 static uint32_t hash_of(const struct overlay *o, unsigned kind, rille_text name) {
-  uint64_t h = o->seed ^ (uint64_t)kind << 56 ^ name.length, v;
+  uint64_t h = o->seed ^ name.length, v;
   const char *p = name.bytes;
   size_t n = name.length;
   for (; n >= 8; n -= 8, p += 8) {
@@ -121,7 +124,8 @@ static uint32_t hash_of(const struct overlay *o, unsigned kind, rille_text name)
   }
   v = 0;
   memcpy(&v, p, n);
-  return (uint32_t)(mix(mix(h, v), o->seed) >> 32);
+  h = mix(mix(h, v), o->seed) >> 32;
+  return ((uint32_t)h & ~(LINE_SLOTS - 1)) | (kind & (LINE_SLOTS - 1));
 }
 
 static bool is(const struct overlay_entry *e, unsigned kind, rille_text name) {
@@ -134,7 +138,7 @@ static struct overlay_entry *find(const struct overlay *o, uint32_t hash, unsign
   if (!o->parts) return NULL;
   const struct overlay_part *part = &o->parts[hash >> PART_SHIFT];
   if (part->room == 0) return NULL;
-  for (uint32_t i = hash;; i++) {
+  for (uint32_t i = hash & ~(LINE_SLOTS - 1);; i++) {
     uint64_t slot = part->slots[i & (part->room - 1)];
     if (slot == 0) return NULL;
     if (slot >> 32 != hash) continue;
@@ -148,7 +152,7 @@ struct overlay_entry *overlay_find(const struct overlay *o, unsigned kind, rille
 }
 
 static void put_slot(uint64_t *slots, uint32_t room, uint64_t slot) {
-  uint32_t i = (uint32_t)(slot >> 32);
+  uint32_t i = (uint32_t)(slot >> 32) & ~(LINE_SLOTS - 1);
   while (slots[i & (room - 1)]) i++;
   slots[i & (room - 1)] = slot;
 }
