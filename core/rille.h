@@ -148,7 +148,7 @@ typedef struct rille_text {
   size_t length;
 } rille_text;
 
-RILLE_API rille_text rille_text_of(const char *nul_terminated);
+RILLE_API rille_text rille_text_of(const char *nul_terminated); /* NULL: an empty one */
 
 /* Same shape and rules as lua_Alloc; must be callable from any thread. */
 typedef void *(*rille_alloc)(void *context, void *block, size_t old_size, size_t new_size);
