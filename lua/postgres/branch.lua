@@ -14,6 +14,7 @@
 
 local libpq = ...
 local rille = require "rille"
+local handle = require "rille.handle"
 local decision = require "rille.postgres.decision"
 local failure = require "rille.postgres.failure"
 local prepared = require "rille.postgres.prepared"
@@ -301,5 +302,7 @@ Branch.__close = Branch.close
 Branch.__gc = Branch.close
 
 function Branch:__tostring() return ("rille.postgres.branch (%s, %s)"):format(self.gid, self.state) end
+
+handle.guard(Branch, "rille.postgres.branch", { "exec" })
 
 return { begin = begin }

@@ -9,6 +9,7 @@
 -- as `load`, it knows by their places among the arguments.
 
 local rille = require "rille"
+local guard = require "rille.handle".guard
 local isolate = require "rille.isolate"
 local poll = require "rille.poll"
 
@@ -129,6 +130,9 @@ for kind, names in pairs(METHODS) do
   Apart[kind] = class
 end
 Apart.projection.each = each
+
+guard(Apart.projection, "rille.projection", { "get", "each", "mark", "lag", "update", "rebuild", "close" })
+guard(Apart.processor, "rille.processor", { "run", "mark", "parked", "retry", "close" })
 
 ---@param kind string "projection" or "processor"
 ---@param options table with isolated = true, and limits

@@ -9,6 +9,7 @@ local core = ...
 local answer = require "rille.answer"
 local database = require "rille.database"
 local drive = require "rille.drive"
+local handle = require "rille.handle"
 local handler = require "rille.handler"
 local options_of = require "rille.options"
 local policy = require "rille.policy"
@@ -317,6 +318,9 @@ function Coordinator:__tostring()
   if closed(self) then return "rille coordinator (closed)" end
   return ("rille coordinator %s (%d not over)"):format(self.name, #self.watching)
 end
+
+handle.guard(Coordinator, "rille.coordinator",
+  { "begin", "transact", "outcome", "pending", "recover", "resolve", "forget", "poll", "close" })
 
 local function is_participant(value)
   local ok, kind = pcall(function() return value.kind end)

@@ -19,6 +19,7 @@
 local core = ...
 local rille = require "rille"
 local failure = require "rille.failure"
+local handle = require "rille.handle"
 local options_of = require "rille.options"
 local reducer = require "rille.reducer"
 local sandbox = require "rille.sandbox"
@@ -327,6 +328,6 @@ function decider.decide(store, name, command, options)
   return result, message, code, detail
 end
 
-core.methods.decide = decider.decide
+handle.store_method("decide", decider.decide)
 
 return decider

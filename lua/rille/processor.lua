@@ -9,6 +9,7 @@ local core = ...
 local check_options = require "rille.options".check
 local delays = require "rille.delays"
 local elsewhere = require "rille.elsewhere"
+local handle = require "rille.handle"
 local parking = require "rille.parking"
 local poll = require "rille.poll"
 local reaction = require "rille.reaction"
@@ -125,6 +126,8 @@ function Processor:__tostring()
   return ("rille processor %s (mark %d)"):format(self.name, self.marked)
 end
 
+handle.guard(Processor, "rille.processor", { "run", "mark", "parked", "retry", "close" })
+
 local function check_arguments(name, file, options)
   if type(name) ~= "string" then error("processor needs a name", 3) end
   if type(file) ~= "string" then error("processor needs the name of a script", 3) end
@@ -185,6 +188,6 @@ function processor.open(store, name, file, options)
   return self
 end
 
-core.methods.processor = processor.open
+handle.store_method("processor", processor.open)
 
 return processor

@@ -10,6 +10,7 @@
 -- The states themselves, how they are kept and carried on, are in states.lua.
 
 local core = ...
+local handle = require "rille.handle"
 local past = require "rille.past"
 local poll = require "rille.poll"
 local reducer = require "rille.reducer"
@@ -265,6 +266,8 @@ function Projection:__tostring()
   return ("rille projection %s (mark %d)"):format(self.name, self.states.mark)
 end
 
+handle.guard(Projection, "rille.projection", { "get", "each", "mark", "lag", "update", "rebuild", "close" })
+
 ---A share of the keys, { which, of how many }: its states are kept by a name of their own.
 local function read_share(name, share)
   if share == nil then return name end
@@ -316,6 +319,6 @@ function projection.open(store, name, file, options)
   return self
 end
 
-core.methods.projection = projection.open
+handle.store_method("projection", projection.open)
 
 return projection

@@ -7,6 +7,7 @@
 local core = ...
 local rille = require "rille"
 local failure = require "rille.failure"
+local handle = require "rille.handle"
 local isolate = require "rille.isolate"
 local ladder = require "rille.ladder"
 local options_of = require "rille.options"
@@ -326,6 +327,6 @@ function reducer.fold(store, name, options)
   return reducer.fold_by(store, definition, identity, options)
 end
 
-function core.methods.fold(store, name, options) return reducer.fold(store, name, options) end
+handle.store_method("fold", function(store, name, options) return reducer.fold(store, name, options) end)
 
 return reducer
