@@ -138,7 +138,7 @@ guard(Apart.processor, "rille.processor", { "run", "mark", "parked", "retry", "c
 ---@param options table with isolated = true, and limits
 ---@return table? handle, string message, string code, table detail
 function apart.open(store, kind, name, script, options)
-  local limits, rest = isolate.split(options, 3)
+  local limits, rest = isolate.split(options)
   local provided = rest.provide
   rest.provide = nil
   if kind == "projection" then rest.cache = rest.cache or CACHE_KEYS end

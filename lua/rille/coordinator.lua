@@ -270,6 +270,8 @@ end
 function Coordinator:poll(ms)
   if ms ~= nil and type(ms) ~= "number" then error("ms must be a number", 2) end
   if closed(self) then return nil, closed(self), "closed" end
+  local fault = options_of.time_fault(ms, "ms")
+  if fault then return nil, fault, "invalid" end
   self:advance()
   local counts, message, code, detail = recovery.run(self, false)
   if not counts then return nil, message, code, detail end
@@ -359,6 +361,8 @@ end
 function coordinator.open(store, options)
   options = options or {}
   check_arguments(store, options)
+  local fault = options_of.time_fault(options.indoubt_age, "indoubt_age")
+  if fault then return nil, fault, "invalid" end
   local participants = read_participants(options.participants)
   local uuid, message, code, detail = transaction.uuid_of(store)
   if not uuid then return nil, message, code, detail end

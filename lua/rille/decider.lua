@@ -307,6 +307,8 @@ function decider.decide(store, name, command, options)
   options = options or {}
   if type(name) ~= "string" then error("decide needs the name of a decider script", 2) end
   check_options(options)
+  local no_time = options_of.time_fault(options.wait, "wait")
+  if no_time then return nil, no_time, "invalid" end
   local bytes, fault
   if command ~= nil then
     bytes, fault = rille.encode(command)

@@ -33,7 +33,8 @@ local EACH = { consistency = true, after = true, max_lag = true, limit = true }
 local UPDATE = { ms = true }
 local CONSISTENCY = { strong = true, session = true, eventual = true, weak = true }
 
-local check_options = require "rille.options".check
+local options_of = require "rille.options"
+local check_options = options_of.check
 
 local function check_integer(options, name)
   local value = options[name]
@@ -211,6 +212,8 @@ function Projection:update(options)
   options = options or {}
   check_update(options)
   if closed(self) then return nil, closed(self), "closed" end
+  local fault = options_of.time_fault(options.ms, "ms")
+  if fault then return nil, fault, "invalid" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
   local kept = self.states
@@ -295,6 +298,7 @@ function projection.open(store, name, file, options)
   if type(name) ~= "string" then error("projection needs a name", 2) end
   if type(file) ~= "string" then error("projection needs the name of a reducer script", 2) end
   check_options(options, OPTIONS, 2)
+  options_of.check_limits(options, 2)
   check_cache(options.cache)
   local kept_as, share, shares = read_share(name, options.share)
   if #name == 0 or #kept_as > NAME_BYTES then

@@ -201,6 +201,7 @@ end
 
 local function check_options(options)
   options_of.check(options, OPTIONS, 3)
+  options_of.check_limits(options, 3)
   check_number(options, "at")
   check_number(options, "version")
   if options.stream ~= nil and type(options.stream) ~= "string" then
@@ -313,7 +314,7 @@ function reducer.fold(store, name, options)
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
   if options.isolated then
-    local limits, rest = isolate.split(options, 2)
+    local limits, rest = isolate.split(options)
     return isolate.named(name, isolate.call(store, limits, "rille.reducer", "fold", store, name, rest))
   end
   local head, message, code = store:head()

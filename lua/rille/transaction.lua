@@ -155,7 +155,8 @@ local function check_options(options)
   options_of.check(options, ENLIST, 3)
   if options.optional ~= nil and type(options.optional) ~= "boolean" then error("optional must be a boolean", 3) end
   if options.name ~= nil and type(options.name) ~= "string" then error("name must be a string", 3) end
-  if options.weight ~= nil and type(options.weight) ~= "number" then error("weight must be a number", 3) end
+  local weight = options.weight
+  if weight ~= nil and (type(weight) ~= "number" or weight ~= weight) then error("weight must be a number", 3) end
 end
 
 ---Gives it the name that was asked for.
