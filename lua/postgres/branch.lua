@@ -117,7 +117,8 @@ function Branch:exec(sql, ...)
   if type(sql) ~= "string" then error("exec needs a statement, a string", 2) end
   local working, why, closed = self:is_working()
   if not working then return nil, why, closed end
-  local refusal = statement.refusal(sql)
+  local given = select("#", ...)
+  local refusal = statement.refusal(sql, given)
   if refusal then return nil, refusal, "invalid" end
   local result, message, how = self.session:query(sql, self.deadline, ...)
   if not result then
@@ -125,7 +126,7 @@ function Branch:exec(sql, ...)
     if self.session then self:lose "aborted" end
     return failure.broken(message, how, self.participant.place)
   end
-  if not result.tag then return self:fail(failure.of(result, self.participant.place)) end
+  if not result.tag then return self:fail(failure.of(result, self.participant.place, given)) end
   local same, code, detail
   same, message, code, detail = self:look()
   if not same then
