@@ -145,19 +145,27 @@ static void note_place(lua_State *L, struct isolate *iso) {
   }
 }
 
-static void stop(lua_State *L, struct isolate *iso) {
+static void note_limit(struct isolate *iso) {
   if (!iso->exceeded) iso->exceeded = iso->left < 0 ? LIMIT_INSTRUCTIONS : LIMIT_TIME;
+}
+
+static void stop(lua_State *L, struct isolate *iso) {
+  note_limit(iso);
   if (!iso->where[0]) note_place(L, iso);
   lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
   lua_pushlightuserdata(L, (void *)(uintptr_t)&STOPPED);
   lua_error(L);
 }
 
-static void stop_if_due(lua_State *L, struct isolate *iso) {
-  if (!iso->running) return;
+static bool is_due(struct isolate *iso) {
+  if (!iso->running) return false;
   settle_refusal(iso);
   bool late = !iso->suspended && watched_expired(&iso->watched);
-  if (iso->exceeded || iso->left < 0 || late) stop(L, iso);
+  return iso->exceeded || iso->left < 0 || late;
+}
+
+static void stop_if_due(lua_State *L, struct isolate *iso) {
+  if (is_due(iso)) stop(L, iso);
 }
 
 static void count_hook(lua_State *L, lua_Debug *call) {
@@ -221,6 +229,11 @@ void isolate_enter(lua_State *L) {
 void isolate_enter_look(lua_State *L) {
   struct isolate *iso = isolate_of(L);
   if (iso) begin_budget(iso, INSTRUCTIONS);
+}
+
+void isolate_note(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  if (iso && is_due(iso)) note_limit(iso);
 }
 
 void isolate_leave(lua_State *L) {

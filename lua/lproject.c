@@ -230,6 +230,7 @@ static void take_event(lua_State *L, struct run *r) {
       isolate_begin_event(L, r->event.position);
       if (handler == IS_OLD) apply_old(L, r, p);
       else apply_keys(L, r, handler);
+      isolate_check(L, LUA_OK);
     }
     p->after = r->event.position;
   }
