@@ -278,6 +278,9 @@ typedef struct rille_appended {
 ** after a restart), RILLE_READONLY. */
 RILLE_API int rille_store_append(rille_store *store, const rille_append *append,
                                  rille_appended *done, rille_error *error);
+/* What is wrong with an append whatever store it is for: names, counts and sizes. For who
+** collects what is written later. RILLE_INVALID (names the field). */
+RILLE_API int rille_append_check(const rille_append *append, rille_error *error);
 
 /* Makes everything written durable. */
 RILLE_API int rille_store_sync(rille_store *store, rille_error *error);
