@@ -119,7 +119,8 @@ static size_t check_list(lua_State *L, int index, size_t count) {
 /* An item's own `after`, or the query's. */
 static uint64_t read_after(struct asking *a, int index, uint64_t of_query) {
   lua_State *L = a->L;
-  lua_getfield(L, index, "after");
+  lua_pushliteral(L, "after");
+  lua_rawget(L, index);
   int has_own = !lua_isnil(L, -1);
   lua_pop(L, 1);
   return has_own ? read_position(a, index, "after") : of_query;

@@ -30,6 +30,13 @@ describe("A query in unless", function()
     assert.equal("unless: prefix is empty: it needs 1 to 255 bytes", refused { { types = { "A" } }, { prefix = "" } })
   end)
 
+  it("is what stands in its tables, not what they inherit", function()
+    assert(store:append("a", { { type = "A" }, { type = "A" } }))
+    local item = setmetatable({ types = { "A" } }, { __index = { after = 1 } })
+    assert(store:append("b", { type = "B" }, { unless = { item, after = 2 } }))
+    assert.is_nil(store:append("b", { type = "B" }, { unless = { item } }))
+  end)
+
   it("of a wrong type raises, and so does one that is read", function()
     assert.error_matches(function() store:append("a", { type = "A" }, { unless = { after = "1" } }) end, "integer")
     assert.error_matches(function() store:all { after = -1 } end, "after must not be negative")
