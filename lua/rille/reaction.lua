@@ -14,7 +14,7 @@ local upcasting = require "rille.upcasting"
 local reaction = {}
 
 local EMITS_MOST = 10000 -- events of one reaction
-local EMIT_MIB_MOST = 1024 -- ... and what they take, which is in memory until it is written
+local EMIT_MIB_MOST = 64 -- ... and what they take: as much as an append
 local MIB = 1024 * 1024
 local NAME_BYTES = 255   -- of streams and types
 local ATTEMPTS = 5       -- where the script doesn't say

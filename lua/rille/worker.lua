@@ -215,7 +215,7 @@ local function handle_alone(self, place, key, parts)
     attempts = attempts + 1
     local done, message, code = write_alone(self, place, parts)
     if done ~= nil then return done end
-    failure = { message = message }
+    failure = { message = ("%s: %s"):format(self.definition.name, message) }
     if code ~= "conflict" or attempts >= self.definition.attempts then break end
     view, failure = worker.fetch(self, place)
     if not view then break end

@@ -21,6 +21,27 @@ describe("reactions that emit much", function()
     assert.equal(200, store:version "answers")
   end)
 
+  it("name the script and its line where they emit too much", function()
+    text = [[return { on = { Asked = function(event, ctx)
+      local much = ("x"):rep(1000 * 1000)
+      for _ = 1, 9999 do
+        ctx:emit("answers", { type = "Answered", data = much })
+      end end } }]]
+    stores.fill(store, "asked", 1, 1, function() return { type = "Asked" } end)
+    local w = assert(store:processor("p", "p.lua"))
+    local message, code = stores.failure(w:run())
+    assert.equal("script", code)
+    stores.contains(message, "p.lua:4: emit: one reaction emits at most 64 MiB (at position 1: ")
+    assert.equal(1, store:head())
+  end)
+
+  it("name the script where a version that they expect is not there", function()
+    text = [[return { on = { Asked = function(event, ctx)
+      ctx:emit("answers", { type = "Answered" }, { expect = 77 }) end } }]]
+    stores.fill(store, "asked", 1, 1, function() return { type = "Asked" } end)
+    stores.contains((stores.failure(assert(store:processor("p", "p.lua")):run())), "p.lua: stream \"answers\" ")
+  end)
+
   it("are written in appends of a bounded size", function()
     text = [[return { on = { Asked = function(event, ctx)
       ctx:emit("answers", { type = "Answered", data = ("x"):rep(1000 * 1000) }) end } }]]
