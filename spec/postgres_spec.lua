@@ -65,6 +65,26 @@ describe("rille.postgres", function()
     assert.is_nil(message:find "secret" or message:find "hidden")
   end)
 
+  case("says by its codes and SQLSTATE why a server takes no connection", function()
+    local function refused(conninfo, said)
+      local message, code, detail = failure(open(conninfo):enlist { id = new_id(), number = 1, deadline = now() + 10 })
+      contains(message, "can't connect: ")
+      contains(message, said)
+      assert.is_nil(message:find "LOCATION" or message:find "%.c:%d")
+      return { code, detail.sqlstate }
+    end
+    local function as(role) return (server:conninfo():gsub("user=rille", "user=" .. role)) end
+    server:psql "create role few login connection limit 0; create role barred"
+    assert.same({ "busy", "53300" }, refused(as "few", 'FATAL:  too many connections for role "few"'))
+    assert.same({ "refused", "28000" }, refused(as "barred", 'role "barred" is not permitted to log in'))
+    assert.same({ "refused", "28000" }, refused(as "nobody1", 'role "nobody1" does not exist'))
+    assert.same({ "invalid", "3D000" }, refused(server:conninfo "dbname=nowhere", 'database "nowhere" does not exist'))
+    assert.same({ "io" }, refused(server:conninfo "port=1", "No such file or directory"))
+    local branch = enlist(shop) -- where the messages of statements are as ever
+    assert.equal("division by zero", failure(branch:exec "select 1/0"):match "%l[%l ]*$")
+    assert(branch:abort())
+  end)
+
   case("gives up connecting at the deadline", function()
     process.run("kill -STOP " .. server.pid)
     local took, _, message, code = timed(function()
