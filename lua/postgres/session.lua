@@ -29,6 +29,7 @@ select pg_catalog.current_setting('fsync') as fsync,
   pg_catalog.pg_is_in_recovery() as standby,
   pg_catalog.set_config('statement_timeout', '0', false) as no_timeout,
   pg_catalog.set_config('bytea_output', 'hex', false) as bytes,
+  pg_catalog.set_config('extra_float_digits', '1', false) as digits,
   case when pg_catalog.current_setting('synchronous_commit') = 'off'
     then pg_catalog.set_config('synchronous_commit', 'on', false) end as durable]]
 

@@ -137,14 +137,37 @@ function Server:conninfo(...)
   return table.concat({ "host=" .. self.folder, "user=rille", "dbname=postgres", ... }, " ")
 end
 
----What psql prints, unaligned and without heads.
-function Server:psql(sql, database)
+---Runs a program of the server's on its folder.
+function Server:program(name, words) run("%s/%s %s -D %s", programs, name, words, self.data) end
+
+local PSQL = "%s/psql -X -q -A -t -v ON_ERROR_STOP=1 -h %s -U rille -d %s "
+
+---A file with the statements, and the command that has psql run it.
+local function script_of(self, sql, database)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(sql)
   file:close()
-  local output, status = process.run(("%s/psql -X -q -A -t -v ON_ERROR_STOP=1 -h %s -U rille -d %s <%s")
-    :format(programs, self.folder, database or "postgres", path))
+  return path, PSQL:format(programs, self.folder, database or "postgres") .. "<" .. path
+end
+
+---Has psql run it meanwhile; what is returned waits for the end, and gives what it prints.
+function Server:meanwhile(sql)
+  local path, command = script_of(self, sql)
+  local pipe = assert(io.popen("unset LD_PRELOAD; " .. command .. " 2>&1"))
+  return function()
+    local output = pipe:read "a"
+    local ended = pipe:close()
+    os.remove(path)
+    if not ended then error(output, 2) end
+    return output
+  end
+end
+
+---What psql prints, unaligned and without heads.
+function Server:psql(sql, database)
+  local path, command = script_of(self, sql, database)
+  local output, status = process.run(command)
   os.remove(path)
   if status ~= 0 then error(output, 2) end
   return (output:gsub("\n$", ""))
