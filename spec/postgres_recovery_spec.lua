@@ -20,17 +20,7 @@ local shop
 
 local function is_settled() return server:is_settled() end
 
-before_each(function()
-  if server then shop = on.renew() end
-end)
-after_each(function()
-  if not server then return end
-  on.close()
-  server:tidy()
-end)
-teardown(function()
-  if server then server:close() end
-end)
+branches.hooks(server, on, function(p) shop = p end)
 
 describe("a server that dies", function()
   case("between PREPARE and COMMIT has kept what was promised", function()

@@ -12,17 +12,7 @@ local server, on = branches.new { timeout = 5 }
 local enlist, work, prepare, has = on.enlist, on.work, on.prepare, on.has
 local shop
 
-before_each(function()
-  if server then shop = on.renew() end
-end)
-after_each(function()
-  if not server then return end
-  on.close()
-  server:tidy()
-end)
-teardown(function()
-  if server then server:close() end
-end)
+branches.hooks(server, on, function(p) shop = p end)
 
 ---As that role, a superuser with these settings.
 local function as(role, ...)

@@ -20,15 +20,7 @@ local function insert(branch, id, n)
   return branch:exec("insert into moves values ($1, $2)", id, n or 1)
 end
 
-before_each(function()
-  if server then shop = on.renew() end
-end)
-after_each(function()
-  if server then on.close() end
-end)
-teardown(function()
-  if server then server:close() end
-end)
+branches.hooks(server, on, function(p) shop = p end)
 
 describe("rille.postgres", function()
   it("says what to install where its module is not", function()

@@ -13,27 +13,12 @@ local WRITER = [[create function writer() returns int language plpgsql as $$ beg
 local HURRIED = "create role hurried superuser login; alter role hurried set statement_timeout = '300ms'"
 
 describe("a statement", function()
-  local server, on, p
+  local server, on = branches.new()
+  local p
+  if server then server:psql(WRITER .. "; " .. HURRIED) end
 
-  setup(function()
-    server, on = branches.new()
-    if server then server:psql(WRITER .. "; " .. HURRIED) end
-  end)
-
-  before_each(function()
-    if not server then return end
-    on.renew()
+  branches.hooks(server, on, function()
     p = on.open((server:conninfo():gsub("user=rille", "user=hurried")), { timeout = 1.5 })
-  end)
-
-  after_each(function()
-    if not server then return end
-    on.close()
-    server:tidy()
-  end)
-
-  teardown(function()
-    if server then server:close() end
   end)
 
   postgres.case("commits nothing behind a comment that a carriage return ends", function()

@@ -79,4 +79,17 @@ function branches.new(options)
   return server, branches.of(server, options)
 end
 
+---Around each test: a participant, and what is closed and taken back behind it; and in the end the server's end.
+---@param renewed fun(p: rille.postgres.participant)
+function branches.hooks(server, on, renewed)
+  if not server then return end
+  local busted = require "busted"
+  busted.before_each(function() renewed(on.renew()) end)
+  busted.after_each(function()
+    on.close()
+    server:tidy()
+  end)
+  busted.teardown(function() server:close() end)
+end
+
 return branches
