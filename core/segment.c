@@ -116,6 +116,16 @@ static int look_inside(struct segments *s, size_t i, rille_error *e) {
                        (unsigned long long)file->first);
 }
 
+/* A file that was closed for others may be another when it is opened again, before anybody has
+** called segments_reopen. */
+static void note_kept(struct segments *s, size_t i) {
+  struct segment *file = &s->list[i];
+  uint64_t kept = file->packed ? packed_kept(file->packed) : 0;
+  if (file->looked && kept != file->kept) atomic_store(&s->form_known, false);
+  file->kept = kept;
+  file->looked = true;
+}
+
 /* For one more open file. */
 static void make_room(struct segments *s) {
   size_t oldest = s->count;
@@ -141,6 +151,7 @@ static int open_file(struct segments *s, size_t i, rille_error *e) {
   s->open++;
   failed = look_inside(s, i, e);
   if (failed) close_file(s, i);
+  else note_kept(s, i);
   return failed;
 }
 
@@ -255,8 +266,11 @@ int segments_flush_folder(struct segments *s, rille_error *e) {
 
 void segments_reopen(struct segments *s) {
   pthread_rwlock_wrlock(&s->lock);
-  for (size_t i = 0; i + 1 < s->count; i++) close_file(s, i);
-  s->form_known = false;
+  for (size_t i = 0; i + 1 < s->count; i++) {
+    close_file(s, i);
+    s->list[i].looked = false;
+  }
+  atomic_store(&s->form_known, false);
   pthread_rwlock_unlock(&s->lock);
 }
 
@@ -328,20 +342,28 @@ static void add_to_form(uint64_t *form, uint64_t number) {
   *form = (*form ^ number) * UINT64_C(1099511628211);
 }
 
-int segments_form(struct segments *s, uint64_t *form, rille_error *e) {
-  *form = s->form;
-  if (s->form_known) return 0;
-  *form = 0;
-  for (size_t i = 0, at; i + 1 < s->count; i++) { /* the last is never packed */
-    int failed = hold(s, s->list[i].first, &at, e);
+/* With the lock, to change the list. The last file is never packed. */
+static int sum_up(struct segments *s, rille_error *e) {
+  uint64_t form = 0;
+  for (size_t i = 0; i + 1 < s->count; i++) {
+    int failed = s->list[i].looked ? 0 : open_file(s, i, e);
     if (failed) return failed;
-    const struct packed *packed = s->list[at].packed;
-    if (packed) add_to_form(form, s->list[at].first);
-    if (packed) add_to_form(form, packed_kept(packed));
-    pthread_rwlock_unlock(&s->lock);
+    if (s->list[i].kept) add_to_form(&form, s->list[i].first);
+    if (s->list[i].kept) add_to_form(&form, s->list[i].kept);
   }
-  s->form = *form;
-  s->form_known = true;
+  s->form = form;
+  atomic_store(&s->form_known, true);
+  return 0;
+}
+
+int segments_form(struct segments *s, uint64_t *form, rille_error *e) {
+  if (!atomic_load(&s->form_known)) {
+    pthread_rwlock_wrlock(&s->lock);
+    int failed = sum_up(s, e);
+    pthread_rwlock_unlock(&s->lock);
+    if (failed) return failed;
+  }
+  *form = s->form;
   return 0;
 }
 
@@ -578,6 +600,7 @@ static void use_last(struct segments *s, int fd) {
   }
   make_room(s);
   last->fd = fd;
+  last->looked = true;
   s->open++;
 }
 

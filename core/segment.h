@@ -42,6 +42,8 @@ struct segment {
   struct packed *packed; /* where its bytes stand; NULL: plain, or not open */
   struct map *map;       /* NULL: not needed yet, or it can't be had: unmapped */
   bool unmapped;
+  bool looked;   /* it was opened, since the last segments_reopen: */
+  uint64_t kept; /* of the log's bytes, where it is packed; 0: it is plain */
 };
 
 struct segments {
@@ -59,7 +61,7 @@ struct segments {
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
   uint64_t form;        /* of segments_form, if form_known */
-  bool form_known;
+  _Atomic bool form_known;
   bool live;            /* lock and all are made */
   bool forgotten;       /* this is a forked child */
   int torn;             /* errno: what a failed write has left could not be taken back either */
@@ -114,8 +116,8 @@ INTERNAL size_t segments_want(struct segments *s, const struct segments_visit *v
 /* Whether the file that holds `address` is packed; *stored: its bytes on the disk. */
 INTERNAL int segments_look(struct segments *s, uint64_t address, bool *packed, uint64_t *stored,
                            rille_error *error);
-/* With the log's `lock`: a number that is another one once more was taken out of the files; 0:
-** nothing was. */
+/* With the log's `lock`: a number that is another one once more was taken out of the files, as far
+** as anything was read of them here; 0: nothing was. */
 INTERNAL int segments_form(struct segments *s, uint64_t *form, rille_error *error);
 /* "0000000000000000.seg.new", for what is to replace a file; segments_replace puts it in its
 ** place, and makes that durable. */

@@ -161,6 +161,12 @@ int store_know_append(const rille_append *given, struct known_append *known, ril
   return 0;
 }
 
+int rille_append_check(const rille_append *append, rille_error *e) {
+  struct known_append known;
+  int failed = store_know_append(append, &known, e);
+  return failed ? failed : input_check(&known.append, e);
+}
+
 int store_append_once(rille_store *h, const rille_append *append, rille_appended *done,
                       rille_error *e) {
   rille_appended ignored;
