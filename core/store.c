@@ -8,6 +8,7 @@
 #include "creation.h"
 #include "error.h"
 #include "home.h"
+#include "input.h"
 #include "reader.h"
 
 #define INTERVAL_MS_MOST 86400000 /* a day */

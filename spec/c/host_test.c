@@ -122,6 +122,7 @@ static void no_sizes(void) {
   const rille_prepare prepare = {.size = sizeof prepare, .id = {"x", 1}, .work = &nothing};
   const rille_decide decide = {.size = sizeof decide, .id = {"x", 1}, .work = &nothing};
   CHECK(rille_store_check(s, &nothing, &e) == RILLE_INVALID && strstr(e.message, "append.size"));
+  CHECK(rille_append_check(&nothing, &e) == RILLE_INVALID && strstr(e.message, "append.size"));
   CHECK(rille_store_prepare(s, &prepare, NULL, &e) == RILLE_INVALID);
   CHECK(strstr(e.message, "append.size") != NULL);
   CHECK(rille_store_decide(s, &decide, NULL, &e) == RILLE_INVALID);
