@@ -465,6 +465,11 @@ int log_close(struct log *l, rille_error *e) {
 
 void log_forget(struct log *l) { segments_forget(&l->segments); }
 
-void log_keep_still(struct log *l) { segments_keep_still(&l->segments); }
+/* Meanwhile no file is opened, closed or mapped, so that the child knows them. */
+void log_keep_still(struct log *l) {
+  if (l->segments.live) pthread_rwlock_rdlock(&l->segments.lock);
+}
 
-void log_go_on(struct log *l) { segments_go_on(&l->segments); }
+void log_go_on(struct log *l) {
+  if (l->segments.live) pthread_rwlock_unlock(&l->segments.lock);
+}

@@ -221,14 +221,6 @@ int segments_refuse_fork(rille_error *e) {
                    "the store was opened before this process was forked: open it again here");
 }
 
-void segments_keep_still(struct segments *s) {
-  if (s->live) pthread_rwlock_rdlock(&s->lock);
-}
-
-void segments_go_on(struct segments *s) {
-  if (s->live) pthread_rwlock_unlock(&s->lock);
-}
-
 void segments_forget(struct segments *s) {
   s->forgotten = true;
   for (size_t i = 0; i < s->count; i++) {
@@ -392,8 +384,7 @@ void segments_begin_visit(struct segments *s, uint64_t end, struct segments_visi
   visit->end = end;
 }
 
-/* Whether the file at i wants to be mapped, as far as the log's address `end` if it grows: one that
-** has a successor was mapped as a whole. */
+/* Whether the file at i wants to be mapped, as far as the log's address `end` if it grows. */
 static bool wants_map(const struct segments *s, size_t i, uint64_t end) {
   const struct segment *file = &s->list[i];
   if (file->packed || file->unmapped) return false;
@@ -405,15 +396,12 @@ static bool wants_map(const struct segments *s, size_t i, uint64_t end) {
 ** whatever has become of the file, or it would be mapped again each time. */
 static void map_file(struct segments *s, size_t i, uint64_t end) {
   struct segment *file = &s->list[i];
-  uint64_t bytes;
   bool last = i + 1 == s->count;
+  uint64_t bytes = 0, wanted = (last ? end : s->list[i + 1].first) - file->first;
+  bool told = system_size(file->fd, &bytes) == 0;
+  if (last) bytes = max_u64(2 * bytes, SEGMENT_MAP_BYTES);
   map_close(file->map);
-  file->map = NULL;
-  if (!last) end = s->list[i + 1].first;
-  if (!system_size(file->fd, &bytes)) {
-    if (last) bytes = max_u64(2 * bytes, SEGMENT_MAP_BYTES);
-    file->map = map_open(file->fd, max_u64(bytes, end - file->first), &s->memory);
-  }
+  file->map = told ? map_open(file->fd, max_u64(bytes, wanted), &s->memory) : NULL;
   file->unmapped = !file->map;
 }
 

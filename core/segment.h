@@ -81,9 +81,6 @@ INTERNAL void segments_close(struct segments *s);
 /* Whether the folder's path still leads to it: else somebody has moved the store while it was
 ** open, and what is made there would be put into another, or nowhere. */
 INTERNAL int segments_check_place(const struct segments *s, rille_error *error);
-/* Around a fork: meanwhile no file is opened, closed or mapped, so that the child knows them. */
-INTERNAL void segments_keep_still(struct segments *s);
-INTERNAL void segments_go_on(struct segments *s);
 /* In a forked child: closes the files, which are the parent's; from then on all is
 ** refused. */
 INTERNAL void segments_forget(struct segments *s);
