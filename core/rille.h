@@ -148,7 +148,7 @@ typedef struct rille_text {
   size_t length;
 } rille_text;
 
-RILLE_API rille_text rille_text_of(const char *nul_terminated);
+RILLE_API rille_text rille_text_of(const char *nul_terminated); /* NULL: an empty one */
 
 /* Same shape and rules as lua_Alloc; must be callable from any thread. */
 typedef void *(*rille_alloc)(void *context, void *block, size_t old_size, size_t new_size);
@@ -278,6 +278,9 @@ typedef struct rille_appended {
 ** after a restart), RILLE_READONLY. */
 RILLE_API int rille_store_append(rille_store *store, const rille_append *append,
                                  rille_appended *done, rille_error *error);
+/* What is wrong with an append whatever store it is for: names, counts and sizes. For who
+** collects what is written later. RILLE_INVALID (names the field). */
+RILLE_API int rille_append_check(const rille_append *append, rille_error *error);
 
 /* Makes everything written durable. */
 RILLE_API int rille_store_sync(rille_store *store, rille_error *error);

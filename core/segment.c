@@ -126,19 +126,23 @@ static void note_kept(struct segments *s, size_t i) {
   file->looked = true;
 }
 
+/* For one more open file. */
+static void make_room(struct segments *s) {
+  size_t oldest = s->count;
+  if (s->open < s->open_most) return;
+  for (size_t i = 0; i + 1 < s->count; i++)
+    if (s->list[i].fd >= 0 && (oldest == s->count || s->list[i].used < s->list[oldest].used))
+      oldest = i;
+  if (oldest < s->count) close_file(s, oldest);
+}
+
 /* Opens a file of the list, at the cost of the one that was opened longest ago. */
 static int open_file(struct segments *s, size_t i, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   int failed = segments_check_place(s, e);
   if (failed) return failed;
   if (!path_of(path, s->folder, s->list[i].first, SUFFIX)) return too_long(s->folder, e);
-  if (s->open >= SEGMENT_OPEN_FILES_MOST) {
-    size_t oldest = s->count;
-    for (size_t j = 0; j + 1 < s->count; j++)
-      if (s->list[j].fd >= 0 && (oldest == s->count || s->list[j].used < s->list[oldest].used))
-        oldest = j;
-    if (oldest < s->count) close_file(s, oldest);
-  }
+  make_room(s);
   bool last = i + 1 == s->count;
   int number = system_open(path, last && !s->readonly ? SYSTEM_WRITE : SYSTEM_READ, &s->list[i].fd);
   if (number) s->list[i].fd = -1;
@@ -180,6 +184,8 @@ static int load(struct segments *s, rille_error *e) {
 int segments_open(struct segments *s, const struct segments_use *use, const struct memory *memory,
                   rille_error *e) {
   *s = (struct segments){.memory = *memory, .readonly = use->readonly, .salt = use->salt};
+  s->open_most = (size_t)min_u64(SEGMENT_OPEN_FILES_MOST,
+                                 max_u64(system_files_limit() / 4, SEGMENT_OPEN_FILES_LEAST));
   if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
   s->live = true;
   s->folder = memory_copy_text(memory, use->folder);
@@ -215,10 +221,21 @@ int segments_refuse_fork(rille_error *e) {
                    "the store was opened before this process was forked: open it again here");
 }
 
+void segments_keep_still(struct segments *s) {
+  if (s->live) pthread_rwlock_rdlock(&s->lock);
+}
+
+void segments_go_on(struct segments *s) {
+  if (s->live) pthread_rwlock_unlock(&s->lock);
+}
+
 void segments_forget(struct segments *s) {
   s->forgotten = true;
-  for (size_t i = 0; i < s->count; i++)
-    if (s->list[i].fd >= 0) system_close(s->list[i].fd);
+  for (size_t i = 0; i < s->count; i++) {
+    if (s->list[i].fd < 0) continue;
+    map_forget(s->list[i].map);
+    system_close(s->list[i].fd);
+  }
 }
 
 int segments_refresh(struct segments *s, rille_error *e) {
@@ -375,23 +392,28 @@ void segments_begin_visit(struct segments *s, uint64_t end, struct segments_visi
   visit->end = end;
 }
 
-/* Whether the file at i wants to be mapped, or as far as `bytes` from its beginning. */
-static bool wants_map(const struct segments *s, size_t i, uint64_t bytes) {
+/* Whether the file at i wants to be mapped, as far as the log's address `end` if it grows: one that
+** has a successor was mapped as a whole. */
+static bool wants_map(const struct segments *s, size_t i, uint64_t end) {
   const struct segment *file = &s->list[i];
   if (file->packed || file->unmapped) return false;
-  return !file->map || file->map->length < bytes;
+  if (i + 1 < s->count) end = min_u64(end, s->list[i + 1].first);
+  return !file->map || file->map->length < end - file->first;
 }
 
-/* A file that grows is mapped for twice what it has now. */
-static void map_file(struct segments *s, size_t i) {
+/* A file that grows is mapped for twice what it has now; and none for less than is wanted of it,
+** whatever has become of the file, or it would be mapped again each time. */
+static void map_file(struct segments *s, size_t i, uint64_t end) {
   struct segment *file = &s->list[i];
   uint64_t bytes;
   bool last = i + 1 == s->count;
   map_close(file->map);
   file->map = NULL;
-  if (!system_size(file->fd, &bytes))
-    file->map =
-        map_open(file->fd, last ? max_u64(2 * bytes, SEGMENT_MAP_BYTES) : bytes, &s->memory);
+  if (!last) end = s->list[i + 1].first;
+  if (!system_size(file->fd, &bytes)) {
+    if (last) bytes = max_u64(2 * bytes, SEGMENT_MAP_BYTES);
+    file->map = map_open(file->fd, max_u64(bytes, end - file->first), &s->memory);
+  }
   file->unmapped = !file->map;
 }
 
@@ -399,11 +421,11 @@ static void map_file(struct segments *s, size_t i) {
 static int hold_mapped(struct segments *s, uint64_t address, uint64_t end, size_t *found,
                        rille_error *e) {
   int failed = hold(s, address, found, e);
-  if (failed || !wants_map(s, *found, end - s->list[*found].first)) return failed;
+  if (failed || !wants_map(s, *found, end)) return failed;
   pthread_rwlock_unlock(&s->lock);
   pthread_rwlock_wrlock(&s->lock);
   size_t i = find(s, address);
-  if (s->list[i].fd >= 0 && wants_map(s, i, end - s->list[i].first)) map_file(s, i);
+  if (s->list[i].fd >= 0 && wants_map(s, i, end)) map_file(s, i, end);
   pthread_rwlock_unlock(&s->lock);
   return hold(s, address, found, e);
 }
@@ -576,6 +598,7 @@ static void use_last(struct segments *s, int fd) {
     system_close(fd);
     return;
   }
+  make_room(s);
   last->fd = fd;
   last->looked = true;
   s->open++;

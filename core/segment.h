@@ -31,7 +31,8 @@
 #define SEGMENT_ZERO_AHEAD_BYTES ((size_t)256 << 10)
 #endif
 #define SEGMENT_SMALL_FRAME_BYTES ((size_t)16 << 10) /* larger ones are written without zeros */
-#define SEGMENT_OPEN_FILES_MOST 64u                  /* the rest is opened when read */
+#define SEGMENT_OPEN_FILES_MOST 64u /* or a quarter of what a process may; the rest when read */
+#define SEGMENT_OPEN_FILES_LEAST 4u
 #define SEGMENT_MAP_BYTES ((uint64_t)1 << 20)        /* the first map of a file that grows */
 
 struct segment {
@@ -52,7 +53,7 @@ struct segments {
   uint64_t salt;        /* the store's */
   bool readonly, saved; /* saved: what repair cut is in a file */
   struct segment *list; /* in the order of addresses, at least one */
-  size_t count, capacity, open;
+  size_t count, capacity, open, open_most;
   uint64_t frontier;    /* where the last file ends */
   uint64_t limit;       /* the size of a file that this process may make, as of its last growth */
   uint64_t clock;
@@ -80,6 +81,9 @@ INTERNAL void segments_close(struct segments *s);
 /* Whether the folder's path still leads to it: else somebody has moved the store while it was
 ** open, and what is made there would be put into another, or nowhere. */
 INTERNAL int segments_check_place(const struct segments *s, rille_error *error);
+/* Around a fork: meanwhile no file is opened, closed or mapped, so that the child knows them. */
+INTERNAL void segments_keep_still(struct segments *s);
+INTERNAL void segments_go_on(struct segments *s);
 /* In a forked child: closes the files, which are the parent's; from then on all is
 ** refused. */
 INTERNAL void segments_forget(struct segments *s);

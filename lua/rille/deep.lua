@@ -8,6 +8,7 @@
 
 local core = ...
 local rille = require "rille"
+local handle = require "rille.handle"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
@@ -153,7 +154,7 @@ local verify = core.methods.verify
 local VERIFY = { deep = true, progress = true }
 
 ---store:verify, with `deep` besides what C does.
-function core.methods.verify(store, options)
+local function verify_deep(store, options)
   if options ~= nil then check_options(options, VERIFY, 2) end
   if not options or options.deep == nil then return verify(store, options) end
   if type(options.deep) ~= "boolean" then error("deep must be a boolean", 2) end
@@ -170,5 +171,7 @@ function core.methods.verify(store, options)
   end
   return result
 end
+
+handle.store_method("verify", verify_deep)
 
 return deep

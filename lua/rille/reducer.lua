@@ -7,6 +7,7 @@
 local core = ...
 local rille = require "rille"
 local failure = require "rille.failure"
+local handle = require "rille.handle"
 local isolate = require "rille.isolate"
 local ladder = require "rille.ladder"
 local options_of = require "rille.options"
@@ -201,6 +202,7 @@ end
 
 local function check_options(options)
   options_of.check(options, OPTIONS, 3)
+  options_of.check_limits(options, 3)
   check_number(options, "at")
   check_number(options, "version")
   if options.stream ~= nil and type(options.stream) ~= "string" then
@@ -338,7 +340,7 @@ function reducer.fold(store, name, options)
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
   if options.isolated then
-    local limits, rest = isolate.split(options, 2)
+    local limits, rest = isolate.split(options)
     return isolate.named(name, isolate.call(store, limits, "rille.reducer", "fold", store, name, rest))
   end
   local head, message, code = store:head()
@@ -352,6 +354,6 @@ function reducer.fold(store, name, options)
   return reducer.fold_by(store, definition, identity, options)
 end
 
-function core.methods.fold(store, name, options) return reducer.fold(store, name, options) end
+handle.store_method("fold", function(store, name, options) return reducer.fold(store, name, options) end)
 
 return reducer

@@ -14,6 +14,7 @@
 
 local core = ...
 local event = require "rille.event"
+local handle = require "rille.handle"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
 local script = require "rille.script"
@@ -197,7 +198,7 @@ function retention.redact(store, positions, options)
     reason = options.reason, keep_data = options.data == false, ids = options.ids or false }, noted)
 end
 
-core.methods.scavenge = retention.scavenge
-core.methods.redact = retention.redact
+handle.store_method("scavenge", retention.scavenge)
+handle.store_method("redact", retention.redact)
 
 return retention
