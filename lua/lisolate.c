@@ -36,6 +36,7 @@
 #define NODES_MANY ((size_t)1 << 14)   /* keys in a table, from which on all may collide */
 #define NODES_A_STEP 1024              /* ... and the square of their number takes so many steps */
 #define COLLECTED_A_STEP 64            /* so does the collection that Lua tries when refused */
+#define GROWTH_SHARE 16                /* of its memory: by so much more it has grown */
 #define SPENT_BYTES 4096               /* a spent script may still ask for this little */
 #define STACK_BYTES (512 * 1024) /* of C's stack, for a script that calls back again and again */
 #define LOOK_LEVELS 16           /* calls looked through for one that has a line */
@@ -284,6 +285,21 @@ int isolate_suspend_budget(lua_State *L) {
     iso->suspended = true;
   }
   return 0;
+}
+
+/* What is garbage counts until it is collected: then what is used becomes less again. */
+bool isolate_has_grown(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  if (!iso) return false;
+  if (iso->used < iso->least) iso->least = iso->used;
+  if (iso->used - iso->least < iso->most / GROWTH_SHARE) return false;
+  iso->least = iso->used;
+  return true;
+}
+
+int isolate_tell_growth(lua_State *L) {
+  lua_pushboolean(L, isolate_has_grown(L));
+  return 1;
 }
 
 /* ---- The life of S ---- */

@@ -26,7 +26,9 @@ local Branch = {}
 Branch.__index = Branch
 
 local WHO = [[select pg_catalog.pg_current_xact_id_if_assigned()::text as xid,
-  extract(epoch from pg_catalog.transaction_timestamp())::text as began, current_user::text as who]]
+  extract(epoch from pg_catalog.transaction_timestamp())::text as began, current_user::text as who,
+  pg_catalog.current_setting('statement_timeout') = '0'
+    and pg_catalog.current_setting('synchronous_commit') <> 'off' as insists]]
 
 -- What was deferred is checked as whom it was done.
 local BE_ONESELF = { "SET CONSTRAINTS ALL IMMEDIATE", "RESET SESSION AUTHORIZATION" }
@@ -83,7 +85,7 @@ function Branch:look()
     return nil, self.participant.place .. ": the statement has ended the transaction, and what came before it "
       .. "may be committed", "invalid"
   end
-  self.xid, self.who = xid, row.who
+  self.xid, self.who, self.insists = xid, row.who, row.insists
   return true
 end
 
@@ -100,6 +102,14 @@ function Branch:be_oneself()
   if not done then return nil, message, code, detail end
   self.who = self.session.who
   return true
+end
+
+---As rille's sessions are, whatever the statements have set: what is promised is durable, and its own.
+function Branch:be_fit()
+  local ready, message, code, detail = self:be_oneself()
+  if ready and not self.insists then ready, message, code, detail = self.session:insist(self.deadline) end
+  if ready then return true end
+  return nil, message, code, detail
 end
 
 ---A statement's failure: the first is what prepare will say, unless a savepoint saves it.
@@ -146,7 +156,16 @@ function Branch:say_failed()
   return nil, f[1], f[2], f[3]
 end
 
+---Without the cursors WITH HOLD: the end of the transaction would run their queries to the end, and what these
+---write would be committed with the vote.
 function Branch:end_reading()
+  if self.session:state() == "open" then
+    local closed, why, code, detail = self.session:ask("CLOSE ALL", self.deadline)
+    if not closed then
+      self:roll_back()
+      return nil, why, code, detail
+    end
+  end
   local result, message, how = self.session:query("COMMIT", self.deadline)
   if not result then
     self:lose "aborted"
@@ -184,7 +203,7 @@ function Branch:prepare()
     return nil, why, closed
   end
   if not self.xid then return self:end_reading() end
-  local ready, reason, code, detail = self:be_oneself()
+  local ready, reason, code, detail = self:be_fit()
   if not ready then
     self:roll_back()
     if self.failure then return self:say_failed() end

@@ -25,7 +25,7 @@ local function skip(sql, at)
   while true do
     at = sql:find("%S", at) or #sql + 1
     if sql:sub(at, at + 1) == "--" then
-      at = sql:find("\n", at, true) or #sql + 1
+      at = sql:find("[\n\r]", at) or #sql + 1
     elseif sql:sub(at, at + 1) == "/*" then
       local depth = 0
       repeat

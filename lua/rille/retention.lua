@@ -25,7 +25,7 @@ local check_options, check_booleans, check_list =
   options_of.check, options_of.check_booleans, options_of.check_list
 
 local SCAVENGE = { dry_run = true }
-local OWN = { "$parked", "$unparked", "$delayed", "$delivered", "$resolved" } -- found by who names them
+local OWN = require "rille.own".types() -- found by who names them
 local REDACT = { data = true, ids = true, tags = true, streams = true, reason = true }
 
 local retention = {}
