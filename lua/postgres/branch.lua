@@ -14,6 +14,7 @@
 
 local libpq = ...
 local rille = require "rille"
+local handle = require "rille.handle"
 local decision = require "rille.postgres.decision"
 local failure = require "rille.postgres.failure"
 local prepared = require "rille.postgres.prepared"
@@ -126,7 +127,8 @@ function Branch:exec(sql, ...)
   if type(sql) ~= "string" then error("exec needs a statement, a string", 2) end
   local working, why, closed = self:is_working()
   if not working then return nil, why, closed end
-  local refusal = statement.refusal(sql)
+  local given = select("#", ...)
+  local refusal = statement.refusal(sql, given)
   if refusal then return nil, refusal, "invalid" end
   local result, message, how = self.session:query(sql, self.deadline, ...)
   if not result then
@@ -134,7 +136,7 @@ function Branch:exec(sql, ...)
     if self.session then self:lose "aborted" end
     return failure.broken(message, how, self.participant.place)
   end
-  if not result.tag then return self:fail(failure.of(result, self.participant.place)) end
+  if not result.tag then return self:fail(failure.of(result, self.participant.place, given)) end
   local same, code, detail
   same, message, code, detail = self:look()
   if not same then
@@ -320,5 +322,7 @@ Branch.__close = Branch.close
 Branch.__gc = Branch.close
 
 function Branch:__tostring() return ("rille.postgres.branch (%s, %s)"):format(self.gid, self.state) end
+
+handle.guard(Branch, "rille.postgres.branch", { "exec" })
 
 return { begin = begin }
