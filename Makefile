@@ -218,7 +218,7 @@ asan: setup-test
 	  RILLE_SOAK=$${RILLE_SOAK:-0.2} $(LUA) spec/run.lua
 
 # Threads: folding, followers, who waits, the watchdog of isolated scripts, shared handles.
-TSAN_TESTS = $(patsubst %,spec/c/%_test.c,store follow kept sharing scarce processes small_index \
+TSAN_TESTS = $(patsubst %,spec/c/%_test.c,host store follow kept sharing scarce processes small_index \
   transaction kill) $(patsubst %,spec/%_spec.lua,wait fold poll processor projection isolate)
 
 # The sanitizer wants addresses where it expects them.

@@ -176,7 +176,9 @@ static int copy_index(struct backup *b) {
   pthread_mutex_unlock(&b->log->lock);
   struct system_held held;
   system_hold_signal(&held);
+  unsigned low = system_take_low();
   if (!failed) failed = index_copy(b->log->index, folder, b->error);
+  system_free_low(low);
   system_free_signal(&held);
   if (!failed) failed = flush_file(b, folder, "data.mdb");
   if (!failed && (number = system_flush_folder(folder)) != 0)

@@ -191,16 +191,7 @@ static int check_file(const struct index *x, const char *folder) {
 /* The only file that LMDB opens without saying so. */
 static int keep_from_programs(struct index *x) {
   mdb_filehandle_t fd;
-  int code = mdb_env_get_fd(x->env, &fd);
-  return code ? code : system_keep_from_programs(fd);
-}
-
-static int open_files(struct index *x, const char *folder, unsigned flags) {
-  struct system_low low;
-  system_take_low(&low);
-  int code = mdb_env_open(x->env, folder, flags, 0666);
-  system_free_low(&low);
-  return code;
+  return mdb_env_get_fd(x->env, &fd) ? EINVAL : system_keep_from_programs(fd);
 }
 
 static int open_env(struct index *x, const char *folder, bool alone) {
@@ -211,10 +202,12 @@ static int open_env(struct index *x, const char *folder, bool alone) {
   if (!code) code = lockfile_make(folder, alone);
   if (code == EROFS && x->readonly) code = 0, flags |= MDB_NOLOCK; /* nobody can write there */
   if (!code) code = mdb_env_create(&x->env);
-  if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
+  if (!code) code = mdb_env_set_mapsize(x->env, system_spare_addresses(INDEX_MAP_BYTES));
   if (!code) code = mdb_env_set_maxreaders(x->env, INDEX_READERS_MOST);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
-  if (!code) code = open_files(x, folder, flags);
+  unsigned low = system_take_low();
+  if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
+  system_free_low(low);
   if (!code) code = keep_from_programs(x);
   if (!code) code = check_length(x, folder);
   if (!code) code = begin_life(x);
@@ -518,10 +511,7 @@ void index_clean(struct index *x) { (void)free_dead(x); }
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
   pthread_rwlock_rdlock(&x->map);
-  struct system_low low;
-  system_take_low(&low);
   int code = mdb_env_copy2(x->env, to, 0);
-  system_free_low(&low);
   pthread_rwlock_unlock(&x->map);
   return code ? lmdb_error(e, code, "can't be copied") : 0;
 }

@@ -28,7 +28,7 @@
 #define INDEX_FORMAT 5
 #define INDEX_CHUNK_HEADS 8192u           /* heads a commit, at most */
 #ifndef INDEX_MAP_BYTES                   /* a test has smaller ones */
-#define INDEX_MAP_BYTES ((size_t)1 << 30) /* address space at first; doubled when full */
+#define INDEX_MAP_BYTES ((size_t)1 << 30) /* of addresses at first; doubled when full */
 #define INDEX_READERS_MOST 1000u          /* processes at a time */
 #endif
 #define INDEX_KEY_BYTES_MOST 511u              /* LMDB's limit */

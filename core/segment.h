@@ -54,7 +54,7 @@ struct segments {
   bool readonly, saved; /* saved: what repair cut is in a file */
   struct segment *list; /* in the order of addresses, at least one */
   size_t count, capacity, open, open_most;
-  uint64_t frontier;    /* where the last file ends */
+  _Atomic uint64_t frontier; /* where the last file ends: who appends moves it, whoever looks */
   uint64_t limit;       /* the size of a file that this process may make, as of its last growth */
   uint64_t clock;
   _Atomic uint64_t visits; /* how many were begun */

@@ -8,6 +8,7 @@
 #include "creation.h"
 #include "error.h"
 #include "home.h"
+#include "input.h"
 #include "reader.h"
 
 #define INTERVAL_MS_MOST 86400000 /* a day */
@@ -159,6 +160,12 @@ int store_know_append(const rille_append *given, struct known_append *known, ril
   memcpy(&known->unless, unless, min_u64(unless->size, sizeof known->unless));
   known->append.unless = &known->unless;
   return 0;
+}
+
+int rille_append_check(const rille_append *append, rille_error *e) {
+  struct known_append known;
+  int failed = store_know_append(append, &known, e);
+  return failed ? failed : input_check(&known.append, e);
 }
 
 int store_append_once(rille_store *h, const rille_append *append, rille_appended *done,

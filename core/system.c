@@ -24,7 +24,7 @@
 #define FILE_MODE 0666 /* less the umask */
 #define FOLDER_MODE 0777
 
-/* What a host that has closed its standard streams prints all the same must not come into a file. */
+/* What a host that has closed its standard streams prints must not come into a file. */
 static int move_up(int *fd) {
   int low = *fd;
   *fd = fcntl(low, F_DUPFD_CLOEXEC, SYSTEM_LOW_NUMBERS);
@@ -41,17 +41,20 @@ static int open_for(const char *path, int flags, int *fd) {
   return *fd < SYSTEM_LOW_NUMBERS ? move_up(fd) : 0;
 }
 
-void system_take_low(struct system_low *low) {
-  for (low->count = 0; low->count < SYSTEM_LOW_NUMBERS; low->count++) {
-    int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+unsigned system_take_low(void) {
+  unsigned taken = 0;
+  for (int number = 0; number < SYSTEM_LOW_NUMBERS; number++) {
+    if (fcntl(number, F_GETFD) >= 0) continue;
+    int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the lowest number there is */
     if (fd >= SYSTEM_LOW_NUMBERS) close(fd);
-    if (fd < 0 || fd >= SYSTEM_LOW_NUMBERS) return;
-    low->fds[low->count] = fd;
+    else if (fd >= 0) taken |= 1u << fd;
   }
+  return taken;
 }
 
-void system_free_low(const struct system_low *low) {
-  for (unsigned i = 0; i < low->count; i++) close(low->fds[i]);
+void system_free_low(unsigned taken) {
+  for (int fd = 0; fd < SYSTEM_LOW_NUMBERS; fd++)
+    if (taken >> fd & 1) close(fd);
 }
 
 int system_keep_from_programs(int fd) {
@@ -232,6 +235,10 @@ size_t system_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 bool system_lacks_addresses(void) {
   struct rlimit limit;
   return sizeof(void *) < 8 || getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+size_t system_spare_addresses(size_t bytes) {
+  return system_lacks_addresses() ? bytes / 16 : bytes;
 }
 
 bool system_in_memory(const void *bytes, size_t n, uint8_t *each) {

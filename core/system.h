@@ -21,12 +21,8 @@ INTERNAL int system_open(const char *path, enum system_open how, int *fd);
 INTERNAL int system_keep_from_programs(int fd);
 INTERNAL void system_close(int fd);
 /* Around what opens files by itself: the numbers of standard streams that are closed are taken. */
-struct system_low {
-  int fds[SYSTEM_LOW_NUMBERS];
-  unsigned count;
-};
-INTERNAL void system_take_low(struct system_low *low);
-INTERNAL void system_free_low(const struct system_low *low);
+INTERNAL unsigned system_take_low(void);
+INTERNAL void system_free_low(unsigned taken);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
 INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);
@@ -73,6 +69,8 @@ INTERNAL void system_unmap(void *bytes, size_t n);
 INTERNAL size_t system_page_bytes(void);
 /* Whether what is mapped may leave too few addresses for others. */
 INTERNAL bool system_lacks_addresses(void);
+/* So many bytes of them; a sixteenth where they are scarce. */
+INTERNAL size_t system_spare_addresses(size_t bytes);
 /* Which pages of n mapped bytes, from a page's beginning, are in memory: the lowest bit of `each`.
 ** False: the system does not tell. */
 INTERNAL bool system_in_memory(const void *bytes, size_t n, uint8_t *each);

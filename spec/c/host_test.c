@@ -5,6 +5,7 @@
 #include "processes.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #define SMALL_SEGMENT ((uint64_t)64 << 10)
@@ -14,7 +15,7 @@
 /* ---- Older hosts ---- */
 
 /* The beginning of a struct whose size comes first, in a place of its own: who reads more of it
-** than that reads what is not there, which sanitizers see, and so does who looks at what it says. */
+** than that reads what is not there, which sanitizers see, or what no caller has said. */
 static void *older(const void *whole, size_t n) {
   char *p = malloc(n + 64);
   if (!p) abort();
@@ -121,6 +122,7 @@ static void no_sizes(void) {
   const rille_prepare prepare = {.size = sizeof prepare, .id = {"x", 1}, .work = &nothing};
   const rille_decide decide = {.size = sizeof decide, .id = {"x", 1}, .work = &nothing};
   CHECK(rille_store_check(s, &nothing, &e) == RILLE_INVALID && strstr(e.message, "append.size"));
+  CHECK(rille_append_check(&nothing, &e) == RILLE_INVALID && strstr(e.message, "append.size"));
   CHECK(rille_store_prepare(s, &prepare, NULL, &e) == RILLE_INVALID);
   CHECK(strstr(e.message, "append.size") != NULL);
   CHECK(rille_store_decide(s, &decide, NULL, &e) == RILLE_INVALID);
@@ -178,6 +180,61 @@ static int use_few_files(void *context) {
 
 static void few_files(void) { CHECK(wait_for(start(use_few_files, NULL)) == 0); }
 
+/* Less than the index takes elsewhere, beside what is there already. */
+static int use_few_addresses(void *context) {
+  unsigned long pages = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  (void)context;
+  if (!f || fscanf(f, "%lu", &pages) != 1) return f ? fclose(f) : 0;
+  fclose(f);
+  rlim_t most = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)512 << 20);
+  struct rlimit limit = {most, most};
+  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  rille_store *s = open_store(path_of("addresses"), RILLE_SYNC_NEVER);
+  for (int i = 0; i < 50; i++) CHECK(put_one(s, "a") == 0);
+  CHECK(rille_store_close(s) == 0);
+  s = open_store(path_of("addresses"), RILLE_SYNC_NEVER);
+  CHECK(is_sound(s, 50));
+  return rille_store_close(s);
+}
+
+static void few_addresses(void) {
+  if (FORKS_WITH_THREADS) CHECK(wait_for(start(use_few_addresses, NULL)) == 0);
+  else puts("       skipped: a sanitizer takes more addresses than there are");
+}
+
+/* ---- Threads ---- */
+
+static _Atomic bool over;
+
+static void *append_on(void *store) {
+  static const char data[500];
+  for (int i = 0; i < 600; i++) CHECK(put(store, "a", RILLE_EXPECT_ANY, data, 500, NULL) == 0);
+  return NULL;
+}
+
+static void *look_after(void *store) {
+  const rille_scavenge try = {.size = sizeof try, .dry_run = 1};
+  for (int i = 0; !atomic_load(&over); i++)
+    CHECK(rille_store_scavenge(store, i % 4 ? &try : NULL, NULL, NULL) == 0);
+  return NULL;
+}
+
+static void looked_after_meanwhile(void) {
+  pthread_t threads[3];
+  rille_options o = options_of(RILLE_SYNC_NEVER, true);
+  o.segment_bytes = SMALL_SEGMENT;
+  rille_store *s = open_with(path_of("threads"), &o);
+  atomic_store(&over, false);
+  for (int i = 0; i < 3; i++)
+    CHECK(pthread_create(&threads[i], NULL, i < 2 ? append_on : look_after, s) == 0);
+  for (int i = 0; i < 2; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  atomic_store(&over, true);
+  CHECK(pthread_join(threads[2], NULL) == 0);
+  CHECK(is_sound(s, 1200));
+  CHECK(rille_store_close(s) == 0);
+}
+
 static const struct test tests[] = {
     {"an append is read as far as its size", older_appends},
     {"promises and decisions, too", older_transactions},
@@ -186,5 +243,7 @@ static const struct test tests[] = {
     {"NULL is an empty text", no_text},
     {"what a host without standard streams prints goes into no file", closed_streams},
     {"a log may have more files than the process", few_files},
+    {"an index needs few addresses where they are limited", few_addresses},
+    {"a thread gives bytes back while others append", looked_after_meanwhile},
 };
 TEST_MAIN(tests)
