@@ -29,6 +29,7 @@ struct isolate {
   bool held; /* calls into scripts share the budget at hand */
   bool suspended; /* what runs is rille's own and touches no code of a script's */
   size_t used, most;       /* bytes */
+  size_t least; /* were used at some time since isolate_has_grown said so */
   size_t refused; /* what was asked for last, if it was refused */
   size_t longest; /* text, in bytes, that may still be there */
   int interval;   /* instructions between two calls of the hook */
@@ -70,6 +71,9 @@ INTERNAL void isolate_at(lua_State *L, uint64_t position);
 INTERNAL void isolate_enter(lua_State *L);
 /* Of rille's own code that looks at what a script made, whose metamethods may run. */
 INTERNAL void isolate_enter_look(lua_State *L);
+/* The same without raising: for who has something to put back first, and then checks. One
+** instruction of Lua's may take long, and be the last: so whoever calls a script looks behind it. */
+INTERNAL void isolate_note(lua_State *L);
 /* A script was left: rille's own code in S has another budget, which the limit that the
 ** user gave does not concern. What it calls of a script by metamethods shares it. */
 INTERNAL void isolate_leave(lua_State *L);
@@ -91,6 +95,11 @@ INTERNAL int isolate_reset_budget(lua_State *L);
 ** is reset. For work of rille's own over plain data that runs no metamethod: memory still
 ** bounds it. */
 INTERNAL int isolate_suspend_budget(lua_State *L);
+/* Whether L is an isolate that has come to use much more memory since this was last true: then
+** whoever keeps values for a script, in its memory, lets them go. */
+INTERNAL bool isolate_has_grown(lua_State *L);
+/* core.has_grown() */
+INTERNAL int isolate_tell_growth(lua_State *L);
 
 /* ---- lcrossing.c: values between the two states ---- */
 

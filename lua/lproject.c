@@ -14,6 +14,8 @@
 #include "lupcast.h"
 #include "lvalue.h"
 
+#define MS_MOST 9e12 /* more is for ever */
+
 enum { AT_RUN = 1, AT_VIEW, AT_FIRST };
 
 /* ---- States ---- */
@@ -194,9 +196,13 @@ static void apply_keys(lua_State *L, void *context, int handler) {
 
 /* ---- The loop ---- */
 
-static int is_enough(const struct run *r) {
-  for (size_t i = 0; i < r->count; i++)
+static int is_enough(lua_State *L, struct run *r) {
+  int bounded = 0;
+  for (size_t i = 0; i < r->count; i++) {
     if (r->passes[i].most && r->passes[i].put >= r->passes[i].most) return 1;
+    bounded |= r->passes[i].most > 0;
+  }
+  if (bounded && isolate_has_grown(L)) return r->crowded = 1;
   return r->until_us && system_monotonic_us() >= r->until_us;
 }
 
@@ -228,6 +234,7 @@ static void take_event(lua_State *L, struct run *r) {
       isolate_begin_event(L, r->event.position);
       if (handler == IS_OLD) apply_old(L, r, p);
       else apply_keys(L, r, handler);
+      isolate_check(L, LUA_OK);
     }
     p->after = r->event.position;
   }
@@ -238,7 +245,7 @@ static int project_loop(lua_State *L) {
   int result;
   while ((result = rille_reader_next(r->reader, &r->event, &r->error)) == 1) {
     take_event(L, r);
-    if (is_enough(r)) return 0;
+    if (is_enough(L, r)) return 0;
   }
   r->failed = result < 0 ? result : 0;
   r->done = result == 0;
@@ -319,6 +326,8 @@ static void report(lua_State *L, const struct run *r) {
     if (r->done && !p->failed && r->before && after < r->before - 1) after = r->before - 1;
     lua_pushinteger(L, (lua_Integer)after);
     lua_setfield(L, p->table, "after");
+    lua_pushboolean(L, r->crowded);
+    lua_setfield(L, p->table, "crowded");
   }
 }
 
@@ -359,18 +368,25 @@ static int run_all(lua_State *L, struct run *r, int handler, int view) {
   }
 }
 
+/* Whole events until the time is up; a time that no clock here reaches is none. */
+static void read_time(lua_State *L, struct run *r) {
+  lua_Number ms;
+  if (options_number(L, 2, "ms", &ms) && ms < MS_MOST)
+    r->until_us = system_monotonic_us() + (int64_t)(ms * 1000);
+}
+
 /* project_run(store, { passes = { pass ... }, before=, ms= }) --> whether the end was reached
 ** | nil, message, code, detail. A pass:
 **   definition, after, states, dirty, find(key), fresh(key), most=, only=, check=, share=, shares=
-** `after` is set, and `failure` where a handler failed. What `find` raises is raised. */
+** `after` is set, `crowded` where room is to be made, and `failure` where a handler failed. What
+** `find` raises is raised. */
 int project_run(lua_State *L) {
   struct run r = {.count = 0};
   lua_Integer before = 0;
-  lua_Number ms;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   if (options_integer(L, 2, "before", &before)) r.before = (uint64_t)before;
-  if (options_number(L, 2, "ms", &ms)) r.until_us = system_monotonic_us() + (int64_t)(ms * 1000);
+  read_time(L, &r);
   buffer_push(L);
   r.room = lua_touserdata(L, -1);
   buffer_push(L);

@@ -49,6 +49,7 @@ struct run {
   struct pass *at;  /* whose handler is called */
   int found_failed; /* `find` raised: its error is in the registry, under this struct */
   int failed, done;
+  int crowded; /* it stopped because the isolate has grown */
   int shared; /* the query leaves out what is of other shares */
   rille_error error;
   struct buffer *room; /* for checking */

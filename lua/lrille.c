@@ -91,6 +91,8 @@ static void push_means(lua_State *L, const char *name) {
   lua_setfield(L, -2, "budget_reset");
   lua_pushcfunction(L, isolate_suspend_budget);
   lua_setfield(L, -2, "budget_suspend");
+  lua_pushcfunction(L, isolate_tell_growth);
+  lua_setfield(L, -2, "has_grown");
   terminal_push(L);
   lua_setfield(L, -2, "terminal");
   means_push(L);

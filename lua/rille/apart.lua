@@ -8,7 +8,9 @@
 -- The store comes first in each call: what the isolate knows of the host's functions, such
 -- as `load`, it knows by their places among the arguments.
 
+local core = ...
 local rille = require "rille"
+local guard = require "rille.handle".guard
 local isolate = require "rille.isolate"
 local poll = require "rille.poll"
 
@@ -29,13 +31,19 @@ local function open(store, kind, name, script, options, provide)
   return require("rille." .. kind).open(store, name, script, given)
 end
 
----What an iterator raises is a result here: who raises it names its own caller.
+---What an iterator raises is a result here: who raises it names its own caller. A page of large
+---states has fewer.
+---@return table? list, boolean|string is_last
 local function page(handle, options)
-  local list = {}
+  local list, cut = {}, false
   local ok, message = pcall(function()
-    for key, state in handle:each(options) do list[#list + 1] = { key, state } end
+    for key, state in handle:each(options) do
+      list[#list + 1] = { key, state }
+      cut = core.has_grown()
+      if cut then return end
+    end
   end)
-  if ok then return list end
+  if ok then return list, not cut and #list < options.limit end
   return nil, (tostring(message):gsub("^rille%.apart:%d+: ", "")), "script"
 end
 
@@ -85,16 +93,15 @@ end
 ---key, state by pages: each is of the moment at which it is fetched.
 local function each(self, options)
   check(self, "each", options)
-  local asked, list, i = {}, nil, 0
+  local asked, list, is_last, i = {}, nil, nil, 0
   for name, value in pairs(options or {}) do asked[name] = value end
   local left = asked.limit or math.maxinteger
   return function()
-    if list and i == #list and i < PAGE_KEYS or left <= 0 then return nil end
+    if list and i == #list and is_last or left <= 0 then return nil end
     if not list or i == #list then
-      local message
       asked.limit = math.min(left, PAGE_KEYS)
-      list, message = pass_on(self, "page", asked)
-      if not list then error(message, 2) end
+      list, is_last = pass_on(self, "page", asked)
+      if not list then error(is_last, 2) end -- the message
       i = 0
     end
     i = i + 1
@@ -130,11 +137,14 @@ for kind, names in pairs(METHODS) do
 end
 Apart.projection.each = each
 
+guard(Apart.projection, "rille.projection", { "get", "each", "mark", "lag", "update", "rebuild", "close" })
+guard(Apart.processor, "rille.processor", { "run", "mark", "parked", "retry", "close" })
+
 ---@param kind string "projection" or "processor"
 ---@param options table with isolated = true, and limits
 ---@return table? handle, string message, string code, table detail
 function apart.open(store, kind, name, script, options)
-  local limits, rest = isolate.split(options, 3)
+  local limits, rest = isolate.split(options)
   local provided = rest.provide
   rest.provide = nil
   if kind == "projection" then rest.cache = rest.cache or CACHE_KEYS end

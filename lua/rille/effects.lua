@@ -48,7 +48,7 @@ function effects.fail_at(message, event)
   effects.raise(effects.located(message, event), "script", effects.place(event))
 end
 
-function effects.new_group(self) self.group = { parts = {}, count = 0, delayed = false } end
+function effects.new_group(self) self.group = { parts = {}, count = 0, bytes = 0, delayed = false } end
 
 ---Forgets what is not written, and goes on from the mark in the store.
 function effects.begin_anew(self)
@@ -150,6 +150,7 @@ function effects.take(self, event, parts)
   local group = self.group
   for _, part in ipairs(parts or {}) do group.parts[#group.parts + 1] = part end
   group.count = group.count + 1
+  group.bytes = group.bytes + (parts and parts.bytes or 0)
   group.delayed = group.delayed or parts ~= nil and parts.delayed
   self.seen = event.position
 end

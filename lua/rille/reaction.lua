@@ -14,6 +14,8 @@ local upcasting = require "rille.upcasting"
 local reaction = {}
 
 local EMITS_MOST = 10000 -- events of one reaction
+local EMIT_MIB_MOST = 64 -- ... and what they take: as much as an append
+local MIB = 1024 * 1024
 local NAME_BYTES = 255   -- of streams and types
 local ATTEMPTS = 5       -- where the script doesn't say
 local WILDCARD = "*"
@@ -329,6 +331,8 @@ local function add(run, stream, event, how)
   local bytes, message = rille.encode { type = event.type, data = event.data, tags = event.tags,
     meta = event.meta, id = event.id, time = event.time }
   if not bytes then refuse("emit: %s", (message:gsub("^value", "event"))) end
+  run.emits.bytes = run.emits.bytes + #bytes
+  if run.emits.bytes > EMIT_MIB_MOST * MIB then refuse("emit: one reaction emits at most %d MiB", EMIT_MIB_MOST) end
   run.emits[#run.emits + 1] = { stream = stream, event = rille.decode(bytes), expect = how.expect,
                                 delay = how.delay, to = how.to }
 end
@@ -420,10 +424,10 @@ end
 ---Lets the script react to what an event is to it. `around` has what the processor was opened
 ---with: host, elsewhere.
 ---@param view table[] of reaction.view
----@return table? emits { stream, event, expect, delay, to }..., with depth
+---@return table? emits { stream, event, expect, delay, to }..., with depth, and bytes that they take
 ---@return string? message, string? traceback
 function reaction.react(definition, view, key, state, around)
-  local run = { emits = { depth = 0 }, elsewhere = around.elsewhere }
+  local run = { emits = { depth = 0, bytes = 0 }, elsewhere = around.elsewhere }
   if not view[1] then return run.emits end
   local depth = depth_of(view[1])
   sandbox.seed(view[1].position)

@@ -254,7 +254,7 @@ end
 
 ---The young generation becomes the elder.
 local function drop_elder(self)
-  self.elder, self.young, self.count = self.young, {}, 0
+  self.elder, self.young, self.count, self.crowded = self.young, {}, 0, false
   self.generation = self.generation + 1
   self.elder_is_kept = not self.writing and next(self.dirty) == nil
   return true
@@ -307,7 +307,7 @@ end
 -- Carrying on ------------------------------------------------------------------------------
 
 ---Whether room is to be made; who can't save keeps all in memory.
-local function is_full(self) return not self.readonly and self.count >= generation_keys(self) end
+local function is_full(self) return not self.readonly and (self.crowded or self.count >= generation_keys(self)) end
 
 local function ahead_keys(self) return math.max(1, math.min(AHEAD_KEYS, math.floor(generation_keys(self) / 2))) end
 
@@ -349,7 +349,7 @@ end
 local function run(self, to, ms, checked)
   local pass = pass_of(self, ms, checked)
   local done = check(core.project_run(self.store, { passes = { pass }, before = to + 1, ms = ms }))
-  if not pass.failure then self.mark = done and to or pass.after end
+  if not pass.failure then self.mark, self.crowded = done and to or pass.after, pass.crowded end
   return done, pass.failure
 end
 
@@ -462,7 +462,7 @@ end
 ---no room for more; then its own `advance` sees to it.
 local function settle(self, pass, done, to, ms)
   if pass.failure then return false end -- and memory is unsure
-  self.mark = done and to or pass.after
+  self.mark, self.crowded = done and to or pass.after, pass.crowded
   local has_room = make_room(self, ms)
   self.unsure = false
   return has_room
@@ -541,9 +541,9 @@ end
 local function bring(self, key)
   if self.young[key] ~= nil then return end
   local state = find(self, key)
-  if state == nil then state = rille.null end
-  self.young[key] = state
-  if self.count > 2 * generation_keys(self) and not self.readonly and not self.fault then turn_over(self) end
+  self.young[key] = state == nil and rille.null or state
+  local is_crowded = core.has_grown() or self.count > 2 * generation_keys(self)
+  if is_crowded and not self.readonly and not self.fault then turn_over(self) end
 end
 
 local function answer(self, key)

@@ -22,6 +22,7 @@ local worker = {}
 
 local GROUP_EVENTS = 256     -- reactions in one append
 local GROUP_EMITS = 512      -- events in one append, and those of one reaction
+local GROUP_BYTES = 1024 * 1024 -- of them, likewise
 local IDLE_POSITIONS = 4096  -- passed without a reaction before a bounded run moves the mark
 local FRESH_DELAY_S = 1      -- a delay that ends a chain: time has passed
 local TEXT_BYTES = 64 * 1024 -- of a message or a traceback in the entry of a parked event
@@ -68,10 +69,10 @@ local function part_of(self, emit, cause, key, number)
   return emit.to and elsewhere.part(self, part, emit.to, cause.position, number) or part
 end
 
----The parts of a reaction, or nil, failure: with `alone` where they depend on what is there,
----`delayed` where there are timers among them.
+---The parts of a reaction, or nil, failure: with the `bytes` they take, `alone` where they
+---depend on what is there, `delayed` where there are timers among them.
 local function parts_of(self, emits, event, key)
-  local parts, cause = {}, { depth = emits.depth, position = event.position }
+  local parts, cause = { bytes = emits.bytes }, { depth = emits.depth, position = event.position }
   if #emits > 0 and cause.depth >= self.depth then
     local message = ("%s: processors feed each other without end: this is event %d of a chain in which "
       .. "each caused the next (the option depth = %d is the limit)")
@@ -214,7 +215,7 @@ local function handle_alone(self, place, key, parts)
     attempts = attempts + 1
     local done, message, code = write_alone(self, place, parts)
     if done ~= nil then return done end
-    failure = { message = message }
+    failure = { message = ("%s: %s"):format(self.definition.name, message) }
     if code ~= "conflict" or attempts >= self.definition.attempts then break end
     view, failure = worker.fetch(self, place)
     if not view then break end
@@ -240,6 +241,11 @@ local function behind(self, key)
            message = ("waits behind the parked event at position %d"):format(self.parking:first(key).position) }
 end
 
+---Whether it is to be written: where a script is isolated, it is in the script's memory.
+local function is_full(group)
+  return group.count >= GROUP_EVENTS or #group.parts >= GROUP_EMITS or group.bytes >= GROUP_BYTES or core.has_grown()
+end
+
 ---@return boolean|string on  true: go on; false: begin anew from `seen`; "wait": not now
 local function handle(self, event)
   local place = effects.place(event)
@@ -263,8 +269,8 @@ local function handle(self, event)
     return handle_alone(self, place, key, parts)
   end
   take(self, place, parts)
-  if self.group.count < GROUP_EVENTS and #self.group.parts < GROUP_EMITS then return true end
-  return flush(self)
+  if is_full(self.group) then return flush(self) end
+  return true
 end
 
 -- Timers ------------------------------------------------------------------------------------------
