@@ -184,8 +184,8 @@ typedef struct rille_options {
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
-** A remark (> 0) tells that a torn tail was cut after a crash, or that a
-** damaged index was built anew; RILLE_REMARK_CORRUPT, with address and position as of RILLE_CORRUPT,
+** A remark (> 0) tells that a torn tail was cut after a crash, or that a damaged index was
+** built anew; RILLE_REMARK_CORRUPT, with address and position as of RILLE_CORRUPT,
 ** that what can be read is not all there was. Errors: RILLE_BUSY (another copy of this
 ** library has it open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
 ** (a folder that is no store; an option), RILLE_CORRUPT (address, and the
