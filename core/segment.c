@@ -557,9 +557,18 @@ static int tell_torn(struct segments *s, int number, rille_error *e) {
   return RILLE_UNKNOWN;
 }
 
+/* Something that is not rille has cut the last file: who writes behind that hides it. */
+static int refuse_cut(const struct segments *s, uint64_t end, rille_error *e) {
+  return error_corrupt(e, s->frontier,
+                       "the last log file ends at byte %llu of the log, which had come to byte "
+                       "%llu: it was made shorter, and nothing more is written to it",
+                       (unsigned long long)s->frontier, (unsigned long long)end);
+}
+
 int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, uint64_t reserve,
                     rille_error *e) {
-  assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
+  assert(end % 8 == 0 && n % 8 == 0);
+  if (end > s->frontier) return refuse_cut(s, end, e);
   uint64_t frontier = s->frontier;
   size_t put = 0, zeros = zeros_behind(s, end + n + reserve, n);
   struct segments_last last = segments_last_file(s);
