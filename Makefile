@@ -40,6 +40,14 @@ LUA_PLACE = $(patsubst %/lua.h,%,$(wildcard /usr/include/lua5.4/lua.h))
 LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua-5.4 2>/dev/null || $(PKG_CONFIG) --cflags lua 2>/dev/null || echo $(LUA_PLACE:%=-I%))
 LUA_LIBS ?= $(shell $(PKG_CONFIG) --libs lua5.4 2>/dev/null || $(PKG_CONFIG) --libs lua-5.4 2>/dev/null || $(PKG_CONFIG) --libs lua 2>/dev/null || echo $(if $(LUA_PLACE),-llua5.4,-llua))
 endif
+# The headers above are of one Lua: a LUA that is another would not load what is made. It is asked;
+# where it can't be run (who cleans, or lets make install it), its name may tell.
+LUA_NEEDED = $(if $(findstring luajit,$(LUA)),LuaJIT,Lua 5.4)
+LUA_IS := $(or $(shell $(LUA) -e 'io.write(jit and "LuaJIT" or _VERSION)' 2>/dev/null),\
+  $(strip $(foreach version,5.1 5.2 5.3 5.5,$(if $(findstring $(version),$(notdir $(LUA))),Lua $(version)))),$(LUA_NEEDED))
+ifneq ($(LUA_IS),$(LUA_NEEDED))
+$(error rille needs Lua 5.4, or LuaJIT 2.1: $(LUA) is $(LUA_IS). Type make LUA=lua5.4, or make LUA=luajit)
+endif
 LMDB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags lmdb 2>/dev/null)
 PQ_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
 PQ_LIBS ?= $(shell $(PKG_CONFIG) --libs libpq 2>/dev/null)

@@ -313,11 +313,13 @@ static void release(struct verifying *v) {
 
 int rille_store_verify(rille_store *h, const rille_verify *options, rille_verified *result,
                        rille_error *e) {
-  static const rille_verify nothing;
+  rille_verify known = {0};
   rille_verified ignored = {0};
-  struct verifying v = {.log = &h->shared->log,
-                        .options = options ? options : &nothing,
-                        .result = result ? result : &ignored};
+  if (options && options->size == 0)
+    return error_set(e, RILLE_INVALID, "options.size is 0: set it to sizeof options");
+  if (options) memcpy(&known, options, min_u64(options->size, sizeof known));
+  struct verifying v = {
+      .log = &h->shared->log, .options = &known, .result = result ? result : &ignored};
   *v.result = (rille_verified){0};
   struct log_end end;
   bool writes = !v.log->options.readonly; /* nobody takes content out meanwhile */

@@ -251,9 +251,12 @@ static void clear(const rille_transact *t, rille_transacted *done) {
   }
 }
 
-int rille_store_transact(const rille_transact *t, rille_transacted *done, rille_error *e) {
-  if (t->size == 0)
+int rille_store_transact(const rille_transact *given, rille_transacted *done, rille_error *e) {
+  rille_transact known = {0};
+  const rille_transact *t = &known;
+  if (given->size == 0)
     return error_set(e, RILLE_INVALID, "transact.size is 0: set it to sizeof transact");
+  memcpy(&known, given, min_u64(given->size, sizeof known));
   if (t->member_count > RILLE_MEMBERS)
     return error_set(e, RILLE_INVALID, "a transaction has at most %d participants", RILLE_MEMBERS);
   clear(t, done);

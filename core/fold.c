@@ -51,7 +51,7 @@ static struct overlay drop_old(struct log *l) {
 static void recycle(struct log *l, struct overlay *old) {
   overlay_clear(old);
   pthread_mutex_lock(&l->lock);
-  bool spare = !l->spare.buckets;
+  bool spare = !l->spare.parts;
   if (spare) l->spare = *old;
   pthread_mutex_unlock(&l->lock);
   if (!spare) overlay_release(old);

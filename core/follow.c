@@ -6,8 +6,9 @@
 **
 **    log files       are opened anew when they are read
 **    the index       is followed, where there is another in its place; then the overlays begin
-**                    anew at its A, because they know chains that have ended. Who can't is told:
-**                    what is kept in the old one may be what was redacted
+**                    anew at its A, because they know chains that have ended, and the frame that
+**                    ended them may have lost their names by now. Who can't is told: what is kept
+**                    in the old one may be what was redacted
 **    the log         is read to its end, so that what is redacted is known: log_hidden
 **
 ** So who began a read before sees the new state from its next event on. */

@@ -195,6 +195,14 @@ static int keep_from_programs(struct index *x) {
   return code ? code : system_keep_from_programs(fd);
 }
 
+static int open_files(struct index *x, const char *folder, unsigned flags) {
+  struct system_low low;
+  system_take_low(&low);
+  int code = mdb_env_open(x->env, folder, flags, 0666);
+  system_free_low(&low);
+  return code;
+}
+
 static int open_env(struct index *x, const char *folder, bool alone) {
   /* Without the second flush, of the meta page, the last commits may be undone by
   ** a power cut, in order: the fold is then done again. Never NOSYNC, WRITEMAP. */
@@ -206,7 +214,7 @@ static int open_env(struct index *x, const char *folder, bool alone) {
   if (!code) code = mdb_env_set_mapsize(x->env, INDEX_MAP_BYTES);
   if (!code) code = mdb_env_set_maxreaders(x->env, INDEX_READERS_MOST);
   if (!code) code = mdb_env_set_maxdbs(x->env, TABLES_MOST);
-  if (!code) code = mdb_env_open(x->env, folder, flags, 0666);
+  if (!code) code = open_files(x, folder, flags);
   if (!code) code = keep_from_programs(x);
   if (!code) code = check_length(x, folder);
   if (!code) code = begin_life(x);
@@ -510,7 +518,10 @@ void index_clean(struct index *x) { (void)free_dead(x); }
 
 int index_copy(struct index *x, const char *to, rille_error *e) {
   pthread_rwlock_rdlock(&x->map);
+  struct system_low low;
+  system_take_low(&low);
   int code = mdb_env_copy2(x->env, to, 0);
+  system_free_low(&low);
   pthread_rwlock_unlock(&x->map);
   return code ? lmdb_error(e, code, "can't be copied") : 0;
 }

@@ -103,6 +103,10 @@ int input_check(const rille_append *append, rille_error *e) {
   return failed;
 }
 
+int rille_append_check(const rille_append *append, rille_error *e) {
+  return input_check(append, e);
+}
+
 int input_check_stream(rille_text stream, bool internal, rille_error *e) {
   struct spot at = {.stream = stream, .internal = internal};
   return check_own_name(&at, "stream", stream, e);

@@ -464,3 +464,7 @@ int log_close(struct log *l, rille_error *e) {
 }
 
 void log_forget(struct log *l) { segments_forget(&l->segments); }
+
+void log_keep_still(struct log *l) { segments_keep_still(&l->segments); }
+
+void log_go_on(struct log *l) { segments_go_on(&l->segments); }

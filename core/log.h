@@ -134,6 +134,9 @@ INTERNAL void log_release(struct log *log);
 /* In a forked child: lets go of the parent's files; the memory is left alone, because
 ** a lock in it may be held by a thread that does not exist here. */
 INTERNAL void log_forget(struct log *log);
+/* Around a fork: what is to be let go of does not change. */
+INTERNAL void log_keep_still(struct log *log);
+INTERNAL void log_go_on(struct log *log);
 
 /* The time, by the store's clock. */
 static inline int64_t log_now(const struct log *l) {

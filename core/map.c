@@ -5,6 +5,8 @@
 
 #define CALLS_AT MAP_STRETCH_PAGES
 #define TIME_AT (CALLS_AT + 8)
+#define VISIT_AT 24u
+#define PAGES_MOST (((uint64_t)1 << VISIT_AT) - 1) /* of 4 KiB: 64 GiB */
 
 /* With one page more than is wanted, behind the end of the file: a system that calls that one
 ** present tells everybody so who may not write to the file, of whatever page. */
@@ -16,7 +18,7 @@ static bool is_told(const struct map *m) {
 struct map *map_open(int fd, uint64_t length, const struct memory *memory) {
   size_t page = system_page_bytes();
   void *bytes;
-  if (length > SIZE_MAX / 4) return NULL;
+  if (system_lacks_addresses() || length / page >= PAGES_MOST) return NULL;
   struct map *m = memory_get_zeroed(memory, sizeof *m);
   if (!m) return NULL;
   *m = (struct map){.memory = *memory, .fd = fd, .page_bytes = page};
@@ -32,9 +34,13 @@ struct map *map_open(int fd, uint64_t length, const struct memory *memory) {
 void map_close(struct map *m) {
   if (!m) return;
   struct memory memory = m->memory;
-  if (m->bytes) system_unmap((void *)(uintptr_t)m->bytes, m->length + m->page_bytes);
+  map_forget(m);
   memory_free(&memory, m->stretches, m->count * sizeof *m->stretches);
   memory_free(&memory, m, sizeof *m);
+}
+
+void map_forget(struct map *m) {
+  if (m && m->bytes) system_unmap((void *)(uintptr_t)m->bytes, m->length + m->page_bytes);
 }
 
 /* Which pages of a stretch are in memory, asked of the system. */
@@ -63,15 +69,18 @@ static bool has_page(struct map *m, size_t page, uint64_t time_ms) {
   return word >> page % MAP_STRETCH_PAGES & 1;
 }
 
-/* How many bytes of the file there are in the map. */
+/* How many bytes of the map there are, of pages that the file has: behind its end the last one has
+** zeros. Both parts are one word, so that nobody goes by a length of before his own visit, which
+** another thread was about to note. */
 static uint64_t measure(struct map *m, const struct map_visit *visit) {
-  uint64_t size;
-  if (atomic_load_explicit(&m->visit, memory_order_acquire) == visit->number)
-    return min_u64(m->length, atomic_load_explicit(&m->size, memory_order_relaxed));
-  if (system_size(m->fd, &size)) return 0;
-  atomic_store_explicit(&m->size, size, memory_order_relaxed);
-  atomic_store_explicit(&m->visit, visit->number, memory_order_release);
-  return min_u64(m->length, size);
+  uint64_t size, word = atomic_load_explicit(&m->measured, memory_order_relaxed);
+  if (word >> VISIT_AT != (visit->number & (UINT64_MAX >> VISIT_AT))) {
+    if (system_size(m->fd, &size)) return 0;
+    word =
+        visit->number << VISIT_AT | min_u64((size + m->page_bytes - 1) / m->page_bytes, PAGES_MOST);
+    atomic_store_explicit(&m->measured, word, memory_order_relaxed);
+  }
+  return min_u64(m->length, (word & PAGES_MOST) * m->page_bytes);
 }
 
 size_t map_copy(struct map *m, const struct map_visit *visit, uint64_t offset, void *bytes,

@@ -34,9 +34,8 @@ struct map {
   struct memory memory;
   int fd; /* the file's, whose owner closes the map before */
   const uint8_t *bytes;
-  size_t length;          /* of the map: the file may have less, or more by now */
-  _Atomic uint64_t size;  /* the file's, as of `visit` */
-  _Atomic uint64_t visit; /* number of the last one that asked for it; 0: none */
+  size_t length;             /* of the map: the file may have less, or more by now */
+  _Atomic uint64_t measured; /* |40: the visit that asked for it|24: pages that the file had */
   _Atomic uint64_t *stretches;
   size_t count, page_bytes;
 };
@@ -48,9 +47,13 @@ struct map_visit {
 };
 
 /* Maps `length` bytes, which the file need not have yet. NULL: it can't be done here, for want of
-** memory or because the system does not tell what it has in memory. */
+** memory, because the system does not tell what it has in memory, or because addresses are scarce
+** (of 32 bits, or limited): what maps take of those, the host's allocator would lack. */
 INTERNAL struct map *map_open(int fd, uint64_t length, const struct memory *memory);
 INTERNAL void map_close(struct map *map); /* NULL is nothing */
+/* In a forked child, which would keep the bytes of a file on the disk that was replaced. Nothing is
+** freed. */
+INTERNAL void map_forget(struct map *map);
 
 /* Copies what there is of n bytes, and tells how much; 0: it has to be asked for by a call. */
 INTERNAL size_t map_copy(struct map *map, const struct map_visit *visit, uint64_t offset,

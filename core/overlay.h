@@ -2,16 +2,19 @@
 ** words, that the log touches in a stretch [start, ...) up to its end, in memory,
 ** and that stretch's places.
 **
-** A hash table of entries in an arena; nothing is ever removed singly. A log has two
-** of them (log.h): one that grows, and an older one that is being folded, which
-** nobody changes any more.
+** Entries in an arena, in the order in which they came, and a hash table of where they are;
+** nothing is ever removed singly. A log has two of them (log.h): one that grows, and an older
+** one that is being folded, which nobody changes any more.
 **
-**      groups ->  [b b b b ... ]  [b b b b ... ]  ...   GROUP_BUCKETS each, never moved
-**                    |
-**                    entry -> entry                     those of one bucket
+**    parts ->  [slot slot ... ]  [slot ... ]  ...    OVERLAY_PARTS, by the hash's upper bits
+**                    |hash|at|
+**                          |
+**    blocks -> [entry tower entry tower ...]  [...]  ...
 **
-** The table grows by one bucket at a time, which takes its entries from one other
-** (linear hashing): no append ever pays for a table's being made twice as large.
+** Each part is a small table of its own, and is made twice as large for itself: no append ever
+** pays for all of them. A slot has the entry's hash: who looks for a name, and who makes a part
+** larger, does not touch the entries of others. All processes keep tables of the same log, so
+** that what one touches there is seldom in the processor's cache.
 **
 ** Invariant: an overlay is complete for its stretch: the head of a chain that has a
 ** record there is here. Any other is in the overlay before it, or in an index whose A
@@ -24,6 +27,7 @@
 
 #define OVERLAY_BYTES_MOST ((size_t)32 << 20)   /* then it is to be folded */
 #define OVERLAY_BLOCK_BYTES ((size_t)256 << 10) /* the arena grows by this */
+#define OVERLAY_PARTS 256u
 
 /* Beside the chains (enum chain_kind) there are names that stand for one number. They
 ** are kept like chains of one record whose address is that number. */
@@ -39,22 +43,27 @@ enum word_kind {
 };
 
 struct overlay_entry {
-  struct overlay_entry *next; /* in its bucket */
+  struct overlay_entry *next; /* the one that came after it */
   uint64_t count, touched;
   uint64_t *tower;
-  uint32_t hash;
   uint8_t kind, name_length, capacity; /* capacity: levels that the tower has room for */
   char name[];
+};
+
+struct overlay_part {
+  uint64_t *slots; /* |32: hash|32: where the entry is|; 0: empty */
+  uint32_t room, count; /* of slots; room is a power of two, or 0 */
 };
 
 struct overlay {
   struct memory memory;
   uint64_t start, seed;
-  struct overlay_entry ***groups;
-  size_t group_capacity;
-  size_t buckets, mask; /* mask: the least 2^k - 1 that is at least buckets - 1 */
-  size_t count;         /* entries */
-  struct overlay_block *blocks;
+  struct overlay_part *parts; /* NULL: there is no table yet */
+  size_t count;               /* entries */
+  struct overlay_entry *first, *last;
+  uint64_t **blocks;
+  size_t block_count, block_capacity;
+  size_t used;  /* words of the last block */
   size_t bytes; /* of the arena and the table */
   struct place *places;
   size_t place_count, place_capacity;
@@ -91,10 +100,11 @@ INTERNAL bool overlay_set_word(struct overlay *o, enum word_kind kind, rille_tex
 INTERNAL bool overlay_forget(struct overlay *o, unsigned kind, rille_text name, uint64_t frame);
 INTERNAL void overlay_get(const struct overlay_entry *entry, struct chain_head *head);
 INTERNAL bool overlay_add_place(struct overlay *o, struct place place);
-/* The entry after this one, in the order of the table; NULL: the first one. NULL behind
-** the last one. */
-INTERNAL struct overlay_entry *overlay_next(const struct overlay *o,
-                                            const struct overlay_entry *entry);
+/* The entry that came after this one; NULL: the first one. NULL behind the last one. */
+static inline struct overlay_entry *overlay_next(const struct overlay *o,
+                                                 const struct overlay_entry *entry) {
+  return entry ? entry->next : o->first;
+}
 /* The last place at or before the position, or NULL. */
 INTERNAL const struct place *overlay_find_place(const struct overlay *o, uint64_t position);
 /* All entries in the order of kind and name, for a fold: an array of o->count

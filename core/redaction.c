@@ -224,7 +224,9 @@ static int make_index(struct finishing *f, rille_error *e) {
 }
 
 /* Names that are noted go when the index has ended their chains, durably: it may have been folded
-** up to before the frame, which then is what ends them. */
+** up to before the frame, which then is what ends them. That is told before the redaction's end is
+** written: or who has the old file open would scavenge that one, and bring the names back, if this
+** process died in between. */
 static int take_names(struct finishing *f, rille_error *e) {
   struct repair_segment file = segments_describe(&f->log->segments, f->frame);
   if (f->redaction.name_count == 0) return 0;

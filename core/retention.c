@@ -42,6 +42,20 @@ int rille_store_log_form(rille_store *h, uint64_t *form, rille_error *e) {
   return failed;
 }
 
+int rille_store_redacting(rille_store *h, int *redacting, rille_error *e) {
+  struct log *l = &h->shared->log;
+  struct log_end end;
+  int failed = store_usable(h, e);
+  *redacting = 0;
+  if (!failed) failed = log_look(l, false, &end, e);
+  if (failed) return failed;
+  pthread_mutex_lock(&l->lock);
+  failed = log_catch_up(l, &end, e);
+  *redacting = !failed && atomic_load(&l->pending.redactions) > 0;
+  pthread_mutex_unlock(&l->lock);
+  return failed;
+}
+
 uint64_t rille_store_log_generation(rille_store *h) {
   return store_usable(h, NULL) ? 0 : log_shown(&h->shared->log);
 }

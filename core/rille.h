@@ -148,7 +148,7 @@ typedef struct rille_text {
   size_t length;
 } rille_text;
 
-RILLE_API rille_text rille_text_of(const char *nul_terminated);
+RILLE_API rille_text rille_text_of(const char *nul_terminated); /* NULL: an empty one */
 
 /* Same shape and rules as lua_Alloc; must be callable from any thread. */
 typedef void *(*rille_alloc)(void *context, void *block, size_t old_size, size_t new_size);
@@ -278,6 +278,9 @@ typedef struct rille_appended {
 ** after a restart), RILLE_READONLY. */
 RILLE_API int rille_store_append(rille_store *store, const rille_append *append,
                                  rille_appended *done, rille_error *error);
+/* What is wrong with an append whatever store it is for: names, counts and sizes. For who
+** collects what is written later. RILLE_INVALID (names the field). */
+RILLE_API int rille_append_check(const rille_append *append, rille_error *error);
 
 /* Makes everything written durable. */
 RILLE_API int rille_store_sync(rille_store *store, rille_error *error);
@@ -614,6 +617,9 @@ RILLE_API uint64_t rille_store_log_generation(rille_store *store);
 /* Another number each time content was taken out of the log files; 0: never. What was computed
 ** of the log and is to be as if computed now is kept with it. */
 RILLE_API int rille_store_log_form(rille_store *store, uint64_t *form, rille_error *error);
+/* Whether a redaction is noted and not finished, also of one who has died: its content is not
+** shown any more, and may yet be in what was kept before. */
+RILLE_API int rille_store_redacting(rille_store *store, int *redacting, rille_error *error);
 
 /* Copies the store, as it is at the moment of the call and while others append,
 ** to a folder that must not exist. Closed log files are linked where the file

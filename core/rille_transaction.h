@@ -156,7 +156,12 @@ RILLE_API int rille_store_outcome(rille_store *home, rille_text id, rille_told *
 RILLE_API int rille_store_outcome_settle(rille_store *home, rille_text id, int force,
                                          rille_told *told, rille_error *error);
 
-/* Home: every member's commit is durable. */
+/* Home: every member's commit is durable. Who decides says so; without it the decision stays
+** pending: it is listed by rille_store_pending and counted in rille_stats, and
+** rille_store_forget goes no further. A coordinator in Lua on the same home does it for decisions
+** whose `detail` is a coordinator's in Lua; for all others, and those without, nobody else does.
+** So who decides in C looks, when it starts, at what is pending: for each, rille_store_settle
+** and then rille_store_sync in every store that may have taken part, and then this. */
 RILLE_API int rille_store_end(rille_store *home, rille_text id, rille_error *error);
 
 /* A transaction that is not over in a store. Texts live until rille_doubts_free. */
@@ -289,8 +294,9 @@ typedef struct rille_member {
   enum rille_vote vote;
   int checks_only;         /* its promise is nothing but conditions */
   rille_error error;       /* why it said no, or did not commit; code 0: it did not */
-  int reached;             /* it was told the outcome */
-  rille_finished finished; /* committed; where end is 0 nothing is left to be acknowledged */
+  int reached;             /* it was told the outcome; else rille_store_settle on it does that, and
+                           ** home's end has to wait */
+  rille_finished finished; /* reached and committed; where end is 0 no flush of it is awaited */
 } rille_member;
 
 typedef struct rille_transacted {

@@ -116,19 +116,33 @@ static int look_inside(struct segments *s, size_t i, rille_error *e) {
                        (unsigned long long)file->first);
 }
 
+/* A file that was closed for others may be another when it is opened again, before anybody has
+** called segments_reopen. */
+static void note_kept(struct segments *s, size_t i) {
+  struct segment *file = &s->list[i];
+  uint64_t kept = file->packed ? packed_kept(file->packed) : 0;
+  if (file->looked && kept != file->kept) atomic_store(&s->form_known, false);
+  file->kept = kept;
+  file->looked = true;
+}
+
+/* For one more open file. */
+static void make_room(struct segments *s) {
+  size_t oldest = s->count;
+  if (s->open < s->open_most) return;
+  for (size_t i = 0; i + 1 < s->count; i++)
+    if (s->list[i].fd >= 0 && (oldest == s->count || s->list[i].used < s->list[oldest].used))
+      oldest = i;
+  if (oldest < s->count) close_file(s, oldest);
+}
+
 /* Opens a file of the list, at the cost of the one that was opened longest ago. */
 static int open_file(struct segments *s, size_t i, rille_error *e) {
   char path[SYSTEM_PATH_BYTES];
   int failed = segments_check_place(s, e);
   if (failed) return failed;
   if (!path_of(path, s->folder, s->list[i].first, SUFFIX)) return too_long(s->folder, e);
-  if (s->open >= SEGMENT_OPEN_FILES_MOST) {
-    size_t oldest = s->count;
-    for (size_t j = 0; j + 1 < s->count; j++)
-      if (s->list[j].fd >= 0 && (oldest == s->count || s->list[j].used < s->list[oldest].used))
-        oldest = j;
-    if (oldest < s->count) close_file(s, oldest);
-  }
+  make_room(s);
   bool last = i + 1 == s->count;
   int number = system_open(path, last && !s->readonly ? SYSTEM_WRITE : SYSTEM_READ, &s->list[i].fd);
   if (number) s->list[i].fd = -1;
@@ -137,6 +151,7 @@ static int open_file(struct segments *s, size_t i, rille_error *e) {
   s->open++;
   failed = look_inside(s, i, e);
   if (failed) close_file(s, i);
+  else note_kept(s, i);
   return failed;
 }
 
@@ -169,6 +184,8 @@ static int load(struct segments *s, rille_error *e) {
 int segments_open(struct segments *s, const struct segments_use *use, const struct memory *memory,
                   rille_error *e) {
   *s = (struct segments){.memory = *memory, .readonly = use->readonly, .salt = use->salt};
+  s->open_most = (size_t)min_u64(SEGMENT_OPEN_FILES_MOST,
+                                 max_u64(system_files_limit() / 4, SEGMENT_OPEN_FILES_LEAST));
   if (pthread_rwlock_init(&s->lock, NULL) != 0) return error_memory(e);
   s->live = true;
   s->folder = memory_copy_text(memory, use->folder);
@@ -204,10 +221,21 @@ int segments_refuse_fork(rille_error *e) {
                    "the store was opened before this process was forked: open it again here");
 }
 
+void segments_keep_still(struct segments *s) {
+  if (s->live) pthread_rwlock_rdlock(&s->lock);
+}
+
+void segments_go_on(struct segments *s) {
+  if (s->live) pthread_rwlock_unlock(&s->lock);
+}
+
 void segments_forget(struct segments *s) {
   s->forgotten = true;
-  for (size_t i = 0; i < s->count; i++)
-    if (s->list[i].fd >= 0) system_close(s->list[i].fd);
+  for (size_t i = 0; i < s->count; i++) {
+    if (s->list[i].fd < 0) continue;
+    map_forget(s->list[i].map);
+    system_close(s->list[i].fd);
+  }
 }
 
 int segments_refresh(struct segments *s, rille_error *e) {
@@ -238,8 +266,11 @@ int segments_flush_folder(struct segments *s, rille_error *e) {
 
 void segments_reopen(struct segments *s) {
   pthread_rwlock_wrlock(&s->lock);
-  for (size_t i = 0; i + 1 < s->count; i++) close_file(s, i);
-  s->form_known = false;
+  for (size_t i = 0; i + 1 < s->count; i++) {
+    close_file(s, i);
+    s->list[i].looked = false;
+  }
+  atomic_store(&s->form_known, false);
   pthread_rwlock_unlock(&s->lock);
 }
 
@@ -311,20 +342,28 @@ static void add_to_form(uint64_t *form, uint64_t number) {
   *form = (*form ^ number) * UINT64_C(1099511628211);
 }
 
-int segments_form(struct segments *s, uint64_t *form, rille_error *e) {
-  *form = s->form;
-  if (s->form_known) return 0;
-  *form = 0;
-  for (size_t i = 0, at; i + 1 < s->count; i++) { /* the last is never packed */
-    int failed = hold(s, s->list[i].first, &at, e);
+/* With the lock, to change the list. The last file is never packed. */
+static int sum_up(struct segments *s, rille_error *e) {
+  uint64_t form = 0;
+  for (size_t i = 0; i + 1 < s->count; i++) {
+    int failed = s->list[i].looked ? 0 : open_file(s, i, e);
     if (failed) return failed;
-    const struct packed *packed = s->list[at].packed;
-    if (packed) add_to_form(form, s->list[at].first);
-    if (packed) add_to_form(form, packed_kept(packed));
-    pthread_rwlock_unlock(&s->lock);
+    if (s->list[i].kept) add_to_form(&form, s->list[i].first);
+    if (s->list[i].kept) add_to_form(&form, s->list[i].kept);
   }
-  s->form = *form;
-  s->form_known = true;
+  s->form = form;
+  atomic_store(&s->form_known, true);
+  return 0;
+}
+
+int segments_form(struct segments *s, uint64_t *form, rille_error *e) {
+  if (!atomic_load(&s->form_known)) {
+    pthread_rwlock_wrlock(&s->lock);
+    int failed = sum_up(s, e);
+    pthread_rwlock_unlock(&s->lock);
+    if (failed) return failed;
+  }
+  *form = s->form;
   return 0;
 }
 
@@ -353,23 +392,28 @@ void segments_begin_visit(struct segments *s, uint64_t end, struct segments_visi
   visit->end = end;
 }
 
-/* Whether the file at i wants to be mapped, or as far as `bytes` from its beginning. */
-static bool wants_map(const struct segments *s, size_t i, uint64_t bytes) {
+/* Whether the file at i wants to be mapped, as far as the log's address `end` if it grows: one that
+** has a successor was mapped as a whole. */
+static bool wants_map(const struct segments *s, size_t i, uint64_t end) {
   const struct segment *file = &s->list[i];
   if (file->packed || file->unmapped) return false;
-  return !file->map || file->map->length < bytes;
+  if (i + 1 < s->count) end = min_u64(end, s->list[i + 1].first);
+  return !file->map || file->map->length < end - file->first;
 }
 
-/* A file that grows is mapped for twice what it has now. */
-static void map_file(struct segments *s, size_t i) {
+/* A file that grows is mapped for twice what it has now; and none for less than is wanted of it,
+** whatever has become of the file, or it would be mapped again each time. */
+static void map_file(struct segments *s, size_t i, uint64_t end) {
   struct segment *file = &s->list[i];
   uint64_t bytes;
   bool last = i + 1 == s->count;
   map_close(file->map);
   file->map = NULL;
-  if (!system_size(file->fd, &bytes))
-    file->map =
-        map_open(file->fd, last ? max_u64(2 * bytes, SEGMENT_MAP_BYTES) : bytes, &s->memory);
+  if (!last) end = s->list[i + 1].first;
+  if (!system_size(file->fd, &bytes)) {
+    if (last) bytes = max_u64(2 * bytes, SEGMENT_MAP_BYTES);
+    file->map = map_open(file->fd, max_u64(bytes, end - file->first), &s->memory);
+  }
   file->unmapped = !file->map;
 }
 
@@ -377,11 +421,11 @@ static void map_file(struct segments *s, size_t i) {
 static int hold_mapped(struct segments *s, uint64_t address, uint64_t end, size_t *found,
                        rille_error *e) {
   int failed = hold(s, address, found, e);
-  if (failed || !wants_map(s, *found, end - s->list[*found].first)) return failed;
+  if (failed || !wants_map(s, *found, end)) return failed;
   pthread_rwlock_unlock(&s->lock);
   pthread_rwlock_wrlock(&s->lock);
   size_t i = find(s, address);
-  if (s->list[i].fd >= 0 && wants_map(s, i, end - s->list[i].first)) map_file(s, i);
+  if (s->list[i].fd >= 0 && wants_map(s, i, end)) map_file(s, i, end);
   pthread_rwlock_unlock(&s->lock);
   return hold(s, address, found, e);
 }
@@ -554,7 +598,9 @@ static void use_last(struct segments *s, int fd) {
     system_close(fd);
     return;
   }
+  make_room(s);
   last->fd = fd;
+  last->looked = true;
   s->open++;
 }
 

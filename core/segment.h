@@ -31,7 +31,8 @@
 #define SEGMENT_ZERO_AHEAD_BYTES ((size_t)256 << 10)
 #endif
 #define SEGMENT_SMALL_FRAME_BYTES ((size_t)16 << 10) /* larger ones are written without zeros */
-#define SEGMENT_OPEN_FILES_MOST 64u                  /* the rest is opened when read */
+#define SEGMENT_OPEN_FILES_MOST 64u /* or a quarter of what a process may; the rest when read */
+#define SEGMENT_OPEN_FILES_LEAST 4u
 #define SEGMENT_MAP_BYTES ((uint64_t)1 << 20)        /* the first map of a file that grows */
 
 struct segment {
@@ -41,6 +42,8 @@ struct segment {
   struct packed *packed; /* where its bytes stand; NULL: plain, or not open */
   struct map *map;       /* NULL: not needed yet, or it can't be had: unmapped */
   bool unmapped;
+  bool looked;   /* it was opened, since the last segments_reopen: */
+  uint64_t kept; /* of the log's bytes, where it is packed; 0: it is plain */
 };
 
 struct segments {
@@ -50,7 +53,7 @@ struct segments {
   uint64_t salt;        /* the store's */
   bool readonly, saved; /* saved: what repair cut is in a file */
   struct segment *list; /* in the order of addresses, at least one */
-  size_t count, capacity, open;
+  size_t count, capacity, open, open_most;
   uint64_t frontier;    /* where the last file ends */
   uint64_t limit;       /* the size of a file that this process may make, as of its last growth */
   uint64_t clock;
@@ -58,7 +61,7 @@ struct segments {
   uint8_t *zeros;       /* SEGMENT_ZERO_AHEAD_BYTES of them */
   pthread_rwlock_t lock; /* read: a file is being used; write: the list changes */
   uint64_t form;        /* of segments_form, if form_known */
-  bool form_known;
+  _Atomic bool form_known;
   bool live;            /* lock and all are made */
   bool forgotten;       /* this is a forked child */
   int torn;             /* errno: what a failed write has left could not be taken back either */
@@ -78,6 +81,9 @@ INTERNAL void segments_close(struct segments *s);
 /* Whether the folder's path still leads to it: else somebody has moved the store while it was
 ** open, and what is made there would be put into another, or nowhere. */
 INTERNAL int segments_check_place(const struct segments *s, rille_error *error);
+/* Around a fork: meanwhile no file is opened, closed or mapped, so that the child knows them. */
+INTERNAL void segments_keep_still(struct segments *s);
+INTERNAL void segments_go_on(struct segments *s);
 /* In a forked child: closes the files, which are the parent's; from then on all is
 ** refused. */
 INTERNAL void segments_forget(struct segments *s);
@@ -110,8 +116,8 @@ INTERNAL size_t segments_want(struct segments *s, const struct segments_visit *v
 /* Whether the file that holds `address` is packed; *stored: its bytes on the disk. */
 INTERNAL int segments_look(struct segments *s, uint64_t address, bool *packed, uint64_t *stored,
                            rille_error *error);
-/* With the log's `lock`: a number that is another one once more was taken out of the files; 0:
-** nothing was. */
+/* With the log's `lock`: a number that is another one once more was taken out of the files, as far
+** as anything was read of them here; 0: nothing was. */
 INTERNAL int segments_form(struct segments *s, uint64_t *form, rille_error *error);
 /* "0000000000000000.seg.new", for what is to replace a file; segments_replace puts it in its
 ** place, and makes that durable. */

@@ -16,7 +16,7 @@ int store_usable(const rille_store *h, rille_error *e) {
   return h->shared->forked ? segments_refuse_fork(e) : 0;
 }
 
-rille_text rille_text_of(const char *text) { return (rille_text){text, strlen(text)}; }
+rille_text rille_text_of(const char *text) { return (rille_text){text, text ? strlen(text) : 0}; }
 
 /* ---- Opening ---- */
 
@@ -54,7 +54,7 @@ static int complete_options(const rille_options *given, rille_options *o, rille_
 
 /* The path without slashes at its end, because a name beside it is made of it. */
 static int trim_path(const char *path, char room[SYSTEM_PATH_BYTES], rille_error *e) {
-  size_t n = strlen(path);
+  size_t n = path ? strlen(path) : 0;
   if (n == 0) return error_set(e, RILLE_INVALID, "the path is empty");
   while (n > 1 && path[n - 1] == '/') n--;
   if (n >= SYSTEM_PATH_BYTES)
@@ -147,26 +147,30 @@ static int answer(rille_store *h, int failed, uint64_t end, rille_error *e) {
   return unsure;
 }
 
+int store_know_append(const rille_append *given, struct known_append *known, rille_error *e) {
+  *known = (struct known_append){0};
+  if (given->size == 0)
+    return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
+  memcpy(&known->append, given, min_u64(given->size, sizeof known->append));
+  const rille_query *unless = known->append.unless;
+  if (!unless) return 0;
+  if (unless->size == 0)
+    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
+  memcpy(&known->unless, unless, min_u64(unless->size, sizeof known->unless));
+  known->append.unless = &known->unless;
+  return 0;
+}
+
 int store_append_once(rille_store *h, const rille_append *append, rille_appended *done,
                       rille_error *e) {
   rille_appended ignored;
   uint64_t end;
-  rille_append known = {0};
-  rille_query unless = {0};
-  if (append->size == 0)
-    return error_set(e, RILLE_INVALID, "append.size is 0: set it to sizeof append");
-  memcpy(&known, append, append->size < sizeof known ? append->size : sizeof known);
-  if (known.unless && known.unless->size == 0)
-    return error_set(e, RILLE_INVALID, "unless.size is 0: set it to sizeof query");
-  if (known.unless) {
-    size_t n = known.unless->size;
-    memcpy(&unless, known.unless, n < sizeof unless ? n : sizeof unless);
-    known.unless = &unless;
-  }
-  int failed = store_usable(h, e);
+  struct known_append known;
+  int failed = store_know_append(append, &known, e);
+  if (!failed) failed = store_usable(h, e);
   if (failed) return failed;
-  failed = log_append(&h->shared->log, &known, (enum rille_sync)h->sync, done ? done : &ignored,
-                      &end, e);
+  failed = log_append(&h->shared->log, &known.append, (enum rille_sync)h->sync,
+                      done ? done : &ignored, &end, e);
   return answer(h, failed, end, e);
 }
 
@@ -205,6 +209,7 @@ int rille_store_read(rille_store *h, const rille_query *query, rille_reader **re
                      rille_error *e) {
   rille_query q = {0};
   struct log_end end;
+  *reader = NULL;
   if (query && query->size == 0)
     return error_set(e, RILLE_INVALID, "query.size is 0: set it to sizeof query");
   if (query) memcpy(&q, query, query->size < sizeof q ? query->size : sizeof q);

@@ -17,6 +17,13 @@ INTERNAL int store_open(const char *path, const rille_options *options, rille_st
 /* A handle on a store that is open in this process and has this uuid, the `number`th such;
 ** NULL: there is none. */
 INTERNAL rille_store *store_of_uuid(rille_text uuid, size_t number);
+/* What a caller gives, as far as its sizes say that he knows it. */
+struct known_append {
+  rille_append append;
+  rille_query unless; /* to which it points */
+};
+INTERNAL int store_know_append(const rille_append *given, struct known_append *known,
+                               rille_error *error);
 /* Appends as rille_store_append does, but never waits for a lock. */
 INTERNAL int store_append_once(rille_store *store, const rille_append *append, rille_appended *done,
                                rille_error *error);

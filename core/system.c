@@ -24,11 +24,34 @@
 #define FILE_MODE 0666 /* less the umask */
 #define FOLDER_MODE 0777
 
+/* What a host that has closed its standard streams prints all the same must not come into a file. */
+static int move_up(int *fd) {
+  int low = *fd;
+  *fd = fcntl(low, F_DUPFD_CLOEXEC, SYSTEM_LOW_NUMBERS);
+  int number = *fd < 0 ? errno : 0;
+  close(low);
+  return number;
+}
+
 static int open_for(const char *path, int flags, int *fd) {
   do {
     *fd = open(path, flags | O_CLOEXEC, FILE_MODE);
   } while (*fd < 0 && errno == EINTR);
-  return *fd < 0 ? errno : 0;
+  if (*fd < 0) return errno;
+  return *fd < SYSTEM_LOW_NUMBERS ? move_up(fd) : 0;
+}
+
+void system_take_low(struct system_low *low) {
+  for (low->count = 0; low->count < SYSTEM_LOW_NUMBERS; low->count++) {
+    int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= SYSTEM_LOW_NUMBERS) close(fd);
+    if (fd < 0 || fd >= SYSTEM_LOW_NUMBERS) return;
+    low->fds[low->count] = fd;
+  }
+}
+
+void system_free_low(const struct system_low *low) {
+  for (unsigned i = 0; i < low->count; i++) close(low->fds[i]);
 }
 
 int system_keep_from_programs(int fd) {
@@ -148,6 +171,11 @@ int system_flush(int fd) {
 #endif
 }
 
+uint64_t system_files_limit(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) != 0 ? UINT64_MAX : (uint64_t)limit.rlim_cur;
+}
+
 bool system_is_scarce(int number) { return number == EMFILE || number == ENFILE; }
 
 void system_start_writing(int fd, uint64_t offset, uint64_t n) {
@@ -200,6 +228,11 @@ int system_map(int fd, size_t n, bool writable, void **bytes) {
 void system_unmap(void *bytes, size_t n) { munmap(bytes, n); }
 
 size_t system_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+bool system_lacks_addresses(void) {
+  struct rlimit limit;
+  return sizeof(void *) < 8 || getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
 
 bool system_in_memory(const void *bytes, size_t n, uint8_t *each) {
 #ifdef __linux__

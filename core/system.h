@@ -12,12 +12,21 @@
 
 #define SYSTEM_PATH_BYTES 4096
 
-/* Files. A descriptor is never inherited by a program that the host starts. */
+/* Files. A descriptor is never inherited by a program that the host starts, and never has the
+** number of a standard stream. */
+#define SYSTEM_LOW_NUMBERS 3
 enum system_open { SYSTEM_READ, SYSTEM_WRITE, SYSTEM_CREATE /* must not exist */ };
 INTERNAL int system_open(const char *path, enum system_open how, int *fd);
 /* For a descriptor that system_open did not open. */
 INTERNAL int system_keep_from_programs(int fd);
 INTERNAL void system_close(int fd);
+/* Around what opens files by itself: the numbers of standard streams that are closed are taken. */
+struct system_low {
+  int fds[SYSTEM_LOW_NUMBERS];
+  unsigned count;
+};
+INTERNAL void system_take_low(struct system_low *low);
+INTERNAL void system_free_low(const struct system_low *low);
 INTERNAL int system_size(int fd, uint64_t *bytes);
 /* Reads up to n bytes; fewer only where the file ends. */
 INTERNAL int system_read(int fd, uint64_t offset, void *bytes, size_t n, size_t *got);
@@ -43,6 +52,8 @@ INTERNAL void system_free_signal(const struct system_held *held);
 INTERNAL int system_truncate(int fd, uint64_t bytes);
 /* To the disk: the data and what is needed to find it. */
 INTERNAL int system_flush(int fd);
+/* How many files this process may have open. */
+INTERNAL uint64_t system_files_limit(void);
 /* Whether an errno says that a descriptor was wanting: then the disk was not asked. */
 INTERNAL bool system_is_scarce(int number);
 /* Hints: they promise nothing and can't fail. */
@@ -60,6 +71,8 @@ INTERNAL bool system_is_locked(int fd, uint64_t byte);
 INTERNAL int system_map(int fd, size_t n, bool writable, void **bytes);
 INTERNAL void system_unmap(void *bytes, size_t n);
 INTERNAL size_t system_page_bytes(void);
+/* Whether what is mapped may leave too few addresses for others. */
+INTERNAL bool system_lacks_addresses(void);
 /* Which pages of n mapped bytes, from a page's beginning, are in memory: the lowest bit of `each`.
 ** False: the system does not tell. */
 INTERNAL bool system_in_memory(const void *bytes, size_t n, uint8_t *each);

@@ -8,7 +8,7 @@
 ** parent's stores answer RILLE_CLOSED, and what they hold is not freed, because threads
 ** that do not exist there may have been using it. The child must know every file that holds a
 ** lock: a fork waits until no other thread is about to take or to give back one (table_enter,
-** table_leave). */
+** table_leave); and every file of the log, of which none is opened or closed meanwhile. */
 #include "table.h"
 
 #include "creation.h"
@@ -26,9 +26,13 @@ static size_t table_entered; /* threads that a fork waits for */
 static void before_fork(void) {
   pthread_mutex_lock(&table_lock);
   while (table_entered > 0) pthread_cond_wait(&table_changed, &table_lock);
+  for (struct shared *s = table; s; s = s->next) log_keep_still(&s->log);
 }
 
-static void after_fork(void) { pthread_mutex_unlock(&table_lock); }
+static void after_fork(void) {
+  for (struct shared *s = table; s; s = s->next) log_go_on(&s->log);
+  pthread_mutex_unlock(&table_lock);
+}
 
 static void in_child(void) {
   for (struct shared *s = table; s; s = s->next) {

@@ -42,15 +42,23 @@ static void relative_path(const char *from, rille_text to, char room[SYSTEM_PATH
 
 /* ---- Preparing ---- */
 
-static int check_prepare(const rille_prepare *p, rille_error *e) {
-  if (p->size == 0)
+/* What the caller gives, as far as he knows it. */
+static int know_prepare(const rille_prepare *given, rille_prepare *p, struct known_append *work,
+                        rille_error *e) {
+  *p = (rille_prepare){0};
+  if (given->size == 0)
     return error_set(e, RILLE_INVALID, "prepare.size is 0: set it to sizeof prepare");
+  memcpy(p, given, min_u64(given->size, sizeof *p));
+  if (!p->work)
+    return error_set(e, RILLE_INVALID, "a transaction needs work: prepare.work is NULL");
+  return store_know_append(p->work, work, e);
+}
+
+static int check_prepare(const rille_prepare *p, rille_error *e) {
   if (p->id.length == 0 || p->id.length >= RILLE_TRANSACTION_BYTES)
     return error_set(e, RILLE_INVALID, "the transaction's id has %zu bytes", p->id.length);
   if (p->detail.length > PROMISE_DETAIL_BYTES)
     return error_set(e, RILLE_INVALID, "the detail has more than 64 KiB");
-  if (!p->work || (p->work->unless && p->work->unless->size == 0))
-    return error_set(e, RILLE_INVALID, "a transaction needs work, and its query a size");
   return 0;
 }
 
@@ -70,15 +78,10 @@ static int refuse_home(struct log *l, const rille_prepare *p, rille_error *e) {
                    (int)p->id.length, p->id.bytes);
 }
 
-int rille_store_prepare(rille_store *h, const rille_prepare *p, rille_prepared *prepared,
-                        rille_error *e) {
+static int prepare(rille_store *h, const rille_prepare *p, const rille_append *work,
+                   rille_prepared *prepared, rille_error *e) {
   char relative[SYSTEM_PATH_BYTES];
   struct log *l = &h->shared->log;
-  rille_prepared ignored;
-  int failed = store_usable(h, e);
-  if (!failed) failed = check_prepare(p, e);
-  if (!failed) failed = refuse_home(l, p, e);
-  if (failed) return failed;
   int64_t began = system_monotonic_us();
   relative_path(h->shared->folder, p->home_path, relative);
   struct promise promise = {.memory = h->memory,
@@ -92,11 +95,23 @@ int rille_store_prepare(rille_store *h, const rille_prepare *p, rille_prepared *
                             .detail = p->detail,
                             .home_end = p->home_end,
                             .deadline_us = p->deadline_us,
-                            .now_us = p->work->now_us ? p->work->now_us : log_now(l),
-                            .work = *p->work};
-  failed = log_prepare(l, &promise, prepared ? prepared : &ignored, e);
+                            .now_us = work->now_us ? work->now_us : log_now(l),
+                            .work = *work};
+  int failed = log_prepare(l, &promise, prepared, e);
   if (!failed) count_step(&h->shared->control.words->prepares, began);
   return failed;
+}
+
+int rille_store_prepare(rille_store *h, const rille_prepare *given, rille_prepared *prepared,
+                        rille_error *e) {
+  rille_prepare p;
+  struct known_append work;
+  rille_prepared ignored;
+  int failed = store_usable(h, e);
+  if (!failed) failed = know_prepare(given, &p, &work, e);
+  if (!failed) failed = check_prepare(&p, e);
+  if (!failed) failed = refuse_home(&h->shared->log, &p, e);
+  return failed ? failed : prepare(h, &p, &work.append, prepared ? prepared : &ignored, e);
 }
 
 int rille_store_flush(rille_store *h, uint64_t end, rille_error *e) {
@@ -144,21 +159,36 @@ int rille_store_resolve(rille_store *h, rille_text id, int outcome, rille_text r
 
 /* ---- Home ---- */
 
-int rille_store_decide(rille_store *h, const rille_decide *decide, rille_decided *decided,
+static int know_decide(const rille_decide *given, rille_decide *d, struct known_append *work,
                        rille_error *e) {
+  *d = (rille_decide){0};
+  if (given->size == 0)
+    return error_set(e, RILLE_INVALID, "decide.size is 0: set it to sizeof decide");
+  memcpy(d, given, min_u64(given->size, sizeof *d));
+  int failed = d->work ? store_know_append(d->work, work, e) : 0;
+  if (d->work) d->work = &work->append;
+  return failed;
+}
+
+int rille_store_decide(rille_store *h, const rille_decide *given, rille_decided *decided,
+                       rille_error *e) {
+  rille_decide decide;
+  struct known_append work;
+  rille_decided ignored;
   int failed = store_usable(h, e);
-  if (!failed && decide->size == 0)
-    failed = error_set(e, RILLE_INVALID, "decide.size is 0: set it to sizeof decide");
+  if (!failed) failed = know_decide(given, &decide, &work, e);
   if (failed) return failed;
   int64_t began = system_monotonic_us();
-  int result = log_decide(&h->shared->log, decide, decided, e);
+  int result = log_decide(&h->shared->log, &decide, decided ? decided : &ignored, e);
   if (result == 0) count_step(&h->shared->control.words->decisions, began);
   return result;
 }
 
 int rille_store_check(rille_store *h, const rille_append *work, rille_error *e) {
+  struct known_append known;
   int failed = store_usable(h, e);
-  return failed ? failed : log_check(&h->shared->log, work, e);
+  if (!failed) failed = store_know_append(work, &known, e);
+  return failed ? failed : log_check(&h->shared->log, &known.append, e);
 }
 
 static void set_id(rille_told *told, rille_text id) {

@@ -159,6 +159,12 @@ static int verify_frames(struct verifying *v, uint64_t end) {
   return result < 0 ? result : 0;
 }
 
+/* The last place in the file that holds `address`: no header is found in one that can't be read. */
+static uint64_t last_of_file(const struct verifying *v, uint64_t address, uint64_t end) {
+  struct repair_segment file = segments_describe(&v->log->segments, address);
+  return (file.last ? end : min_u64(end, file.end)) - 8;
+}
+
 /* After damage: the next header that is sound, from behind `address`. */
 static int resume(struct verifying *v, uint64_t address, uint64_t end) {
   struct scan *s = &v->scan;
@@ -173,7 +179,9 @@ static int resume(struct verifying *v, uint64_t address, uint64_t end) {
     size_t got;
     struct frame f;
     int failed = window_get(&s->window, at, FRAME_HEADER_BYTES, &b, &got, &v->error);
-    if (failed) return failed;
+    if (failed == RILLE_CORRUPT) at = max_u64(at, last_of_file(v, at, end));
+    else if (failed) return failed;
+    if (failed) continue;
     if (got >= FRAME_HEADER_BYTES && frame_get_header(b, at, s->window.source.salt, &f)) break;
   }
   s->address = at;

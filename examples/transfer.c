@@ -98,7 +98,7 @@ static int move(rille_store *home, rille_store *other, uint64_t version) {
   }
   if (failed == 0 && member.finished.end > 0)
     failed = rille_store_flush(other, member.finished.end, &e); /* then nobody need ask again */
-  if (failed == 0) failed = rille_store_end(home, rille_text_of(begun.id), &e);
+  if (failed == 0 && member.reached) failed = rille_store_end(home, rille_text_of(begun.id), &e);
   if (failed < 0) (void)complain(&e);
   (void)rille_instance_close(instance, NULL);
   return failed < 0;

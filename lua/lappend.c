@@ -203,23 +203,24 @@ static int read_expect(struct appending *a, int index, int64_t *expect) {
 
 /* ---- What must hold besides ---- */
 
-/* A query of which only items and positions count. It and what query_check left of
+/* A query of which only items and positions count. It and what query_read left of
 ** it stay on the stack. */
-static void read_unless(struct appending *a, int index) {
+static int read_unless(struct appending *a, int index) {
   static const char *const without[] = {"before", "limit", "reverse", "explain", "consistency"};
   lua_State *L = a->L;
   get_raw(L, index, "unless");
-  if (lua_isnil(L, -1)) return;
+  if (lua_isnil(L, -1)) return 1;
   if (!lua_istable(L, -1)) field_error(a, "unless", "a query");
   int query = lua_gettop(L);
   a->work->unless.size = sizeof a->work->unless;
-  query_check(L, query, 0, &a->work->unless);
+  if (!query_read(L, query, 0, &a->work->unless)) return refuse(a, "unless:", lua_tostring(L, -1));
   for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
     get_raw(L, query, without[i]);
     if (!lua_isnil(L, -1)) luaL_error(L, "unless has no '%s': it has items and after", without[i]);
     lua_pop(L, 1);
   }
   a->has_unless = 1;
+  return 1;
 }
 
 /* Entry i of { name, from, to }. */
@@ -266,8 +267,7 @@ static int read_wait(struct appending *a, int index) {
 /* unless, mark and wait, from the table at index, if there is one. */
 static int read_conditions(struct appending *a, int index) {
   if (!lua_istable(a->L, index)) return 1;
-  read_unless(a, index);
-  return read_mark(a, index) && read_wait(a, index);
+  return read_unless(a, index) && read_mark(a, index) && read_wait(a, index);
 }
 
 /* ---- The two forms ---- */

@@ -39,7 +39,9 @@ static void push_detail(lua_State *L, const rille_error *e) {
       break;
     case RILLE_DUPLICATE: set_stream(L, e); break;
     case RILLE_LOCKED: set_holder(L, e); break;
-    case RILLE_BUSY: set_integer(L, "pid", (uint64_t)e->pid); break;
+    case RILLE_BUSY:
+      if (e->pid) set_integer(L, "pid", (uint64_t)e->pid);
+      break;
     case RILLE_CORRUPT:
       set_integer(L, "address", e->address);
       set_integer(L, "position", e->position);

@@ -155,6 +155,7 @@ static void take_event(lua_State *L, struct folding *f, size_t item) {
   isolate_begin_event(L, f->event.position);
   if (item < f->old) upcast_event(L, &f->upcast, &f->event);
   else handle(L, f, (int)(item - f->old) + 1);
+  isolate_check(L, LUA_OK);
 }
 
 static int fold_loop(lua_State *L) {

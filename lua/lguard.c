@@ -29,15 +29,58 @@
 
 /* Strings are scanned: formats, digits, UTF-8, packed bytes. Each argument is looked at: where
 ** any number of them may be numbers, each may be a long text that has one. */
-void guard_charge_texts(lua_State *L) {
+static void charge_texts_from(lua_State *L, int first) {
   uint64_t bytes = 0;
-  for (int i = lua_gettop(L); i > 0; i--)
+  for (int i = lua_gettop(L); i >= first; i--)
     if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
   isolate_charge(L, bytes / BYTES_A_STEP);
 }
 
+void guard_charge_texts(lua_State *L) { charge_texts_from(L, 1); }
+
 static int charge_texts(lua_State *L) {
   guard_charge_texts(L);
+  return compat_call_upvalue(L);
+}
+
+/* Where in a text of n bytes a position is, which counts from its end if it is negative. */
+static lua_Integer place_in(size_t n, lua_Integer position) {
+  lua_Integer length = (lua_Integer)n;
+  if (position >= 0) return position > length ? length + 1 : position;
+  return position < -length ? 0 : length + position + 1;
+}
+
+/* The text at 1 is looked at from the place at 2 to that at 3, and no further. */
+static void charge_part(lua_State *L, bool to_end) {
+  size_t n;
+  luaL_checklstring(L, 1, &n);
+  charge_texts_from(L, 2);
+  lua_Integer from = place_in(n, luaL_optinteger(L, 2, 1));
+  lua_Integer to = place_in(n, luaL_optinteger(L, 3, to_end ? -1 : from));
+  if (from <= to) isolate_charge(L, (uint64_t)(to - from) / BYTES_A_STEP + 1);
+}
+
+/* string.byte, utf8.codepoint: one, if no end is given. */
+static int charge_few(lua_State *L) {
+  charge_part(L, false);
+  return compat_call_upvalue(L);
+}
+
+static int charge_rest(lua_State *L) {
+  charge_part(L, true);
+  return compat_call_upvalue(L);
+}
+
+/* string.unpack: each letter of a format reads a few bytes, or makes a text, which is memory that
+** is asked for; but 'z' looks for where its text ends. */
+static int charge_unpack(lua_State *L) {
+  size_t n, length;
+  const char *format = luaL_checklstring(L, 1, &n);
+  luaL_checklstring(L, 2, &length);
+  lua_Integer from = place_in(length, luaL_optinteger(L, 3, 1));
+  charge_texts_from(L, 3);
+  if (memchr(format, 'z', n)) isolate_charge(L, (length + 1 - (size_t)from) / BYTES_A_STEP);
+  isolate_charge(L, n);
   return compat_call_upvalue(L);
 }
 
@@ -285,8 +328,8 @@ static const struct guard GUARDS[] = {
     {"base", "pcall", guard_pcall},       {"base", "xpcall", guard_xpcall},
     {"base", "load", guard_load},         {"base", "tonumber", charge_texts},
     {"string", "rep", charge_rep},        {"string", "pack", charge_texts},
-    {"string", "packsize", charge_texts}, {"string", "unpack", charge_texts},
-    {"string", "byte", charge_texts},     {"string", "char", charge_texts},
+    {"string", "packsize", charge_texts}, {"string", "unpack", charge_unpack},
+    {"string", "byte", charge_few},       {"string", "char", charge_texts},
     {"string", "find", pattern_find},     {"string", "match", pattern_match},
     {"string", "gmatch", pattern_gmatch}, {"string", "gsub", pattern_gsub},
     {"string", "lower", charge_texts},    {"string", "upper", charge_texts},
@@ -294,8 +337,8 @@ static const struct guard GUARDS[] = {
     {"table", "insert", guard_insert},    {"table", "move", guard_move},
     {"table", "remove", guard_remove},    {"table", "unpack", guard_unpack},
     {"math", "max", charge_texts},        {"math", "min", charge_texts},
-    {"utf8", "char", charge_texts},       {"utf8", "codepoint", charge_texts},
-    {"utf8", "codes", charge_texts},      {"utf8", "len", charge_texts},
+    {"utf8", "char", charge_texts},       {"utf8", "codepoint", charge_few},
+    {"utf8", "codes", charge_texts},      {"utf8", "len", charge_rest},
     {"utf8", "offset", charge_texts},     {NULL, NULL, NULL}};
 
 void guard_libraries(lua_State *L, int libraries) {

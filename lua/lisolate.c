@@ -159,19 +159,27 @@ struct isolate *isolate_of(lua_State *L) {
 
 /* ---- The budget ---- */
 
-static void stop(lua_State *L, struct isolate *iso) {
+static void note_limit(struct isolate *iso) {
   if (!iso->exceeded) iso->exceeded = iso->left < 0 ? LIMIT_INSTRUCTIONS : LIMIT_TIME;
+}
+
+static void stop(lua_State *L, struct isolate *iso) {
+  note_limit(iso);
   if (!iso->where[0]) note_place(L, iso);
   lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
   lua_pushlightuserdata(L, (void *)(uintptr_t)&STOPPED);
   lua_error(L);
 }
 
-static void stop_if_due(lua_State *L, struct isolate *iso) {
-  if (!iso->running) return;
+static bool is_due(struct isolate *iso) {
+  if (!iso->running) return false;
   settle_refusal(iso);
   bool late = !iso->suspended && watched_expired(&iso->watched);
-  if (iso->exceeded || iso->left < 0 || late) stop(L, iso);
+  return iso->exceeded || iso->left < 0 || late;
+}
+
+static void stop_if_due(lua_State *L, struct isolate *iso) {
+  if (is_due(iso)) stop(L, iso);
 }
 
 static void count_hook(lua_State *L, lua_Debug *call) {
@@ -235,6 +243,11 @@ void isolate_enter(lua_State *L) {
 void isolate_enter_look(lua_State *L) {
   struct isolate *iso = isolate_of(L);
   if (iso) begin_budget(iso, INSTRUCTIONS);
+}
+
+void isolate_note(lua_State *L) {
+  struct isolate *iso = isolate_of(L);
+  if (iso && is_due(iso)) note_limit(iso);
 }
 
 void isolate_leave(lua_State *L) {
@@ -522,23 +535,29 @@ static void push_isolate_metatable(lua_State *L) {
   lua_setfield(L, -2, "__index");
 }
 
-static lua_Integer read_limit(lua_State *L, const char *name, lua_Integer least,
-                              lua_Integer value) {
-  if (options_integer(L, 2, name, &value) && value < least)
-    luaL_error(L, "%s must be at least %I", name, (LUAI_UACINT)least);
-  return value;
+/* False with a message pushed where the limit is too small. */
+static bool read_limit(lua_State *L, const char *name, lua_Integer least, lua_Integer *value) {
+  if (!options_integer(L, 2, name, value) || *value >= least) return true;
+  lua_pushfstring(L, "%s must be at least %I", name, (LUAI_UACINT)least);
+  return false;
 }
 
-static void read_limits(lua_State *L, struct isolate *iso) {
+static bool read_limits(lua_State *L, struct isolate *iso) {
   static const char *const names[] = {"memory_bytes", "instructions", "ms", "fail_after", NULL};
   if (!lua_isnoneornil(L, 2)) {
     luaL_checktype(L, 2, LUA_TTABLE);
     options_check(L, 2, names, 0, "option");
   }
-  iso->most = (size_t)read_limit(L, "memory_bytes", MEMORY_BYTES_LEAST, MEMORY_BYTES);
-  iso->instructions = read_limit(L, "instructions", 1, INSTRUCTIONS);
-  iso->allocations_left = read_limit(L, "fail_after", 0, -1);
-  iso->watched.ms = read_limit(L, "ms", 1, WATCHDOG_MS);
+  lua_Integer most = MEMORY_BYTES, instructions = INSTRUCTIONS, fail_after = -1, ms = WATCHDOG_MS;
+  if (!read_limit(L, "memory_bytes", MEMORY_BYTES_LEAST, &most) ||
+      !read_limit(L, "instructions", 1, &instructions) ||
+      !read_limit(L, "fail_after", 0, &fail_after) || !read_limit(L, "ms", 1, &ms))
+    return false;
+  iso->most = (size_t)most;
+  iso->instructions = instructions;
+  iso->allocations_left = fail_after;
+  iso->watched.ms = ms;
+  return true;
 }
 
 int isolate_open(lua_State *L) {
@@ -557,7 +576,7 @@ int isolate_open(lua_State *L) {
   }
   lua_setiuservalue(L, 3, 1);
   struct isolate limits = *iso;
-  read_limits(L, &limits);
+  if (!read_limits(L, &limits)) return error_push_message(L, "invalid");
   int failed = watchdog_need();
   if (failed) {
     lua_pushfstring(L, "the thread that watches scripts can't be started: %s", strerror(failed));

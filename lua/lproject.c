@@ -14,6 +14,8 @@
 #include "lupcast.h"
 #include "lvalue.h"
 
+#define MS_MOST 9e12 /* more is for ever */
+
 enum { AT_RUN = 1, AT_VIEW, AT_FIRST };
 
 /* ---- States ---- */
@@ -232,6 +234,7 @@ static void take_event(lua_State *L, struct run *r) {
       isolate_begin_event(L, r->event.position);
       if (handler == IS_OLD) apply_old(L, r, p);
       else apply_keys(L, r, handler);
+      isolate_check(L, LUA_OK);
     }
     p->after = r->event.position;
   }
@@ -365,6 +368,13 @@ static int run_all(lua_State *L, struct run *r, int handler, int view) {
   }
 }
 
+/* Whole events until the time is up; a time that no clock here reaches is none. */
+static void read_time(lua_State *L, struct run *r) {
+  lua_Number ms;
+  if (options_number(L, 2, "ms", &ms) && ms < MS_MOST)
+    r->until_us = system_monotonic_us() + (int64_t)(ms * 1000);
+}
+
 /* project_run(store, { passes = { pass ... }, before=, ms= }) --> whether the end was reached
 ** | nil, message, code, detail. A pass:
 **   definition, after, states, dirty, find(key), fresh(key), most=, only=, check=, share=, shares=
@@ -373,11 +383,10 @@ static int run_all(lua_State *L, struct run *r, int handler, int view) {
 int project_run(lua_State *L) {
   struct run r = {.count = 0};
   lua_Integer before = 0;
-  lua_Number ms;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   if (options_integer(L, 2, "before", &before)) r.before = (uint64_t)before;
-  if (options_number(L, 2, "ms", &ms)) r.until_us = system_monotonic_us() + (int64_t)(ms * 1000);
+  read_time(L, &r);
   buffer_push(L);
   r.room = lua_touserdata(L, -1);
   buffer_push(L);

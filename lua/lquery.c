@@ -52,30 +52,45 @@ static int is_zero(lua_State *L, int index, const char *name) {
   return options_integer(L, index, name, &value) && value == 0;
 }
 
-/* A name that must not be empty: in C that stands for "any". */
-static void read_name(lua_State *L, int index, const char *field, rille_text *name) {
-  if (options_text(L, index, field, name) && name->length == 0)
-    luaL_error(L, "%s is empty: it needs 1 to 255 bytes", field);
+/* A query while it is read. What is of the right type and can't be is not raised here: who
+** appends returns it, who reads raises it. The first such is kept. */
+struct asking {
+  lua_State *L;
+  const char *field; /* a literal; NULL: all can be */
+  const char *wrong;
+};
+
+static void refuse(struct asking *a, const char *field, const char *wrong) {
+  if (a->field) return;
+  a->field = field;
+  a->wrong = wrong;
 }
 
-static uint64_t check_position(lua_State *L, int index, const char *name) {
+/* A name that must not be empty: in C that stands for "any". */
+static void read_name(struct asking *a, int index, const char *field, rille_text *name) {
+  if (options_text(a->L, index, field, name) && name->length == 0)
+    refuse(a, field, "is empty: it needs 1 to 255 bytes");
+}
+
+static uint64_t read_position(struct asking *a, int index, const char *name) {
   lua_Integer value = 0;
-  if (options_integer(L, index, name, &value) && value < 0)
-    luaL_error(L, "%s must not be negative", name);
+  if (options_integer(a->L, index, name, &value) && value < 0)
+    refuse(a, name, "must not be negative");
   return (uint64_t)value;
 }
 
 /* One item, from the table at index, into item; uses up names. */
-static void read_item(lua_State *L, int index, rille_item *item, rille_text **names) {
+static void read_item(struct asking *a, int index, rille_item *item, rille_text **names) {
+  lua_State *L = a->L;
   item->types = *names;
   item->type_count = read_texts(L, index, "types", *names);
   *names += item->type_count;
   item->tags = *names;
   item->tag_count = read_texts(L, index, "tags", *names);
   *names += item->tag_count;
-  read_name(L, index, "stream", &item->stream);
-  read_name(L, index, "category", &item->category);
-  read_name(L, index, "prefix", &item->prefix);
+  read_name(a, index, "stream", &item->stream);
+  read_name(a, index, "category", &item->category);
+  read_name(a, index, "prefix", &item->prefix);
 }
 
 static int is_item(const rille_item *i) {
@@ -102,11 +117,13 @@ static size_t check_list(lua_State *L, int index, size_t count) {
 }
 
 /* An item's own `after`, or the query's. */
-static uint64_t check_after(lua_State *L, int index, uint64_t of_query) {
-  lua_getfield(L, index, "after");
+static uint64_t read_after(struct asking *a, int index, uint64_t of_query) {
+  lua_State *L = a->L;
+  lua_pushliteral(L, "after");
+  lua_rawget(L, index);
   int has_own = !lua_isnil(L, -1);
   lua_pop(L, 1);
-  return has_own ? check_position(L, index, "after") : of_query;
+  return has_own ? read_position(a, index, "after") : of_query;
 }
 
 /* To the core an item's comes on top of the query's, so that becomes the least of all. */
@@ -118,15 +135,16 @@ static void share_after(rille_item *items, size_t count, rille_query *q) {
     if (items[i].after == q->after) items[i].after = 0;
 }
 
-void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
+int query_read(lua_State *L, int index, int one_stream, rille_query *q) {
+  struct asking a = {.L = L};
   int reverse = 0;
-  if (lua_isnoneornil(L, index)) return;
+  if (lua_isnoneornil(L, index)) return 1;
   options_check(L, index, one_stream ? read_fields : all_fields, !one_stream, "option");
   size_t count = one_stream ? 0 : lua_rawlen(L, index);
   size_t names = count ? check_list(L, index, count) : count_names(L, index);
-  q->after = check_position(L, index, "after");
-  q->before = check_position(L, index, "before");
-  q->limit = check_position(L, index, "limit");
+  q->after = read_position(&a, index, "after");
+  q->before = read_position(&a, index, "before");
+  q->limit = read_position(&a, index, "limit");
   if (is_zero(L, index, "limit") || is_zero(L, index, "before")) q->before = 1; /* nothing */
   options_boolean(L, index, "reverse", &reverse);
   q->reverse = reverse;
@@ -135,15 +153,22 @@ void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
   rille_text *room = (rille_text *)(items + count + 1);
   memset(items, 0, (count + 1) * sizeof *items);
   q->items = items;
-  read_item(L, index, &items[0], &room);
+  read_item(&a, index, &items[0], &room);
   if (count && is_item(&items[0]))
     luaL_error(L, "a query is a list of items or one item, not both");
   q->item_count = is_item(&items[0]);
   for (size_t i = 0; i < count; i++, q->item_count++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
-    read_item(L, lua_gettop(L), &items[i], &room);
-    items[i].after = check_after(L, lua_gettop(L), q->after);
+    read_item(&a, lua_gettop(L), &items[i], &room);
+    items[i].after = read_after(&a, lua_gettop(L), q->after);
     lua_pop(L, 1);
   }
   if (count) share_after(items, count, q);
+  if (!a.field) return 1;
+  lua_pushfstring(L, "%s %s", a.field, a.wrong);
+  return 0;
+}
+
+void query_check(lua_State *L, int index, int one_stream, rille_query *q) {
+  if (!query_read(L, index, one_stream, q)) luaL_error(L, "%s", lua_tostring(L, -1));
 }

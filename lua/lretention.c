@@ -155,11 +155,20 @@ static int log_form(lua_State *L) {
   return 1;
 }
 
+/* is_redacting(store) --> whether a redaction is noted and not over | nil, message, code, detail */
+static int is_redacting(lua_State *L) {
+  int redacting;
+  rille_error e;
+  rille_store *store = store_open_at(L, 1);
+  if (!store) return RESULTS_CLOSED;
+  if (rille_store_redacting(store, &redacting, &e) < 0) return error_push(L, &e);
+  lua_pushboolean(L, redacting);
+  return 1;
+}
+
 void retention_push(lua_State *L) {
-  static const luaL_Reg functions[] = {{"redact", redact},
-                                       {"scavenge", scavenge},
-                                       {"log_generation", log_generation},
-                                       {"log_form", log_form},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"redact", redact},     {"scavenge", scavenge},         {"log_generation", log_generation},
+      {"log_form", log_form}, {"is_redacting", is_redacting}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -200,7 +200,9 @@ INTERNAL void event_over(struct event_view *view);
 
 /* Reads the bounds and items of the table at `index` into q, for one stream or
 ** for all. Texts belong to strings that the table holds; a userdata left on the
-** stack holds the rest. */
+** stack holds the rest. 0, with a message pushed, where a value can't be; a wrong type raises. */
+INTERNAL int query_read(lua_State *L, int index, int one_stream, rille_query *q);
+/* The same, and raises that message. */
 INTERNAL void query_check(lua_State *L, int index, int one_stream, rille_query *q);
 
 INTERNAL void transaction_push(lua_State *L);       /* ltransaction.c: a table of functions */

@@ -355,6 +355,7 @@ static int call_switched(lua_State *L, bool inside, int handler, enum call_budge
   if (enters && budget == BUDGET_OF_LOOK) isolate_enter_look(L);
   else if (enters) isolate_enter(L);
   int status = lua_pcall(L, lua_gettop(L) - handler - 1, LUA_MULTRET, handler);
+  if (enters) isolate_note(L);
   if (!lua_checkstack(L, SANDBOX_SWITCH_SLOTS)) {
     lua_settop(L, handler);
     lua_pushliteral(L, "too many results");
@@ -370,6 +371,7 @@ static int run(lua_State *L, enum call_budget budget) {
   lua_pushcfunction(L, sandbox_message);
   lua_insert(L, 1);
   int status = call_switched(L, true, 1, budget);
+  isolate_check(L, LUA_OK);
   lua_pushboolean(L, status == LUA_OK);
   lua_replace(L, 1);
   return lua_gettop(L);
@@ -399,6 +401,7 @@ static int means_traced(lua_State *L) {
   lua_pushcfunction(L, traced_message);
   lua_insert(L, 1);
   int status = call_switched(L, true, 1, BUDGET_OF_SCRIPT);
+  isolate_check(L, LUA_OK);
   lua_pushboolean(L, status == LUA_OK);
   lua_replace(L, 1);
   if (status == LUA_OK || !lua_istable(L, 2)) return lua_gettop(L);

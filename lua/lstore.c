@@ -166,15 +166,19 @@ static void keep_values(lua_State *L, const char *path) {
   lua_setiuservalue(L, -2, STORE_INDOUBT_AGE);
 }
 
-/* Raises unless on_indoubt is a function and indoubt_age a number, where they are given. */
-static void check_hook(lua_State *L) {
-  lua_Number age;
-  if (!lua_istable(L, 2)) return;
+/* Raises unless on_indoubt is a function and indoubt_age a number, where they are given; false
+** with a message pushed where that is no age. */
+static int check_hook(lua_State *L) {
+  lua_Number age = 0;
+  if (!lua_istable(L, 2)) return 1;
   options_number(L, 2, "indoubt_age", &age);
   lua_getfield(L, 2, "on_indoubt");
   if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
     luaL_error(L, "on_indoubt must be a function, not %s", luaL_typename(L, -1));
   lua_pop(L, 1);
+  if (age >= 0) return 1;
+  lua_pushliteral(L, "indoubt_age must not be negative");
+  return 0;
 }
 
 /* Behind the store. What can be read is not all there was: a detail says so and how far. */
@@ -199,8 +203,7 @@ int store_open_handle(lua_State *L) {
     lua_pushliteral(L, "the path holds a NUL");
     return error_push_message(L, "invalid");
   }
-  if (!read_options(L, &o)) return error_push_message(L, "invalid");
-  check_hook(L);
+  if (!read_options(L, &o) || !check_hook(L)) return error_push_message(L, "invalid");
   if (lua_istable(L, 2)) read_peers(L, &o);
   struct progress p = progress_of(L, 2);
   if (p.function) o.progress = progress_tell, o.progress_context = &p;

@@ -267,13 +267,14 @@ static int ended(lua_State *L) {
   return store_push_done(L, rille_store_end(store, id, &e), &e);
 }
 
-/* forget(home, before) --> true */
+/* forget(home, before) --> true; before 1970 there is nothing to forget */
 static int forget(lua_State *L) {
   rille_error e;
   rille_store *store = store_open_at(L, 1);
   lua_Number before = luaL_checknumber(L, 2);
   if (!store) return RESULTS_CLOSED;
-  return store_push_done(L, rille_store_forget(store, (int64_t)(before * MICROSECONDS), &e), &e);
+  int64_t before_us = before > 0 && before < TIME_MOST_S ? (int64_t)(before * MICROSECONDS) : 0;
+  return store_push_done(L, rille_store_forget(store, before_us, &e), &e);
 }
 
 /* ---- What is not over ---- */

@@ -129,8 +129,14 @@ static void add_unless(lua_State *L, int index, const rille_query *q) {
   w->append.unless = &w->unless;
 }
 
-/* False with a message pushed where what holds for the whole append can't be. */
-static int check_conditions(lua_State *L, const struct collected *w, const rille_append *a) {
+/* False with a message pushed where it can't be: names and sizes, as store:append would say, and
+** what holds for the whole append. */
+static int check(lua_State *L, const struct collected *w, const rille_append *a) {
+  rille_error e;
+  if (rille_append_check(a, &e) < 0) {
+    lua_pushstring(L, e.message);
+    return 0;
+  }
   if (a->wait_ms) {
     lua_pushliteral(L, "a transaction never waits for a lock, so there is no wait: use attempts");
     return 0;
@@ -191,7 +197,7 @@ static int read_and_add(lua_State *L, int internal) {
   struct work read;
   int room = 0;
   int done = append_read(L, internal, &read, &room);
-  done = done && check_conditions(L, lua_touserdata(L, 5), &read.append);
+  done = done && check(L, lua_touserdata(L, 5), &read.append);
   if (done) add(L, 5, &read.append);
   append_give_back(L, room);
   if (!done) return error_push_message(L, "invalid");

@@ -245,6 +245,22 @@ describe("each file", function()
     end)
   end)
 
+  it("has names of rille's own types in lua/rille/own.lua alone", function()
+    local others = { ["$transactions"] = "a stream", ["$cause"] = "in an event's meta" }
+    local known = {}
+    require "rille"
+    for _, name in ipairs(require "rille.own".types()) do known[name] = true end
+    none(LUA_FILES, function(path, complain)
+      local shells = path == "lua/rille/completion.lua" -- which have names of their own
+      if shells or not path:find "^lua/rille/" and not path:find "^lua/postgres/" then return end
+      for literal in text_of(path):gsub("%-%-[^\n]*", ""):gmatch "[\"'](%$%l[%w_]*)[\"']" do
+        if path ~= "lua/rille/own.lua" and not others[literal] then complain("%s: %s", path, literal) end
+        if path == "lua/rille/own.lua" then known[literal] = nil end
+      end
+    end)
+    assert.is_nil(next(known))
+  end)
+
   it("has no tabs, but in the Makefile and in output shown, and no spaces at a line's end", function()
     none(TEXT_FILES, function(path, complain)
       if GENERATED[path:sub(3)] then return end

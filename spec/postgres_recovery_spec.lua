@@ -1,112 +1,26 @@
 -- postgres_recovery_spec.lua: PostgreSQL as a participant when something dies or is late:
 -- the server in the middle of a command, a standby that must confirm, and what then tells
 -- the outcome. Also PostgreSQL as home.
+local branches = require "spec.support.branches"
 local rille = require "rille"
 local postgres = require "spec.support.postgres"
 local process = require "spec.support.process"
 local stores = require "spec.support.stores"
 local contains, failure = stores.contains, stores.failure
-local eventually = postgres.eventually
+local case, eventually = postgres.case, postgres.eventually
 
-local HOME = "0b1c2d3e-0000-4000-8000-000000000001"
-local NONCE = "abcdef0123456789"
+local HOME, NONCE = branches.HOME, branches.NONCE
 local LATE_S = 3  -- a deadline that is not over before the standby is lost, on a busy machine, too
 local SOON_S = 30 -- and not never
 
-local missing = postgres.lacks()
-local server, shop, now
-local opened, number = {}, 0
+local server, on = branches.new { timeout = 2 }
+local now, open, new_id, enlist, work, prepare = on.now, on.open, on.new_id, on.enlist, on.work, on.prepare
+local has, prepared_count, timed = on.has, on.prepared_count, on.timed
+local shop
 
-local function case(name, f)
-  it(name, function()
-    if missing then return pending(missing) end
-    f()
-  end)
-end
+local function is_settled() return server:is_settled() end
 
-if not missing then
-  server = postgres.new()
-  server:psql "create table moves (id text primary key, n int)"
-  now = assert(rille.postgres(server:conninfo())).now
-end
-
-local function open(...)
-  local p = assert(rille.postgres(...))
-  opened[#opened + 1] = p
-  return p
-end
-
-local function new_id(nonce, home)
-  number = number + 1
-  return ("%s.1.%s.%d"):format(home or HOME, nonce or NONCE, number)
-end
-
-local function enlist(p, seconds, id)
-  return assert((p or shop):enlist { id = id or new_id(), number = 2, deadline = now() + (seconds or 10),
-    name = "shop" })
-end
-
----A branch that has written something: its id.
-local function work(p, seconds, id)
-  local branch = enlist(p, seconds, id)
-  assert(branch:exec("insert into moves values ($1, 1)", branch.id))
-  return branch
-end
-
-local function prepare(p, seconds, id)
-  local branch = work(p, seconds, id)
-  assert.equal("yes", branch:prepare())
-  return branch
-end
-
-local function has(id, database)
-  return server:psql(("select count(*) from moves where id = '%s'"):format(id), database) == "1"
-end
-local function prepared_count() return tonumber(server:psql "select count(*) from pg_prepared_xacts") end
-
-local function timed(f)
-  local from = now()
-  local results = table.pack(f())
-  return now() - from, table.unpack(results, 1, results.n)
-end
-
----From now on every commit and prepare waits for a standby that there is not; or no more.
-local is_lost = false
-local function lose_standby(lost)
-  is_lost = lost
-  server:set("synchronous_standby_names", lost and "nobody" or "")
-  eventually(function() return (server:psql "show synchronous_standby_names" ~= "") == lost end)
-end
-
----Nobody waits for the standby any more.
-local function is_settled()
-  return server:psql "select count(*) from pg_stat_activity where wait_event = 'SyncRep'" == "0"
-end
-
----Kills the server while one waits for the standby, and starts it again without.
-local function crash_while_waiting()
-  eventually(function() return not is_settled() end)
-  server:psql "alter system reset synchronous_standby_names"
-  server:kill()
-  server:start()
-  is_lost = false
-end
-
-before_each(function()
-  if not missing then shop = open(server:conninfo(), { timeout = 2 }) end
-end)
-after_each(function()
-  for _, p in ipairs(opened) do p:close() end
-  opened = {}
-  if missing then return end
-  if is_lost then lose_standby(false) end
-  for gid in server:psql "select gid from pg_prepared_xacts where database = 'postgres'":gmatch "[^\n]+" do
-    server:psql(("rollback prepared '%s'"):format(gid))
-  end
-end)
-teardown(function()
-  if server then server:close() end
-end)
+branches.hooks(server, on, function(p) shop = p end)
 
 describe("a server that dies", function()
   case("between PREPARE and COMMIT has kept what was promised", function()
@@ -128,12 +42,12 @@ describe("a server that dies", function()
 
   case("within COMMIT PREPARED has committed, and its record of it is the evidence", function()
     local branch = prepare()
-    lose_standby(true)
+    server:lose_standby(true)
     local took, _, message, code = timed(function() return branch:commit() end)
     assert.equal("unknown", code)
     contains(message, "no answer in time")
     assert(took < SOON_S, took)
-    crash_while_waiting()
+    server:crash_while_waiting()
     assert.equal(0, prepared_count())
     assert.is_true(shop:finish(branch.id, branch:note(), "commit"))
     assert.is_true(has(branch.id))
@@ -181,7 +95,7 @@ end)
 describe("an answer that is late", function()
   case("to PREPARE is no vote, and the branch is ended when it can be", function()
     local branch = work(nil, LATE_S)
-    lose_standby(true)
+    server:lose_standby(true)
     local took, _, message, code = timed(function() return branch:prepare() end)
     assert.equal("unknown", code)
     contains(message, "PREPARE TRANSACTION: no answer in time")
@@ -191,7 +105,7 @@ describe("an answer that is late", function()
     assert.equal("unknown", code)
     _, code = failure(shop:finish(branch.id, branch:note(), "abort"))
     assert.equal("unknown", code)
-    lose_standby(false)
+    server:lose_standby(false)
     eventually(is_settled)
     assert.equal(1, prepared_count())
     assert.equal(1, (shop:sweep(HOME, function() return true end, function() return "abort" end)))
@@ -202,14 +116,14 @@ describe("an answer that is late", function()
 
   case("to COMMIT PREPARED is unknown, and asking again says committed", function()
     local branch = prepare()
-    lose_standby(true)
+    server:lose_standby(true)
     local _, code = failure(branch:commit())
     assert.equal("unknown", code)
     local message
     message, code = failure(shop:finish(branch.id, branch:note(), "commit"))
     assert.equal("unknown", code)
     contains(message, "busy")
-    lose_standby(false)
+    server:lose_standby(false)
     eventually(is_settled)
     assert.is_true(branch:commit())
     assert.is_true(has(branch.id))
@@ -221,9 +135,9 @@ describe("an answer that is late", function()
     local branch = prepare(p)
     assert(branch.session:query("select pg_sleep(0.2)", now() + 5).tag)
     server:psql "alter role rille reset statement_timeout"
-    lose_standby(true)
+    server:lose_standby(true)
     local _, code = failure(branch:commit())
-    lose_standby(false)
+    server:lose_standby(false)
     assert.equal("unknown", code)
     eventually(is_settled)
     assert.is_true(branch:commit())
@@ -468,7 +382,7 @@ describe("as home", function()
 
   case("a settler waits for a COMMIT that is on its way, and is told no earlier", function()
     local branch = work(nil, LATE_S)
-    lose_standby(true)
+    server:lose_standby(true)
     local took, _, _, code = timed(function() return branch:decide() end)
     assert.equal("unknown", code)
     assert(took < SOON_S, took)
@@ -481,7 +395,7 @@ describe("as home", function()
     took, _, _, code = timed(function() return shop:settle(branch.id) end)
     assert.equal("unknown", code)
     assert(took > 1.5 and took < SOON_S, took)
-    lose_standby(false)
+    server:lose_standby(false)
     eventually(is_settled)
     assert.equal("commit", shop:settle(branch.id))
     assert.is_true(has(branch.id))
@@ -489,10 +403,10 @@ describe("as home", function()
 
   case("killed within COMMIT has decided, killed before has not", function()
     local early, late = work(), work(nil, LATE_S)
-    lose_standby(true)
+    server:lose_standby(true)
     local _, code = failure(late:decide())
     assert.equal("unknown", code)
-    crash_while_waiting()
+    server:crash_while_waiting()
     assert.equal("commit", shop:settle(late.id))
     _, code = failure(early:decide())
     assert.equal("aborted", code)
@@ -508,9 +422,9 @@ describe("as home", function()
     assert(branch:abort())
     branch = work(p, LATE_S)
     assert(branch:exec "set synchronous_commit = off")
-    lose_standby(true)
+    server:lose_standby(true)
     local _, code = failure(branch:decide()) -- it waits, as "off" never would
-    lose_standby(false)
+    server:lose_standby(false)
     server:psql "alter role rille reset synchronous_commit"
     assert.equal("unknown", code)
     eventually(is_settled)

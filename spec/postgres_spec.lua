@@ -1,82 +1,26 @@
 -- postgres_spec.lua: PostgreSQL as a participant: statements, votes and ends, with a real
 -- server of the tests' own. What happens when something dies: postgres_recovery_spec.lua.
+local branches = require "spec.support.branches"
 local rille = require "rille"
 local postgres = require "spec.support.postgres"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
-local eventually = postgres.eventually
+local case, eventually = postgres.case, postgres.eventually
 local contains, failure, raised = stores.contains, stores.failure, stores.raised
 
-local HOME = "0b1c2d3e-0000-4000-8000-000000000001"
-local NONCE = "abcdef0123456789"
 local SOON_S = 30 -- and not the 60 s of a statement
-local missing = postgres.lacks()
-local server, shop, now
-local opened, number = {}, 0
-
-local function case(name, f)
-  it(name, function()
-    if missing then return pending(missing) end
-    f()
-  end)
-end
-
-if not missing then
-  server = postgres.new()
-  server:psql "create table moves (id text primary key, n int)"
-  now = assert(rille.postgres(server:conninfo())).now
-end
-
-local function open(...)
-  local p = assert(rille.postgres(...))
-  opened[#opened + 1] = p
-  return p
-end
-
-local function new_id(nonce)
-  number = number + 1
-  return ("%s.1.%s.%d"):format(HOME, nonce or NONCE, number)
-end
-
----A branch of a new transaction, with this long to live.
-local function enlist(p, seconds, id)
-  return assert(p:enlist { id = id or new_id(), number = 2, deadline = now() + (seconds or 10), name = "shop" })
-end
+local HOME, NONCE = branches.HOME, branches.NONCE
+local server, on = branches.new()
+local now, open, new_id, enlist, prepare = on.now, on.open, on.new_id, on.enlist, on.prepare
+local has, prepared_count, timed = on.has, on.prepared_count, on.timed
+local shop
 
 local function insert(branch, id, n)
   return branch:exec("insert into moves values ($1, $2)", id, n or 1)
 end
 
-local function has(id) return server:psql(("select count(*) from moves where id = '%s'"):format(id)) == "1" end
-local function prepared_count() return tonumber(server:psql "select count(*) from pg_prepared_xacts") end
-
----How long f takes, and what it returns.
-local function timed(f)
-  local from = now()
-  local results = table.pack(f())
-  return now() - from, table.unpack(results, 1, results.n)
-end
-
----A branch that is prepared, and what it inserted.
-local function prepare(p, seconds)
-  local branch = enlist(p or shop, seconds)
-  assert(insert(branch, branch.id))
-  assert.equal("yes", branch:prepare())
-  return branch
-end
-
-
-before_each(function()
-  if not missing then shop = open(server:conninfo()) end
-end)
-after_each(function()
-  for _, p in ipairs(opened) do p:close() end
-  opened = {}
-end)
-teardown(function()
-  if server then server:close() end
-end)
+branches.hooks(server, on, function(p) shop = p end)
 
 describe("rille.postgres", function()
   it("says what to install where its module is not", function()
@@ -111,6 +55,26 @@ describe("rille.postgres", function()
     assert.equal("io", code)
     contains(message, "postgres shop at nowhere.invalid: can't connect")
     assert.is_nil(message:find "secret" or message:find "hidden")
+  end)
+
+  case("says by its codes and SQLSTATE why a server takes no connection", function()
+    local function refused(conninfo, said)
+      local message, code, detail = failure(open(conninfo):enlist { id = new_id(), number = 1, deadline = now() + 10 })
+      contains(message, "can't connect: ")
+      contains(message, said)
+      assert.is_nil(message:find "LOCATION" or message:find "%.c:%d")
+      return { code, detail.sqlstate }
+    end
+    local function as(role) return (server:conninfo():gsub("user=rille", "user=" .. role)) end
+    server:psql "create role few login connection limit 0; create role barred"
+    assert.same({ "busy", "53300" }, refused(as "few", 'FATAL:  too many connections for role "few"'))
+    assert.same({ "refused", "28000" }, refused(as "barred", 'role "barred" is not permitted to log in'))
+    assert.same({ "refused", "28000" }, refused(as "nobody1", 'role "nobody1" does not exist'))
+    assert.same({ "invalid", "3D000" }, refused(server:conninfo "dbname=nowhere", 'database "nowhere" does not exist'))
+    assert.same({ "io" }, refused(server:conninfo "port=1", "No such file or directory"))
+    local branch = enlist(shop) -- where the messages of statements are as ever
+    assert.equal("division by zero", failure(branch:exec "select 1/0"):match "%l[%l ]*$")
+    assert(branch:abort())
   end)
 
   case("gives up connecting at the deadline", function()

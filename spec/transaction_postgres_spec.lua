@@ -3,17 +3,10 @@ local postgres = require "spec.support.postgres"
 local rille = require "rille"
 local stores = require "spec.support.stores"
 local scratch = require "spec.support.scratch"
-local contains, failure = stores.contains, stores.failure
+local case, contains, failure = postgres.case, stores.contains, stores.failure
 
 local missing = postgres.lacks()
 local server, plain, shop, bare, here, there, folder, c
-
-local function case(name, f)
-  it(name, function()
-    if missing then return pending(missing) end
-    f()
-  end)
-end
 
 if not missing then
   server, plain = postgres.new "max_prepared_transactions=20", postgres.new "max_prepared_transactions=0"

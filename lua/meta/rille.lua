@@ -116,7 +116,7 @@ local json = {}
 ---@return table? detail of a remark: { code = "corrupt", address=, position= } where only the beginning can be read
 function rille.open(path, options) end
 
----@param list? table
+---@param list table
 ---@return table list an array also when it is empty
 function rille.array(list) end
 

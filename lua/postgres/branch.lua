@@ -14,6 +14,7 @@
 
 local libpq = ...
 local rille = require "rille"
+local handle = require "rille.handle"
 local decision = require "rille.postgres.decision"
 local failure = require "rille.postgres.failure"
 local prepared = require "rille.postgres.prepared"
@@ -25,7 +26,9 @@ local Branch = {}
 Branch.__index = Branch
 
 local WHO = [[select pg_catalog.pg_current_xact_id_if_assigned()::text as xid,
-  extract(epoch from pg_catalog.transaction_timestamp())::text as began, current_user::text as who]]
+  extract(epoch from pg_catalog.transaction_timestamp())::text as began, current_user::text as who,
+  pg_catalog.current_setting('statement_timeout') = '0'
+    and pg_catalog.current_setting('synchronous_commit') <> 'off' as insists]]
 
 -- What was deferred is checked as whom it was done.
 local BE_ONESELF = { "SET CONSTRAINTS ALL IMMEDIATE", "RESET SESSION AUTHORIZATION" }
@@ -82,7 +85,7 @@ function Branch:look()
     return nil, self.participant.place .. ": the statement has ended the transaction, and what came before it "
       .. "may be committed", "invalid"
   end
-  self.xid, self.who = xid, row.who
+  self.xid, self.who, self.insists = xid, row.who, row.insists
   return true
 end
 
@@ -101,6 +104,14 @@ function Branch:be_oneself()
   return true
 end
 
+---As rille's sessions are, whatever the statements have set: what is promised is durable, and its own.
+function Branch:be_fit()
+  local ready, message, code, detail = self:be_oneself()
+  if ready and not self.insists then ready, message, code, detail = self.session:insist(self.deadline) end
+  if ready then return true end
+  return nil, message, code, detail
+end
+
 ---A statement's failure: the first is what prepare will say, unless a savepoint saves it.
 function Branch:fail(_, message, code, detail)
   self.failure = self.failure or { message, code, detail }
@@ -116,7 +127,8 @@ function Branch:exec(sql, ...)
   if type(sql) ~= "string" then error("exec needs a statement, a string", 2) end
   local working, why, closed = self:is_working()
   if not working then return nil, why, closed end
-  local refusal = statement.refusal(sql)
+  local given = select("#", ...)
+  local refusal = statement.refusal(sql, given)
   if refusal then return nil, refusal, "invalid" end
   local result, message, how = self.session:query(sql, self.deadline, ...)
   if not result then
@@ -124,7 +136,7 @@ function Branch:exec(sql, ...)
     if self.session then self:lose "aborted" end
     return failure.broken(message, how, self.participant.place)
   end
-  if not result.tag then return self:fail(failure.of(result, self.participant.place)) end
+  if not result.tag then return self:fail(failure.of(result, self.participant.place, given)) end
   local same, code, detail
   same, message, code, detail = self:look()
   if not same then
@@ -144,7 +156,16 @@ function Branch:say_failed()
   return nil, f[1], f[2], f[3]
 end
 
+---Without the cursors WITH HOLD: the end of the transaction would run their queries to the end, and what these
+---write would be committed with the vote.
 function Branch:end_reading()
+  if self.session:state() == "open" then
+    local closed, why, code, detail = self.session:ask("CLOSE ALL", self.deadline)
+    if not closed then
+      self:roll_back()
+      return nil, why, code, detail
+    end
+  end
   local result, message, how = self.session:query("COMMIT", self.deadline)
   if not result then
     self:lose "aborted"
@@ -182,7 +203,7 @@ function Branch:prepare()
     return nil, why, closed
   end
   if not self.xid then return self:end_reading() end
-  local ready, reason, code, detail = self:be_oneself()
+  local ready, reason, code, detail = self:be_fit()
   if not ready then
     self:roll_back()
     if self.failure then return self:say_failed() end
@@ -301,5 +322,7 @@ Branch.__close = Branch.close
 Branch.__gc = Branch.close
 
 function Branch:__tostring() return ("rille.postgres.branch (%s, %s)"):format(self.gid, self.state) end
+
+handle.guard(Branch, "rille.postgres.branch", { "exec" })
 
 return { begin = begin }

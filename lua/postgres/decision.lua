@@ -23,6 +23,9 @@ local THERE = "select pg_catalog.to_regclass($1) is not null as there"
 local CREATE = [[create table if not exists %s (
   tx text primary key, outcome text not null check (outcome in ('commit', 'abort')))]]
 
+-- Whatever default_transaction_read_only the role has: a decision is written by rille.
+local WRITABLE = "set session characteristics as transaction read write"
+
 function decision.is_there(session, name, deadline)
   local result, message, code, detail = session:ask(THERE, deadline, name)
   if not result then return nil, message, code, detail end
@@ -34,22 +37,18 @@ function decision.ensure(session, name, deadline)
   local there, message, code, detail = decision.is_there(session, name, deadline)
   if there ~= false then return there, message, code, detail end
   local created
-  created, message, code, detail = session:ask(CREATE:format(name), deadline)
+  created, message, code, detail = session:ask(WRITABLE, deadline)
+  if created then created, message, code, detail = session:ask(CREATE:format(name), deadline) end
   if created then return true end
   -- Another may have made it at the same time, which "if not exists" does not forgive.
   if decision.is_there(session, name, deadline) then return true end
   return nil, ("%s (a table is needed: %s)"):format(message, CREATE:format(name):gsub("%s+", " ")), code, detail
 end
 
--- What its COMMIT waits for is not the statement's to cut short.
-local DURABLE = [[select pg_catalog.set_config('statement_timeout', '0', true) as no_timeout,
-  case when pg_catalog.current_setting('synchronous_commit') = 'off'
-    then pg_catalog.set_config('synchronous_commit', 'on', true) end as durable]]
-
 ---Within the transaction that is to be decided.
 ---@return true?, string? message, string? code  a failure: it must be rolled back
 function decision.insert(session, name, id, deadline)
-  local result, message, code, detail = session:ask(DURABLE, deadline)
+  local result, message, code, detail = session:insist(deadline)
   if not result then return nil, message, code, detail end
   result, message, code, detail =
     session:ask(("insert into %s (tx, outcome) values ($1, 'commit')"):format(name), deadline, id)
@@ -82,7 +81,7 @@ local PATIENCE_MS = 200 -- with a COMMIT that is on its way, of who only asks
 ---@param waits boolean till the deadline, for that transaction's end
 ---@return "commit"|"abort"|false|nil, string? message, string? code
 function decision.probe(session, name, row, waits, deadline)
-  local begun, message, code, detail = session:ask("BEGIN", deadline)
+  local begun, message, code, detail = session:ask("BEGIN READ WRITE", deadline)
   if not begun then return nil, message, code, detail end
   local set = ("set local lock_timeout = %d"):format(waits and 0 or PATIENCE_MS)
   local insert = ("insert into %s (tx, outcome) values ($1, 'abort') on conflict do nothing"):format(name)
@@ -102,8 +101,9 @@ end
 ---@return "commit"|"abort"|nil, string? message, string? code
 function decision.settle(session, name, id, deadline)
   local insert = ("insert into %s (tx, outcome) values ($1, 'abort') on conflict do nothing"):format(name)
-  local result, message, code, detail
-  for _ = 1, ATTEMPTS do
+  local code
+  local result, message, _, detail = session:ask(WRITABLE, deadline)
+  for _ = 1, result and ATTEMPTS or 0 do
     result, message, code, detail = session:ask(insert, deadline, id)
     if result or code ~= "conflict" then break end
   end

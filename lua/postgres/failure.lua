@@ -18,6 +18,7 @@ local CODES = {
   ["25006"] = "readonly",
   ["25P02"] = "aborted",  -- an earlier statement of the transaction failed
   ["42501"] = "refused",  -- no privilege
+  ["08P01"] = "invalid",  -- what a command brings with it does not fit it: another count of parameters
   ["XX001"] = "corrupt",
   ["XX002"] = "corrupt",
 }
@@ -38,14 +39,22 @@ function failure.code(sqlstate)
   return CODES[sqlstate] or CLASSES[sqlstate:sub(1, 2)] or "io"
 end
 
+---The server's words for another count of parameters speak of its protocol, so ours take their place.
+local function in_our_words(result, given)
+  local supplied, wanted = result.message:match "(%d+)%D+(%d+)"
+  if result.sqlstate ~= "08P01" or not given or tonumber(supplied) ~= given then return result.message end
+  return ("a wrong count of parameters: the statement needs %s, and is given %d"):format(wanted, given)
+end
+
 ---@param result table what a connection says of a command that failed
+---@param given? integer how many parameters it had
 ---@return nil, string message, string code, table detail
-function failure.of(result, where)
+function failure.of(result, where, given)
   local code = failure.code(result.sqlstate)
   local hint = result.hint and (" (%s)"):format(result.hint) or ""
   local detail = { sqlstate = result.sqlstate, constraint = result.constraint, table = result.table,
     again = AGAIN[code] }
-  return nil, ("%s: %s%s"):format(where, result.message, hint), code, detail
+  return nil, ("%s: %s%s"):format(where, in_our_words(result, given), hint), code, detail
 end
 
 ---A command that has no result, by how it ended: the transaction it belonged to is gone.

@@ -137,7 +137,9 @@ static enum waited finish_connecting(lua_State *L, struct connection *c, lua_Num
   return PQsetnonblocking(c->conn, 1) == 0 ? WAITED_READY : WAITED_LOST;
 }
 
-/* connect(conninfo, deadline) -> connection | nil, message, "late" | "lost" */
+/* connect(conninfo, deadline) -> connection | nil, message, "late" | "lost"
+** The message has the SQLSTATE in it, and lines of where in the server that is: a failed
+** connection tells them in no other way. */
 static int connect_to(lua_State *L) {
   const char *keywords[] = {"dbname", "client_encoding", "fallback_application_name", NULL};
   const char *values[] = {luaL_checkstring(L, 1), "UTF8", "rille", NULL};
@@ -150,9 +152,11 @@ static int connect_to(lua_State *L) {
   c->conn = PQconnectStartParams(keywords, values, 1);
   if (!c->conn) return luaL_error(L, "not enough memory");
   PQsetNoticeReceiver(c->conn, ignore_notice, NULL);
+  PGVerbosity usual = PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
   if (PQstatus(c->conn) == CONNECTION_BAD) return break_off(L, c, WAITED_LOST);
   enum waited w = finish_connecting(L, c, deadline);
   if (w != WAITED_READY) return break_off(L, c, w);
+  PQsetErrorVerbosity(c->conn, usual);
   return 1;
 }
 

@@ -19,7 +19,7 @@ Session.__index = Session
 
 local VERSION_LEAST = 130000 -- xid8
 
--- statement_timeout would cut off a COMMIT's wait for its standby, and answer "COMMIT".
+-- statement_timeout would cut off the wait of a COMMIT PREPARED for its standby, and answer "COMMIT PREPARED".
 local SETTLE_IN = [[
 select pg_catalog.current_setting('fsync') as fsync,
   pg_catalog.current_setting('server_version_num')::int4 as version,
@@ -29,6 +29,13 @@ select pg_catalog.current_setting('fsync') as fsync,
   pg_catalog.pg_is_in_recovery() as standby,
   pg_catalog.set_config('statement_timeout', '0', false) as no_timeout,
   pg_catalog.set_config('bytea_output', 'hex', false) as bytes,
+  pg_catalog.set_config('extra_float_digits', '1', false) as digits,
+  case when pg_catalog.current_setting('synchronous_commit') = 'off'
+    then pg_catalog.set_config('synchronous_commit', 'on', false) end as durable]]
+
+-- The same, where a statement has changed it since.
+local INSIST = [[
+select pg_catalog.set_config('statement_timeout', '0', false) as no_timeout,
   case when pg_catalog.current_setting('synchronous_commit') = 'off'
     then pg_catalog.set_config('synchronous_commit', 'on', false) end as durable]]
 
@@ -70,6 +77,10 @@ function Session:query(sql, deadline, ...)
   return self.connection:query(sql, deadline, select("#", ...) > 0 and table.pack(...) or nil)
 end
 
+---From here on no statement's settings cut a wait for durability short. Within a transaction, before its end.
+---@return table? result, string? message, string? code, table? detail
+function Session:insist(deadline) return self:ask(INSIST, deadline) end
+
 function Session:state() return self.connection:state() end
 function Session:close() self.connection:close() end
 
@@ -109,12 +120,22 @@ local function look_where(self, deadline)
   return self
 end
 
+-- As libpq writes it where it is verbose: "FATAL:  53300: sorry, ..." and "LOCATION:  f, file.c:12".
+local STATE, WHERE_IN_SERVER = ":  (%w%w%w%w%w): ", "\n[^\n]+:  [%w_]+, [%w_]+%.c:%d+"
+
+---nil, message, code, detail: what kept it from connecting.
+local function unconnected(reason, place)
+  local sqlstate = reason:match(STATE)
+  local said = reason:gsub(STATE, ":  "):gsub(WHERE_IN_SERVER, "")
+  return failure.of({ sqlstate = sqlstate, message = "can't connect: " .. said }, place)
+end
+
 local session = {}
 
 ---@return rille.postgres.session?, string? message, string? code, table? detail
 function session.open(conninfo, place, deadline)
-  local connection, reason, how = libpq.connect(conninfo, deadline)
-  if not connection then return nil, ("%s: can't connect: %s"):format(place, reason), "io", { how = how } end
+  local connection, reason = libpq.connect(conninfo, deadline)
+  if not connection then return unconnected(reason, place) end
   local self = setmetatable({ connection = connection, place = place }, Session)
   local ready, message, code, detail = settle_in(self, deadline)
   if ready then ready, message, code, detail = look_where(self, deadline) end

@@ -8,6 +8,8 @@
 ---@class rille.postgres.statement
 local statement = {}
 
+local PARAMETERS = 65535 -- the protocol counts them in 16 bits
+
 local ENDS = "the coordinator begins and ends the transaction"
 local TELLS = "a notification can't be taken back, so PostgreSQL can't prepare it"
 
@@ -23,7 +25,7 @@ local function skip(sql, at)
   while true do
     at = sql:find("%S", at) or #sql + 1
     if sql:sub(at, at + 1) == "--" then
-      at = sql:find("\n", at, true) or #sql + 1
+      at = sql:find("[\n\r]", at) or #sql + 1
     elseif sql:sub(at, at + 1) == "/*" then
       local depth = 0
       repeat
@@ -59,7 +61,11 @@ local function is_partial(words)
 end
 
 ---Why a branch doesn't run this; nil where it does.
-function statement.refusal(sql)
+---@param given integer how many parameters it has
+function statement.refusal(sql, given)
+  if given > PARAMETERS then
+    return ("the statement is given %d parameters, at most %d are possible"):format(given, PARAMETERS)
+  end
   if sql:find("\0", 1, true) then return "the statement has a zero byte" end
   local words = first_words(sql)
   if words[1] == "PREPARE" and words[2] == "TRANSACTION" then return "PREPARE TRANSACTION: " .. ENDS end

@@ -10,6 +10,7 @@
 
 local core = ...
 local rille = require "rille"
+local guard = require "rille.handle".guard
 local isolate = require "rille.isolate"
 local poll = require "rille.poll"
 
@@ -136,11 +137,14 @@ for kind, names in pairs(METHODS) do
 end
 Apart.projection.each = each
 
+guard(Apart.projection, "rille.projection", { "get", "each", "mark", "lag", "update", "rebuild", "close" })
+guard(Apart.processor, "rille.processor", { "run", "mark", "parked", "retry", "close" })
+
 ---@param kind string "projection" or "processor"
 ---@param options table with isolated = true, and limits
 ---@return table? handle, string message, string code, table detail
 function apart.open(store, kind, name, script, options)
-  local limits, rest = isolate.split(options, 3)
+  local limits, rest = isolate.split(options)
   local provided = rest.provide
   rest.provide = nil
   if kind == "projection" then rest.cache = rest.cache or CACHE_KEYS end

@@ -9,6 +9,7 @@ local core = ...
 local answer = require "rille.answer"
 local database = require "rille.database"
 local drive = require "rille.drive"
+local handle = require "rille.handle"
 local handler = require "rille.handler"
 local options_of = require "rille.options"
 local policy = require "rille.policy"
@@ -269,6 +270,8 @@ end
 function Coordinator:poll(ms)
   if ms ~= nil and type(ms) ~= "number" then error("ms must be a number", 2) end
   if closed(self) then return nil, closed(self), "closed" end
+  local fault = options_of.time_fault(ms, "ms")
+  if fault then return nil, fault, "invalid" end
   self:advance()
   local counts, message, code, detail = recovery.run(self, false)
   if not counts then return nil, message, code, detail end
@@ -318,6 +321,9 @@ function Coordinator:__tostring()
   return ("rille coordinator %s (%d not over)"):format(self.name, #self.watching)
 end
 
+handle.guard(Coordinator, "rille.coordinator",
+  { "begin", "transact", "outcome", "pending", "recover", "resolve", "forget", "poll", "close" })
+
 local function is_participant(value)
   local ok, kind = pcall(function() return value.kind end)
   return ok and kind == "postgres"
@@ -355,6 +361,8 @@ end
 function coordinator.open(store, options)
   options = options or {}
   check_arguments(store, options)
+  local fault = options_of.time_fault(options.indoubt_age, "indoubt_age")
+  if fault then return nil, fault, "invalid" end
   local participants = read_participants(options.participants)
   local uuid, message, code, detail = transaction.uuid_of(store)
   if not uuid then return nil, message, code, detail end

@@ -19,6 +19,7 @@
 local core = ...
 local rille = require "rille"
 local failure = require "rille.failure"
+local handle = require "rille.handle"
 local options_of = require "rille.options"
 local reducer = require "rille.reducer"
 local sandbox = require "rille.sandbox"
@@ -308,6 +309,8 @@ function decider.decide(store, name, command, options)
   options = options or {}
   if type(name) ~= "string" then error("decide needs the name of a decider script", 2) end
   check_options(options)
+  local no_time = options_of.time_fault(options.wait, "wait")
+  if no_time then return nil, no_time, "invalid" end
   local bytes, fault
   if command ~= nil then
     bytes, fault = rille.encode(command)
@@ -329,6 +332,6 @@ function decider.decide(store, name, command, options)
   return result, message, code, detail
 end
 
-core.methods.decide = decider.decide
+handle.store_method("decide", decider.decide)
 
 return decider

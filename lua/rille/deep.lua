@@ -8,20 +8,19 @@
 
 local core = ...
 local rille = require "rille"
+local handle = require "rille.handle"
 local past = require "rille.past"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
 local script = require "rille.script"
+local slots = require "rille.slots"
 local states = require "rille.states"
 
 local check_options = require "rille.options".check
 
 local deep = {}
 
-local TRIES = 100  -- so often may states be written while they are copied
-local LOOKS = 3    -- at what differs, before it is told ...
-local LOOK_S = 0.1 -- ... with so long between two
-local FAR = 1000000000 -- events: nobody appends as many meanwhile
+local TRIES = 100 -- so often may others write states while they are copied, or change the log while they are computed
 
 local function problem(position, message, ...)
   return { invariant = "state", address = 0, position = position, message = message:format(...) }
@@ -122,15 +121,17 @@ local function look_for_problem(store, name, entry)
   return compare(store, name, entry, kept, watcher.definition)
 end
 
----A difference counts when it stays: another process may be redacting just now, and forget these states next.
+---A difference counts where kept states and events are of one moment: no content has gone in between, and none
+---is about to go that the states have seen and the events don't show any more. Such states are outdated, not damaged:
+---who finishes the redaction forgets them.
 local function find_problem(store, name, entry)
-  local found
-  for look = 1, LOOKS do
-    if look > 1 then store:wait(store:head() + FAR, LOOK_S) end
-    found = look_for_problem(store, name, entry)
-    if not found then return nil end
+  for _ = 1, TRIES do
+    local generation = core.log_generation(store)
+    local found = look_for_problem(store, name, entry)
+    if not found or slots.check(core.is_redacting(store)) then return nil end
+    if core.log_generation(store) == generation then return found end
   end
-  return found
+  error({ message = "others take content out of the log all the time" }, 0)
 end
 
 local function check_one(store, name, entry)
@@ -153,7 +154,7 @@ local verify = core.methods.verify
 local VERIFY = { deep = true, progress = true }
 
 ---store:verify, with `deep` besides what C does.
-function core.methods.verify(store, options)
+local function verify_deep(store, options)
   if options ~= nil then check_options(options, VERIFY, 2) end
   if not options or options.deep == nil then return verify(store, options) end
   if type(options.deep) ~= "boolean" then error("deep must be a boolean", 2) end
@@ -170,5 +171,7 @@ function core.methods.verify(store, options)
   end
   return result
 end
+
+handle.store_method("verify", verify_deep)
 
 return deep

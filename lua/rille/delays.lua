@@ -12,13 +12,14 @@
 -- a heap, the one that is due first on top; of those due at one moment the elder is first.
 -- One that is done stays there until it comes to the top, or most are such.
 
+local own = require "rille.own"
 local pruning = require "rille.pruning"
 
 ---@class rille.delays
 local Delays = {}
 Delays.__index = Delays
 
-local delays = { DELAYED = "$delayed", DELIVERED = "$delivered" }
+local delays = {}
 
 local function is_before(a, b) return a.due < b.due or a.due == b.due and a.first < b.first end
 
@@ -66,8 +67,8 @@ end
 function Delays:is_open(number) return self.timers[number] ~= nil end
 
 function Delays:take(e)
-  if e.type == delays.DELAYED then take_delayed(self, e)
-  elseif e.type == delays.DELIVERED then self:forget(e.data.number)
+  if e.type == own.DELAYED then take_delayed(self, e)
+  elseif e.type == own.DELIVERED then self:forget(e.data.number)
   end
 end
 
@@ -75,9 +76,9 @@ end
 function Delays:again(number)
   local t = self.timers[number]
   return {
-    { type = delays.DELIVERED, data = { number = number } },
-    { type = delays.DELAYED, data = { stream = t.stream, event = t.event, due = t.due, key = t.key, to = t.to,
-                                      first = t.first } },
+    { type = own.DELIVERED, data = { number = number } },
+    { type = own.DELAYED, data = { stream = t.stream, event = t.event, due = t.due, key = t.key, to = t.to,
+                                  first = t.first } },
   }
 end
 
@@ -104,13 +105,13 @@ end
 ---The part of an append that says that a timer is delivered; `fault`: why its event is not.
 function Delays:delivered(timer, fault)
   return { stream = self.stream, expect = self.version,
-           events = { type = delays.DELIVERED, data = { number = timer.number, fault = fault } } }
+           events = { type = own.DELIVERED, data = { number = timer.number, fault = fault } } }
 end
 
 ---The part of an append that sets a timer; `to`: the store for which the event is.
 ---@param emit { stream: string, event: table, to: string? }
 function Delays:delayed(emit, due, key)
-  return { stream = self.stream, events = { type = delays.DELAYED,
+  return { stream = self.stream, events = { type = own.DELAYED,
     data = { stream = emit.stream, event = emit.event, due = due, key = key, to = emit.to } } }
 end
 

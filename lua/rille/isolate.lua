@@ -12,23 +12,17 @@ local core = ...
 ---@class rille.isolate.module
 local isolate = { new = core.isolate }
 
-local LIMITS = { "memory_bytes", "instructions" }
+local LIMITS = require "rille.options".LIMITS
 
 local kept = setmetatable({}, { __mode = "k" })
 
----Splits what limits an isolate from the other options; raises on what is no limit.
+---Splits what limits an isolate from the other options, which are checked (options.check_limits).
 ---@return table limits, table rest
-function isolate.split(options, level)
+function isolate.split(options)
   local limits, rest = {}, {}
   for name, value in pairs(options) do rest[name] = value end
   rest.isolated = nil
-  for _, name in ipairs(LIMITS) do
-    local value = options[name]
-    if value ~= nil and math.type(value) ~= "integer" then
-      error(name .. " must be an integer, not " .. type(value), level + 1)
-    end
-    limits[name], rest[name] = value, nil
-  end
+  for _, name in ipairs(LIMITS) do limits[name], rest[name] = options[name], nil end
   return limits, rest
 end
 

@@ -63,6 +63,28 @@ function options.check_booleans(given, names, level)
   end
 end
 
+options.LIMITS = { "memory_bytes", "instructions" } -- of an isolate
+
+---Raises at `level` where `isolated` or a limit of an isolate is of a wrong type, also where none is asked for.
+function options.check_limits(given, level)
+  options.check_booleans(given, { "isolated" }, level + 1)
+  for _, name in ipairs(options.LIMITS) do
+    local value = given[name]
+    if value ~= nil and math.type(value) ~= "integer" then
+      error(("%s must be an integer, not %s"):format(name, type(value)), level + 1)
+    end
+  end
+end
+
+---What is wrong with a time to be waited or worked for, where one is given; nil: nothing. It is one of
+---those values that a caller is told of, and that raise nothing.
+---@param value number?
+---@return string? message
+function options.time_fault(value, name)
+  if value == nil or value >= 0 then return nil end -- NaN is not, either
+  return name .. " must not be negative"
+end
+
 ---Raises at `level` where a table has anything but the entries 1, 2, 3 ...: that would be passed over.
 function options.check_list(list, name, level)
   local count = 0

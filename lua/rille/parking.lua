@@ -10,13 +10,14 @@
 --
 -- In memory an entry has the version of its event, too, and each version its entry.
 
+local own = require "rille.own"
 local pruning = require "rille.pruning"
 
 ---@class rille.parking
 local Parking = {}
 Parking.__index = Parking
 
-local parking = { PARKED = "$parked", UNPARKED = "$unparked" }
+local parking = {}
 
 local function remove(self, position)
   local entry = self.entries[position]
@@ -56,18 +57,18 @@ end
 function Parking:is_open(version) return self.versions[version] ~= nil end
 
 function Parking:take(e)
-  if e.type == parking.PARKED then
+  if e.type == own.PARKED then
     local entry = e.data
     entry.version = e.version
     add(self, entry)
-  elseif e.type == parking.UNPARKED then
+  elseif e.type == own.UNPARKED then
     remove(self, e.data.position)
   end
 end
 
 ---The event that writes an entry again.
 function Parking:again(version)
-  return { { type = parking.PARKED, data = without_version(self.versions[version]) } }
+  return { { type = own.PARKED, data = without_version(self.versions[version]) } }
 end
 
 ---Reads on.
@@ -98,12 +99,12 @@ end
 
 ---The part of an append that parks an event.
 function Parking:parked(entry)
-  return { stream = self.stream, expect = self.version, events = { type = parking.PARKED, data = entry } }
+  return { stream = self.stream, expect = self.version, events = { type = own.PARKED, data = entry } }
 end
 
 function Parking:unparked(position)
   return { stream = self.stream, expect = self.version,
-           events = { type = parking.UNPARKED, data = { position = position } } }
+           events = { type = own.UNPARKED, data = { position = position } } }
 end
 
 function parking.open(store, name)

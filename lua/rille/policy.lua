@@ -246,7 +246,8 @@ function policy.open(store, name, options, level)
   options, level = options or {}, (level or 1) + 1
   if type(name) ~= "string" then error("a policy is a name or the path of a script, not " .. type(name), level) end
   options_of.check(options, OPTIONS, level)
-  local limits = isolate.split(options, level)
+  options_of.check_limits(options, level)
+  local limits = isolate.split(options)
   if not rules.has(name) then return open_script(store, name, options.params, limits) end
   local rule = rules.open(name, options.params, level)
   local is_unanimous = name == "unanimous" or name == "required" -- the same where all are required

@@ -9,6 +9,7 @@
 -- A store's objects live as long as its handle, and are forgotten when they are closed.
 
 local core = ...
+local handle = require "rille.handle"
 local settling = require "rille.settling"
 
 ---@class rille.poll
@@ -102,7 +103,7 @@ end
 ---@return integer? left how many events are left
 ---@return number|string|nil due seconds until a timer or a retry is due; nil: none; or a message
 ---@return string? fault a script's file that has changed and does not load; or a code
-function core.methods.poll(store, ms)
+local function run(store, ms)
   if ms ~= nil and type(ms) ~= "number" then error("ms must be a number, not " .. type(ms), 2) end
   local done, message, code, detail = base(store, ms)
   if done == nil then return nil, message, code, detail end
@@ -119,5 +120,7 @@ function core.methods.poll(store, ms)
   if round.failure then return nil, table.unpack(round.failure, 1, 3) end
   return round.left, round.due, round.fault
 end
+
+handle.store_method("poll", run)
 
 return poll

@@ -6,9 +6,10 @@
 -- reaction failed in parking.lua. This file is the handle.
 
 local core = ...
-local check_options = require "rille.options".check
+local options_of = require "rille.options"
 local delays = require "rille.delays"
 local elsewhere = require "rille.elsewhere"
+local handle = require "rille.handle"
 local parking = require "rille.parking"
 local poll = require "rille.poll"
 local reaction = require "rille.reaction"
@@ -55,7 +56,7 @@ local function guarded(self, body, ...)
 end
 
 local function check_run(options)
-  check_options(options, RUN, 3)
+  options_of.check(options, RUN, 3)
   if options.ms ~= nil and type(options.ms) ~= "number" then
     error("ms must be a number, not " .. type(options.ms), 3)
   end
@@ -79,6 +80,8 @@ processor.checks = { run = function(options) check_run(options or {}) end, retry
 function Processor:run(options)
   options = options or {}
   check_run(options)
+  local fault = options_of.time_fault(options.ms, "ms")
+  if fault then return nil, fault, "invalid" end
   return guarded(self, worker.run, options.ms and core.monotonic() + options.ms / 1000)
 end
 
@@ -125,10 +128,13 @@ function Processor:__tostring()
   return ("rille processor %s (mark %d)"):format(self.name, self.marked)
 end
 
+handle.guard(Processor, "rille.processor", { "run", "mark", "parked", "retry", "close" })
+
 local function check_arguments(name, file, options)
   if type(name) ~= "string" then error("processor needs a name", 3) end
   if type(file) ~= "string" then error("processor needs the name of a script", 3) end
-  check_options(options, OPTIONS, 3)
+  options_of.check(options, OPTIONS, 3)
+  options_of.check_limits(options, 3)
   if options.provide ~= nil and type(options.provide) ~= "table" then
     error("provide must be a table of functions, not " .. type(options.provide), 3)
   end
@@ -185,6 +191,6 @@ function processor.open(store, name, file, options)
   return self
 end
 
-core.methods.processor = processor.open
+handle.store_method("processor", processor.open)
 
 return processor

@@ -10,6 +10,7 @@
 -- The states themselves, how they are kept and carried on, are in states.lua.
 
 local core = ...
+local handle = require "rille.handle"
 local past = require "rille.past"
 local poll = require "rille.poll"
 local reducer = require "rille.reducer"
@@ -32,7 +33,8 @@ local EACH = { consistency = true, after = true, max_lag = true, limit = true }
 local UPDATE = { ms = true }
 local CONSISTENCY = { strong = true, session = true, eventual = true, weak = true }
 
-local check_options = require "rille.options".check
+local options_of = require "rille.options"
+local check_options = options_of.check
 
 local function check_integer(options, name)
   local value = options[name]
@@ -210,6 +212,8 @@ function Projection:update(options)
   options = options or {}
   check_update(options)
   if closed(self) then return nil, closed(self), "closed" end
+  local fault = options_of.time_fault(options.ms, "ms")
+  if fault then return nil, fault, "invalid" end
   local head, message, code = self.store:head()
   if not head then return nil, message, code end
   local kept = self.states
@@ -265,6 +269,8 @@ function Projection:__tostring()
   return ("rille projection %s (mark %d)"):format(self.name, self.states.mark)
 end
 
+handle.guard(Projection, "rille.projection", { "get", "each", "mark", "lag", "update", "rebuild", "close" })
+
 ---A share of the keys, { which, of how many }: its states are kept by a name of their own.
 local function read_share(name, share)
   if share == nil then return name end
@@ -292,6 +298,7 @@ function projection.open(store, name, file, options)
   if type(name) ~= "string" then error("projection needs a name", 2) end
   if type(file) ~= "string" then error("projection needs the name of a reducer script", 2) end
   check_options(options, OPTIONS, 2)
+  options_of.check_limits(options, 2)
   check_cache(options.cache)
   local kept_as, share, shares = read_share(name, options.share)
   if #name == 0 or #kept_as > NAME_BYTES then
@@ -316,6 +323,6 @@ function projection.open(store, name, file, options)
   return self
 end
 
-core.methods.projection = projection.open
+handle.store_method("projection", projection.open)
 
 return projection

@@ -14,6 +14,7 @@
 local core = ...
 local answer = require "rille.answer"
 local failure = require "rille.failure"
+local own = require "rille.own"
 local rille = require "rille"
 local settling = require "rille.settling"
 local transaction = require "rille.transaction"
@@ -22,7 +23,7 @@ local means = core.transaction
 ---@class rille.recovery
 local recovery = {}
 
-local STREAM, RESOLVED = "$transactions", "$resolved"
+local STREAM = "$transactions"
 local YOUNG_S = 2                     -- a coordinator that lives still tells its members by itself
 local RETRY_FIRST_S, RETRY_MOST_S = 0.5, 60
 local SWEEP_S = 5
@@ -130,7 +131,7 @@ end
 local function read_on(c)
   for e in core.read(c.store, STREAM, { after = c.resolved_version, consistency = "eventual" }) do
     c.resolved_version = e.version
-    if e.type == RESOLVED and not e.redacted then acknowledge(c, e.data.id, e.data.participant) end
+    if e.type == own.RESOLVED and not e.redacted then acknowledge(c, e.data.id, e.data.participant) end
   end
   return true
 end
@@ -163,7 +164,7 @@ function recovery.resolve(c, id, what)
     return nil, ("%q has no participant %q that is still to be told"):format(id, what.participant), "notfound"
   end
   local data = { id = doubt.id, participant = what.participant, outcome = what.outcome, reason = what.reason }
-  local part = { stream = STREAM, events = { type = RESOLVED, data = data } }
+  local part = { stream = STREAM, events = { type = own.RESOLVED, data = data } }
   done, message, code = core.append_internal(c.store, { part })
   if not done then return nil, message, code end
   acknowledge(c, doubt.id, what.participant)

@@ -7,6 +7,7 @@
 local core = ...
 local rille = require "rille"
 local failure = require "rille.failure"
+local handle = require "rille.handle"
 local isolate = require "rille.isolate"
 local ladder = require "rille.ladder"
 local options_of = require "rille.options"
@@ -20,6 +21,7 @@ local FIELDS = { initial = true, key = true, on = true, upcast = true, redacted 
 local OPTIONS = { stream = true, key = true, at = true, version = true, params = true,
                   isolated = true, memory_bytes = true, instructions = true }
 local WILDCARD = "*"
+local TRIES = 100 -- so often may others take content out of the log while it is folded
 
 local function fail(message, code, detail) return nil, message, code or "script", detail end
 
@@ -200,6 +202,7 @@ end
 
 local function check_options(options)
   options_of.check(options, OPTIONS, 3)
+  options_of.check_limits(options, 3)
   check_number(options, "at")
   check_number(options, "version")
   if options.stream ~= nil and type(options.stream) ~= "string" then
@@ -211,6 +214,30 @@ local function check_options(options)
 end
 
 -- store:fold -----------------------------------------------------------------------------
+
+---Another text once content has gone out of the log, or is not shown any more.
+local function content(store)
+  local form, message, code, detail = core.log_form(store)
+  if not form then return nil, message, code, detail end
+  local redacting
+  redacting, message, code, detail = core.is_redacting(store)
+  if redacting == nil then return nil, message, code, detail end
+  return ("%s %d %s"):format(form, core.log_generation(store) or 0, redacting)
+end
+
+---Calls f(), which reads the log, until it has read what was there at one moment.
+local function undisturbed(store, name, f)
+  for _ = 1, TRIES do
+    local before, message, code, detail = content(store)
+    if not before then return nil, message, code, detail end
+    local results = table.pack(f())
+    local after
+    after, message, code, detail = content(store)
+    if not after then return nil, message, code, detail end
+    if after == before then return table.unpack(results, 1, results.n) end
+  end
+  return nil, name .. ": others take content out of the log all the time", "busy"
+end
 
 ---Whether a stream was truncated, so that what it reads is not all of its past.
 local function is_cut(store, stream)
@@ -293,11 +320,12 @@ function reducer.fold_by(store, definition, identity, options, only_touched)
   pass.redacted = definition.redacted
   pass.upcast, pass.only_touched, pass.strong = definition.upcast, only_touched, true
   pass.picks = definition.picks
-  local scope, detail
-  scope, message, code, detail = failure.returned(pcall(ladder_of, store, pass, options, identity))
-  if code then return nil, message, code, detail end
-  local result, version
-  result, version, code, detail = run(store, definition, pass, scope)
+  local result, version, detail
+  result, version, code, detail = undisturbed(store, definition.name, function()
+    local scope, why, of, more = failure.returned(pcall(ladder_of, store, pass, options, identity))
+    if of then return nil, why, of, more end
+    return run(store, definition, pass, scope)
+  end)
   if code then return nil, version, code, detail end
   if pass.stream and version == 0 then version = last end
   return result, position, last and version
@@ -312,7 +340,7 @@ function reducer.fold(store, name, options)
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
   if options.isolated then
-    local limits, rest = isolate.split(options, 2)
+    local limits, rest = isolate.split(options)
     return isolate.named(name, isolate.call(store, limits, "rille.reducer", "fold", store, name, rest))
   end
   local head, message, code = store:head()
@@ -326,6 +354,6 @@ function reducer.fold(store, name, options)
   return reducer.fold_by(store, definition, identity, options)
 end
 
-function core.methods.fold(store, name, options) return reducer.fold(store, name, options) end
+handle.store_method("fold", function(store, name, options) return reducer.fold(store, name, options) end)
 
 return reducer

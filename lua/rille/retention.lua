@@ -14,6 +14,7 @@
 
 local core = ...
 local event = require "rille.event"
+local handle = require "rille.handle"
 local reducer = require "rille.reducer"
 local registry = require "rille.registry"
 local script = require "rille.script"
@@ -24,7 +25,7 @@ local check_options, check_booleans, check_list =
   options_of.check, options_of.check_booleans, options_of.check_list
 
 local SCAVENGE = { dry_run = true }
-local OWN = { "$parked", "$unparked", "$delayed", "$delivered", "$resolved" } -- found by who names them
+local OWN = require "rille.own".types() -- found by who names them
 local REDACT = { data = true, ids = true, tags = true, streams = true, reason = true }
 
 local retention = {}
@@ -197,7 +198,7 @@ function retention.redact(store, positions, options)
     reason = options.reason, keep_data = options.data == false, ids = options.ids or false }, noted)
 end
 
-core.methods.scavenge = retention.scavenge
-core.methods.redact = retention.redact
+handle.store_method("scavenge", retention.scavenge)
+handle.store_method("redact", retention.redact)
 
 return retention

@@ -7,6 +7,7 @@
 
 local core = ...
 local answer = require "rille.answer"
+local handle = require "rille.handle"
 local options_of = require "rille.options"
 local rille = require "rille"
 local means = core.transaction
@@ -139,12 +140,12 @@ end
 
 -- Methods of a store -------------------------------------------------------------------------------
 
-core.methods.indoubt = settling.indoubt
+handle.store_method("indoubt", settling.indoubt)
 
 ---Asks the homes of what is in doubt here, at once.
 ---@param options? { home: string } where home is, for those that are not found otherwise
 ---@return { committed: integer, aborted: integer, undecided: integer, unreachable: integer, message: string? }?
-function core.methods.settle(store, options)
+local function settle(store, options)
   options = options or {}
   options_of.check(options, { home = true, id = true }, 2)
   for name, value in pairs(options) do
@@ -163,7 +164,7 @@ local OUTCOMES = { commit = "committed", abort = "aborted" }
 ---By hand, where home will never answer. It is logged.
 ---@param outcome "commit"|"abort"
 ---@param options { reason: string }
-function core.methods.resolve(store, id, outcome, options)
+local function resolve(store, id, outcome, options)
   if type(id) ~= "string" then error("resolve needs the id of a transaction, not " .. type(id), 2) end
   if type(outcome) ~= "string" then error("resolve needs \"commit\" or \"abort\", not " .. type(outcome), 2) end
   options_of.check(options or {}, { reason = true }, 2)
@@ -177,5 +178,8 @@ function core.methods.resolve(store, id, outcome, options)
   if not done then return nil, message, code, detail end
   return true
 end
+
+handle.store_method("settle", settle)
+handle.store_method("resolve", resolve)
 
 return settling

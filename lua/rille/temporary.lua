@@ -6,6 +6,7 @@
 
 local core = ...
 local rille = require "rille"
+local handle = require "rille.handle"
 
 ---@class rille.temporary
 local temporary = {}
@@ -63,12 +64,14 @@ function Home:__gc()
   self:remove()
 end
 
-function core.methods.close(store)
+local function close_and_remove(store)
   local home = homes[store]
   local closed, message, code = close(store)
   if home then home:remove() end
   return closed, message, code
 end
+
+handle.store_method("close", close_and_remove)
 
 ---@param options? table as for rille.open
 ---@return rille.store

@@ -11,6 +11,7 @@
 local rille = require "rille"
 local sandbox = require "rille.sandbox"
 local difference = require "rille.difference"
+local handle = require "rille.handle"
 local options_of = require "rille.options"
 local rehearsal = require "rille.rehearsal"
 local temporary = require "rille.temporary"
@@ -338,5 +339,9 @@ for _, class in ipairs { Reducer, Decider, Processor } do
 end
 
 testkit.null, testkit.array = rille.null, rille.array
+
+handle.guard(Reducer, "testkit.reducer", { "given", "expect_state", "expect_error" })
+handle.guard(Decider, "testkit.decider", { "given", "when", "expect_events", "expect_refused", "expect_error" })
+handle.guard(Processor, "testkit.processor", { "given", "when", "advance", "expect_events", "expect_error" })
 
 return testkit

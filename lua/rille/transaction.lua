@@ -10,6 +10,7 @@ local core = ...
 local answer = require "rille.answer"
 local database = require "rille.database"
 local drive = require "rille.drive"
+local handle = require "rille.handle"
 local options_of = require "rille.options"
 local means = core.transaction
 
@@ -128,6 +129,8 @@ end
 
 ---What it is to do in a store, for the first append there by this handle, which is open or closed.
 local function enter(self, store, is_open)
+  local class = getmetatable(self)
+  if class ~= Transaction and class ~= Collected then error(handle.fault("append", "rille.transaction", self), 3) end
   if self.state ~= "open" then return nil, over(self), "closed" end
   if not is_open then return nil, "the store is closed", "closed" end
   local p, message, code = store_participant(self, store)
@@ -152,7 +155,8 @@ local function check_options(options)
   options_of.check(options, ENLIST, 3)
   if options.optional ~= nil and type(options.optional) ~= "boolean" then error("optional must be a boolean", 3) end
   if options.name ~= nil and type(options.name) ~= "string" then error("name must be a string", 3) end
-  if options.weight ~= nil and type(options.weight) ~= "number" then error("weight must be a number", 3) end
+  local weight = options.weight
+  if weight ~= nil and (type(weight) ~= "number" or weight ~= weight) then error("weight must be a number", 3) end
 end
 
 ---Gives it the name that was asked for.
@@ -291,6 +295,8 @@ function Transaction:__tostring() return ("rille transaction %s (%s)"):format(se
 
 Collected.__close, Collected.__tostring = Transaction.close, Transaction.__tostring
 Collected.__gc = Transaction.abort
+
+handle.guard(Transaction, "rille.transaction", { "enlist", "commit", "abort", "close" }, Collected)
 
 ---@param c rille.coordinator
 ---@param given { client: string?, home: string?, policy: rille.policy, timeout: number, deadline: number }

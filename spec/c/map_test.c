@@ -10,6 +10,7 @@ int main(void) { return puts("0 passed, 0 failed, 1 skipped: this asks Linux wha
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -29,7 +30,7 @@ enum memory_says { THE_TRUTH, ALL_IS_THERE, NOTHING_IS_THERE, NOTHING };
 
 static _Atomic int says;
 static _Atomic bool no_maps;
-static _Atomic unsigned reads, asked; /* calls that read; calls that ask what is in memory */
+static _Atomic unsigned reads, asked, maps; /* calls that read, ask what is in memory, map files */
 static uint64_t cut_at; /* not 0: there the log file is cut, once its length was told */
 static char cut_file[400];
 
@@ -37,7 +38,8 @@ static char cut_file[400];
 int mincore(void *bytes, size_t n, unsigned char *each) {
   atomic_fetch_add(&asked, 1);
   if (says == NOTHING) return errno = ENOSYS, -1;
-  if (says != THE_TRUTH) memset(each, says == ALL_IS_THERE, (n + 4095) / 4096);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (says != THE_TRUTH) memset(each, says == ALL_IS_THERE, (n + page - 1) / page);
   return says == THE_TRUTH ? (int)syscall(SYS_mincore, bytes, n, each) : 0;
 }
 
@@ -54,6 +56,7 @@ int fstat(int fd, struct stat *st) {
 
 void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset) {
   if (fd >= 0 && no_maps) return errno = ENOMEM, MAP_FAILED;
+  if (fd >= 0) atomic_fetch_add(&maps, 1);
   return (void *)syscall(SYS_mmap, at, n, protection, flags, fd, offset);
 }
 #pragma GCC visibility pop
@@ -152,6 +155,54 @@ static void growing_files(void) {
     CHECK(calls_to_read(s) < EVENTS / 4);
     CHECK(rille_store_close(s) == 0);
   }
+}
+
+/* Not for each record at its end, either, whose neighbours would be in the next file. */
+static void mapped_once(void) {
+  rille_store *s = begin(SMALL_SEGMENT);
+  warm(s);
+  unsigned before = maps;
+  CHECK(before > 0);
+  warm(s);
+  CHECK(maps == before);
+  CHECK(rille_store_close(s) == 0);
+}
+
+static unsigned mapped_files(void) {
+  char line[1000];
+  unsigned n = 0;
+  FILE *f = fopen("/proc/self/maps", "r");
+  while (f && fgets(line, sizeof line, f)) n += strstr(line, ".seg") != NULL;
+  if (f) fclose(f);
+  return n;
+}
+
+/* What has a limit is left to the host's allocator. */
+static int read_in_few_addresses(void *context) {
+  (void)context;
+  struct rlimit limit = {(rlim_t)1 << 50, (rlim_t)1 << 50};
+  CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+  rille_store *s = begin(0);
+  warm(s);
+  CHECK(mapped_files() == 0 && calls_to_read(s) >= EVENTS);
+  return rille_store_close(s);
+}
+
+static void few_addresses(void) { CHECK(wait_for(start(read_in_few_addresses, NULL)) == 0); }
+
+static int inherit(void *context) {
+  CHECK(mapped_files() == 0);
+  CHECK(rille_store_close(context) == 0);
+  return 0;
+}
+
+static void forked(void) {
+  rille_store *s = begin(SMALL_SEGMENT);
+  warm(s);
+  CHECK(mapped_files() > 0);
+  CHECK(wait_for(start(inherit, s)) == 0);
+  CHECK(calls_to_read(s) < EVENTS / 4);
+  CHECK(rille_store_close(s) == 0);
 }
 
 /* Longer ones than the first: the slots take more, or less than all. */
@@ -334,6 +385,9 @@ static void threads(void) {
 static const struct test tests[] = {
     {"what is read again and again is read from memory, without calls", from_memory},
     {"files that grow, and that get successors, are mapped again", growing_files},
+    {"a file is mapped once", mapped_once},
+    {"where addresses are limited, nothing is mapped", few_addresses},
+    {"a child has none of its parent's maps", forked},
     {"records of all lengths come out whole", records_of_all_lengths},
     {"pages that are not in memory are read by calls", not_in_memory},
     {"what was in memory is asked for again", asked_again},

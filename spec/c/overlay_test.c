@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-#define NAMES 60000u /* many groups of buckets, with and without a full last one */
+#define NAMES 60000u /* each part is made larger some times */
 
 struct counted {
   size_t held;  /* bytes that are not given back */
@@ -98,8 +98,8 @@ static void walks_over_each_once(void) {
   overlay_release(&o);
 }
 
-/* However many there are, one more asks for a block, a group of buckets, and the list of
-** groups at most. */
+/* However many there are, one more asks for a block, the list of blocks, and a part made
+** larger at most. */
 static void grows_in_small_steps(void) {
   struct counted c;
   struct overlay o = make(&c);
@@ -132,19 +132,21 @@ static void split_leaves_an_empty_one(void) {
 /* A spare table is used as if it were none, and known to its byte. */
 static void a_spare_table_is_empty(void) {
   struct counted c;
-  struct overlay o = make(&c), older, spare = {.buckets = 0};
+  struct overlay o = make(&c), older, spare = {.parts = NULL};
   for (uint32_t i = 0; i < NAMES; i++) CHECK(add(&o, i));
   overlay_split(&o, &older, &spare, 1);
-  CHECK(o.bytes == 0 && spare.buckets == 0);
+  CHECK(o.bytes == 0 && spare.parts == NULL);
   overlay_clear(&older);
   CHECK(overlay_next(&older, NULL) == NULL && !has(&older, 5));
   for (uint32_t i = 0; i < NAMES; i++) CHECK(add(&o, i + 7));
   spare = older;
   overlay_split(&o, &older, &spare, 2);
-  size_t table = o.bytes, buckets = o.buckets;
-  CHECK(spare.buckets == 0 && o.count == 0 && buckets >= NAMES && o.start == 2);
+  size_t table = o.bytes;
+  CHECK(spare.parts == NULL && o.count == 0 && table >= 8 * NAMES && o.start == 2);
   for (uint32_t i = 0; i < NAMES; i++) CHECK(!has(&o, i + 7) && add(&o, i) && has(&o, i));
-  CHECK(o.buckets == buckets && o.bytes > table && c.held - o.bytes - older.bytes < c.held / 1000);
+  size_t rooms = 0;
+  for (uint32_t i = 0; i < OVERLAY_PARTS; i++) rooms += o.parts[i].room;
+  CHECK(rooms * 8 <= table && o.bytes > table && c.held - o.bytes - older.bytes < c.held / 1000);
   overlay_release(&o);
   overlay_release(&older);
   CHECK(c.held == 0);

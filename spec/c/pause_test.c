@@ -126,17 +126,6 @@ static int keep_beside(void *context) {
   return 0;
 }
 
-static uint64_t count_read(rille_store *store) {
-  rille_reader *reader;
-  rille_event event;
-  uint64_t n = 0;
-  int result;
-  CHECK(rille_store_read(store, NULL, &reader, NULL) == 0);
-  while ((result = rille_reader_next(reader, &event, NULL)) == 1) n++;
-  rille_reader_end(reader);
-  return CHECK(result == 0) ? n : 0;
-}
-
 /* Reading, waiting with a deadline, coming and going. `flushes`: so does who closes. */
 static void check_not_kept(rille_store *store, uint64_t events, bool flushes) {
   uint64_t version;

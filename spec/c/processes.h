@@ -164,6 +164,18 @@ static inline rille_stats stats_of(rille_store *store) {
   return stats;
 }
 
+/* How many events are read, with no gap before, between or behind them. */
+static inline uint64_t count_read(rille_store *store) {
+  rille_reader *reader;
+  rille_event event;
+  uint64_t n = 0;
+  int result;
+  CHECK(rille_store_read(store, NULL, &reader, NULL) == 0);
+  while ((result = rille_reader_next(reader, &event, NULL)) == 1) CHECK(event.position == ++n);
+  rille_reader_end(reader);
+  return CHECK(result == 0) ? n : 0;
+}
+
 static inline int show_problem(void *context, const rille_problem *p) {
   (void)context;
   printf("       %s at byte %llu: %s\n", p->invariant, (unsigned long long)p->address, p->message);

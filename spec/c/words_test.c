@@ -310,18 +310,6 @@ static pid_t start_owner(unsigned *appended) {
 
 /* ---- Who has the store open all the while ---- */
 
-static uint64_t count_read(rille_store *store) {
-  rille_reader *reader;
-  rille_event event;
-  uint64_t n = 0;
-  int result;
-  CHECK(rille_store_read(store, NULL, &reader, NULL) == 0);
-  while ((result = rille_reader_next(reader, &event, NULL)) == 1) CHECK(event.position == ++n);
-  rille_reader_end(reader);
-  CHECK(result == 0);
-  return n;
-}
-
 static uint64_t version_of(rille_store *store, const char *stream) {
   uint64_t version = 0;
   CHECK(rille_store_version(store, rille_text_of(stream), &version, NULL) == 0);

@@ -1,6 +1,5 @@
 -- A state with a metatable: it was there for as long as the state was in memory, and no more once it had been
 -- kept and read again, so the script made another state depending on when that was.
-local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 
 local TEXT = [[
@@ -10,19 +9,13 @@ return { initial = function() return %s end, key = "stream",
     %s end } }]]
 
 describe("a state with a metatable", function()
-  local store, path, text
-  before_each(function()
-    store, path = stores.new { load = function() return text end }
-    stores.fill(store, "s", 2)
-  end)
-  after_each(function()
-    store:close()
-    scratch.remove(path)
-  end)
+  local store, script, remove
+  before_each(function() store, script, remove = stores.scripted() end)
+  after_each(function() remove() end)
 
   it("can't be kept", function()
     for _, isolated in ipairs { false, true } do
-      text = TEXT:format("{}", "if s.n == 2 then s.inner = setmetatable({}, class) end")
+      script.text = TEXT:format("{}", "if s.n == 2 then s.inner = setmetatable({}, class) end")
       local p = assert(store:projection("p" .. tostring(isolated), "p.lua", { isolated = isolated }))
       for _, how in ipairs { function() return p:get "s" end,
         function() return store:fold("p.lua", { stream = "s", isolated = isolated }) end } do
@@ -34,13 +27,13 @@ describe("a state with a metatable", function()
   end)
 
   it("can't be the first one", function()
-    text = TEXT:format("setmetatable({}, class)", "")
+    script.text = TEXT:format("setmetatable({}, class)", "")
     local message = stores.failure(store:fold("p.lua", { stream = "s" }))
     stores.contains(message, "state has a metatable, which can't be kept")
   end)
 
   it("is none while a handler runs, and a marked array is none", function()
-    text = TEXT:format("{ list = require 'rille'.array {} }", [[
+    script.text = TEXT:format("{ list = require 'rille'.array {} }", [[
       local t = setmetatable({ n = s.n }, class)
       s.n = t.n + t.step]])
     assert.same({ n = 16, list = {} }, (store:fold("p.lua", { stream = "s" })))

@@ -1,28 +1,21 @@
 -- Wrong arguments to the handles of isolated scripts came back as failures of the script, or raised with a
 -- place inside rille; and errors of a processor's random and of its state said neither where nor at which event.
-local scratch = require "spec.support.scratch"
 local stores = require "spec.support.stores"
 
 local REDUCER = [[return { initial = 0, key = "stream", on = { Counted = function(n) return n + 1 end } }]]
 
 describe("the handle of an isolated script", function()
-  local store, path, text
-  before_each(function()
-    store, path = stores.new { load = function() return text end }
-    stores.fill(store, "s", 2)
-  end)
-  after_each(function()
-    store:close()
-    scratch.remove(path)
-  end)
+  local store, script, remove
+  before_each(function() store, script, remove = stores.scripted() end)
+  after_each(function() remove() end)
 
   it("raises on wrong arguments as any other does", function()
     for _, isolated in ipairs { false, true } do
-      text = REDUCER
+      script.text = REDUCER
       local p = assert(store:projection("p" .. tostring(isolated), "p.lua", { isolated = isolated }))
-      text = [[return { on = { Counted = function() end } }]]
+      script.text = [[return { on = { Counted = function() end } }]]
       local w = assert(store:processor("w" .. tostring(isolated), "w.lua", { isolated = isolated }))
-      text = REDUCER
+      script.text = REDUCER
       local function all(options) for _ in p:each(options) do end end
       for part, f in pairs {
         ["a key is a string or an integer, not a table"] = function() p:get {} end,
@@ -60,7 +53,7 @@ describe("the handle of an isolated script", function()
           s.s = s end } } }]], "can't be kept: state.s is a cycle (at position 1: Counted in stream s)" },
     } do
       for _, isolated in ipairs { false, true } do
-        text = case[1]
+        script.text = case[1]
         local w = assert(store:processor(name .. tostring(isolated), "w.lua", { isolated = isolated }))
         local message, code, detail = stores.failure(w:run())
         assert.same({ "script", 1 }, { code, detail.position })

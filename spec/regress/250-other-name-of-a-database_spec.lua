@@ -3,6 +3,7 @@
 local postgres = require "spec.support.postgres"
 local rille = require "rille"
 local stores = require "spec.support.stores"
+local case = postgres.case
 
 describe("a database that two programs name differently", function()
   local missing, server, here, open = postgres.lacks(), nil, nil, {}
@@ -23,13 +24,6 @@ describe("a database that two programs name differently", function()
     open = {}
     here:close()
   end)
-
-  local function case(name, f)
-    it(name, function()
-      if missing then return pending(missing) end
-      f()
-    end)
-  end
 
   ---A coordinator that calls the database so, as that role.
   local function coordinator(name, role, look)

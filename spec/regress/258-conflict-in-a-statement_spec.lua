@@ -4,6 +4,7 @@
 local postgres = require "spec.support.postgres"
 local rille = require "rille"
 local stores = require "spec.support.stores"
+local case = postgres.case
 
 describe("what is in the way in a database", function()
   local missing, server, here, shop, c = postgres.lacks(), nil, nil, nil, nil
@@ -21,13 +22,6 @@ describe("what is in the way in a database", function()
     c:close()
     for _, one in ipairs { shop, here, server } do one:close() end
   end)
-
-  local function case(name, f)
-    it(name, function()
-      if missing then return pending(missing) end
-      f()
-    end)
-  end
 
   ---Appends and inserts; `before(n, branch)` comes before the n-th try's insert.
   local function move(options, before)

@@ -39,6 +39,13 @@ function postgres.lacks()
   return nil
 end
 
+---A test that needs a server: skipped where there can be none.
+function postgres.case(name, f)
+  local busted, missing = require "busted", postgres.lacks()
+  if missing then return busted.pending(("%s: %s"):format(name, missing)) end
+  busted.it(name, f)
+end
+
 ---Repeats until it is true, for what the server does in its own time.
 function postgres.eventually(f)
   for _ = 1, 3000 do
@@ -130,14 +137,37 @@ function Server:conninfo(...)
   return table.concat({ "host=" .. self.folder, "user=rille", "dbname=postgres", ... }, " ")
 end
 
----What psql prints, unaligned and without heads.
-function Server:psql(sql, database)
+---Runs a program of the server's on its folder.
+function Server:program(name, words) run("%s/%s %s -D %s", programs, name, words, self.data) end
+
+local PSQL = "%s/psql -X -q -A -t -v ON_ERROR_STOP=1 -h %s -U rille -d %s "
+
+---A file with the statements, and the command that has psql run it.
+local function script_of(self, sql, database)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(sql)
   file:close()
-  local output, status = process.run(("%s/psql -X -q -A -t -v ON_ERROR_STOP=1 -h %s -U rille -d %s <%s")
-    :format(programs, self.folder, database or "postgres", path))
+  return path, PSQL:format(programs, self.folder, database or "postgres") .. "<" .. path
+end
+
+---Has psql run it meanwhile; what is returned waits for the end, and gives what it prints.
+function Server:meanwhile(sql)
+  local path, command = script_of(self, sql)
+  local pipe = assert(io.popen("unset LD_PRELOAD; " .. command .. " 2>&1"))
+  return function()
+    local output = pipe:read "a"
+    local ended = pipe:close()
+    os.remove(path)
+    if not ended then error(output, 2) end
+    return output
+  end
+end
+
+---What psql prints, unaligned and without heads.
+function Server:psql(sql, database)
+  local path, command = script_of(self, sql, database)
+  local output, status = process.run(command)
   os.remove(path)
   if status ~= 0 then error(output, 2) end
   return (output:gsub("\n$", ""))
@@ -147,6 +177,35 @@ end
 function Server:set(name, value)
   self:psql(("alter system set %s = '%s'"):format(name, value))
   self:psql "select pg_reload_conf()"
+end
+
+---From now on every commit and prepare waits for a standby that there is not; or no more.
+function Server:lose_standby(is_lost)
+  self:set("synchronous_standby_names", is_lost and "nobody" or "")
+  postgres.eventually(function() return (self:psql "show synchronous_standby_names" ~= "") == is_lost end)
+  self.is_alone = is_lost
+end
+
+---Nobody waits for the standby any more.
+function Server:is_settled()
+  return self:psql "select count(*) from pg_stat_activity where wait_event = 'SyncRep'" == "0"
+end
+
+---Killed while one waits for the standby, and started again without.
+function Server:crash_while_waiting()
+  postgres.eventually(function() return not self:is_settled() end)
+  self:psql "alter system reset synchronous_standby_names"
+  self:kill()
+  self:start()
+  self.is_alone = false
+end
+
+---Takes back what tests have left: a standby that is waited for, and what is prepared in the first database.
+function Server:tidy()
+  if self.is_alone then self:lose_standby(false) end
+  for gid in self:psql "select gid from pg_prepared_xacts where database = 'postgres'":gmatch "[^\n]+" do
+    self:psql(("rollback prepared '%s'"):format(gid))
+  end
 end
 
 ---Ended, and its folder is gone.
@@ -159,10 +218,10 @@ Server.__gc = Server.close
 local Scene = {}
 Scene.__index = Scene
 
----A server with a table "moves", the participant `shop` there, which waits so long for it, and a store,
----`here`, to coordinate from.
-function postgres.scene(timeout)
-  local scene = setmetatable({ server = postgres.new(), here = stores.new(), coordinators = {} }, Scene)
+---A server, with those settings, with a table "moves", the participant `shop` there, which waits so long for it,
+---and a store, `here`, to coordinate from.
+function postgres.scene(timeout, ...)
+  local scene = setmetatable({ server = postgres.new(...), here = stores.new(), coordinators = {} }, Scene)
   scene.server:psql "create table moves (id text primary key)"
   scene.shop = assert(rille.postgres(scene.server:conninfo(), { timeout = timeout }))
   return scene

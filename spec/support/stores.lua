@@ -49,6 +49,17 @@ function stores.fill(store, stream, n, each, make)
   end
 end
 
+---A store with two events of stream "s" that loads, of whatever name, the text of `script`, and how it is removed.
+function stores.scripted()
+  local script = {}
+  local store, path = stores.new { load = function() return script.text end }
+  stores.fill(store, "s", 2)
+  return store, script, function()
+    store:close()
+    scratch.remove(path)
+  end
+end
+
 ---The answer of a call that must fail without raising: message, code, detail.
 function stores.failure(result, message, code, detail)
   if result ~= nil then error("expected a failure, got " .. tostring(result), 2) end
