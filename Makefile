@@ -384,7 +384,7 @@ AMALGAMATION_TESTS = $(filter-out $(patsubst %,spec/%_spec.lua,$(OF_SOURCES) $(O
 OF_SOURCES = crash embed fuzz house install meta mutants proof steps
 # They are long, and ask what becomes of files and processes: it is the same source that answers.
 OF_FAULTS = chaos clock damage elsewhere_kill errors full handles index kill locks lost_home memory model \
-  oracle pause policy_fuzz postgres_recovery processor_kill projection_kill recovery resources spin
+  oracle pause policy_fuzz postgres_recovery postgres_stall processor_kill projection_kill recovery resources spin
 
 amalgamation-module: $A/rille.so $A/bin/rille $(if $(LIBPQ),$A/rille/postgres.so)
 

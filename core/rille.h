@@ -175,7 +175,7 @@ typedef struct rille_options {
   int64_t (*clock)(void *context);  /* microseconds since 1970; the system's clock */
   void *clock_context;
   int no_background;         /* no thread: appends, polls and closing flush and fold */
-  int64_t sync_interval_ms;  /* RILLE_SYNC_INTERVAL_MS; at least 1 */
+  int64_t sync_interval_ms;  /* RILLE_SYNC_INTERVAL_MS; from 1 to a day */
   int rebuild;               /* make the index anew; RILLE_BUSY beside others that may write */
   const char *const *peers;  /* folders of stores where homes of transactions may be */
   size_t peer_count;         /* at most RILLE_PEERS */
@@ -184,8 +184,8 @@ typedef struct rille_options {
 } rille_options;
 
 /* Opens the store in folder `path`, making it if absent. options may be NULL.
-** A remark (> 0) tells that a torn tail was cut after a crash, or that the
-** index was built anew; RILLE_REMARK_CORRUPT, with address and position as of RILLE_CORRUPT,
+** A remark (> 0) tells that a torn tail was cut after a crash, or that a damaged index was
+** built anew; RILLE_REMARK_CORRUPT, with address and position as of RILLE_CORRUPT,
 ** that what can be read is not all there was. Errors: RILLE_BUSY (another copy of this
 ** library has it open in this process; `rebuild`), RILLE_NOTFOUND, RILLE_INVALID
 ** (a folder that is no store; an option), RILLE_CORRUPT (address, and the

@@ -12,7 +12,6 @@
 #define SUFFIX ".seg"
 #define NEW ".new"
 #define TORN ".torn"
-#define COPY_BYTES ((size_t)64 << 10)
 
 static bool path_of(char *path, const char *folder, uint64_t first, const char *suffix) {
   char name[64];
@@ -26,6 +25,10 @@ bool segments_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t fi
 
 bool segments_new_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first) {
   return path_of(path, folder, first, SUFFIX NEW);
+}
+
+bool segments_torn_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first) {
+  return path_of(path, folder, first, TORN);
 }
 
 static int too_long(const char *folder, rille_error *e) {
@@ -478,16 +481,10 @@ int segments_walk(struct segments *s, segments_each each, void *context) {
 
 /* ---- Writing ---- */
 
-/* The last file, which is never closed. */
-struct last_file {
-  int fd;
-  uint64_t first;
-};
-
-static struct last_file last_file(struct segments *s) {
+struct segments_last segments_last_file(struct segments *s) {
   pthread_rwlock_rdlock(&s->lock);
   const struct segment *last = &s->list[s->count - 1];
-  struct last_file file = {last->fd, last->first};
+  struct segments_last file = {last->fd, last->first};
   pthread_rwlock_unlock(&s->lock);
   return file;
 }
@@ -497,16 +494,15 @@ static size_t zeros_behind(const struct segments *s, uint64_t end, size_t n) {
   return end > s->frontier && n <= SEGMENT_SMALL_FRAME_BYTES ? SEGMENT_ZERO_AHEAD_BYTES : 0;
 }
 
-/* The last file ends at `end` again. */
-static int cut(struct segments *s, uint64_t end) {
-  struct last_file last = last_file(s);
+int segments_cut(struct segments *s, uint64_t end) {
+  struct segments_last last = segments_last_file(s);
   int number = system_truncate(last.fd, end - last.first);
   if (number == 0) s->frontier = end;
   return number;
 }
 
 static int write_zeros(struct segments *s, uint64_t from, uint64_t to) {
-  struct last_file last = last_file(s);
+  struct segments_last last = segments_last_file(s);
   int number = 0;
   while (from < to && !number) {
     size_t put, n = (size_t)min_u64(to - from, SEGMENT_ZERO_AHEAD_BYTES);
@@ -519,7 +515,7 @@ static int write_zeros(struct segments *s, uint64_t from, uint64_t to) {
 /* Takes back what a failed write has left of [from, to). What the file had before, it
 ** keeps, zero again: it may be reserved. */
 static int take_back(struct segments *s, uint64_t from, uint64_t to, uint64_t frontier) {
-  int number = cut(s, frontier);
+  int number = segments_cut(s, frontier);
   return number ? number : write_zeros(s, from, min_u64(to, frontier));
 }
 
@@ -549,12 +545,21 @@ static int tell_torn(struct segments *s, int number, rille_error *e) {
   return RILLE_UNKNOWN;
 }
 
+/* Something that is not rille has cut the last file: who writes behind that hides it. */
+static int refuse_cut(const struct segments *s, uint64_t end, rille_error *e) {
+  return error_corrupt(e, s->frontier,
+                       "the last log file ends at byte %llu of the log, which had come to byte "
+                       "%llu: it was made shorter, and nothing more is written to it",
+                       (unsigned long long)s->frontier, (unsigned long long)end);
+}
+
 int segments_append(struct segments *s, uint64_t end, const void *frame, size_t n, uint64_t reserve,
                     rille_error *e) {
-  assert(end <= s->frontier && end % 8 == 0 && n % 8 == 0);
+  assert(end % 8 == 0 && n % 8 == 0);
+  if (end > s->frontier) return refuse_cut(s, end, e);
   uint64_t frontier = s->frontier;
   size_t put = 0, zeros = zeros_behind(s, end + n + reserve, n);
-  struct last_file last = last_file(s);
+  struct segments_last last = segments_last_file(s);
   int number = reserve ? reserve_behind(s, end + n, reserve, zeros) : 0;
   if (reserve) zeros = 0;
   if (end + n > frontier || end + n - last.first > s->limit) s->limit = system_size_limit();
@@ -596,7 +601,7 @@ int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
   int fd, failed = segments_check_place(s, e);
   if (!failed) failed = create_file(s->folder, end, &fd, e);
   if (failed) return failed;
-  (void)cut(s, end); /* the zeros behind the end are of no use now, and do no harm */
+  (void)segments_cut(s, end); /* the zeros behind the end are of no use now, and do no harm */
   pthread_rwlock_wrlock(&s->lock);
   int number = insert(s, end, -1);
   if (number == 0) use_last(s, fd);
@@ -608,7 +613,7 @@ int segments_succeed(struct segments *s, uint64_t end, rille_error *e) {
 }
 
 void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
-  struct last_file last = last_file(s);
+  struct segments_last last = segments_last_file(s);
   from = max_u64(from, last.first);
   if (from < to) system_start_writing(last.fd, from - last.first, to - from);
 }
@@ -616,85 +621,11 @@ void segments_start_writing(struct segments *s, uint64_t from, uint64_t to) {
 /* Nobody who wants the list waits for the disk; and while somebody flushes, the last file
 ** stays the last, and so stays open, because its successor waits for that. */
 int segments_flush(struct segments *s, rille_error *e) {
-  struct last_file last = last_file(s);
+  struct segments_last last = segments_last_file(s);
   int number = system_flush(last.fd);
   return number ? error_system(e, number,
                                "can't flush %016llx.seg: the disk may have lost what "
                                "was written last; close the store and open it again to repair it",
                                (unsigned long long)last.first)
                 : 0;
-}
-
-/* ---- The disk that repair works on ---- */
-
-/* A store must open on a full disk; what is cut makes room. */
-static int forgive_full(int failed) { return failed == RILLE_FULL ? 0 : failed; }
-
-static int disk_write(void *context, uint64_t address, const void *bytes, size_t n,
-                      rille_error *e) {
-  struct segments *s = context;
-  size_t put;
-  struct last_file last = last_file(s);
-  int number = system_write(last.fd, address - last.first, bytes, n, NULL, 0, &put);
-  bool in_file = address + put >= s->frontier; /* all that was there before is written */
-  if (address + put > s->frontier) s->frontier = address + put; /* else others may change it */
-  if (number == 0) return 0;
-  int failed = error_system(e, number, "can't rewrite the tail of the log");
-  return in_file ? forgive_full(failed) : failed;
-}
-
-static int disk_flush(void *context, rille_error *e) { return segments_flush(context, e); }
-
-/* Copies what is behind an address, but for whole blocks of zeros at its end. */
-static int copy_tail(struct segments *s, uint64_t address, int to, rille_error *e) {
-  uint8_t bytes[COPY_BYTES];
-  uint64_t end = 0;
-  for (uint64_t at = address; at < s->frontier;) {
-    size_t got, put;
-    int failed = segments_read(s, at, bytes, sizeof bytes, &got, e);
-    if (failed) return failed;
-    if (got == 0) break;
-    int number = system_write(to, at - address, bytes, got, NULL, 0, &put);
-    if (number) return error_system(e, number, "can't save the torn tail");
-    uint64_t start = at - address;
-    at += got;
-    while (got && bytes[got - 1] == 0) got--;
-    if (got) end = min_u64(align8(start + got) + KIB, at - address);
-  }
-  int number = system_truncate(to, end);
-  if (!number) number = system_flush(to);
-  return number ? error_system(e, number, "can't flush the torn tail's copy") : 0;
-}
-
-/* Nothing is lost for good by repair: what is cut stays beside the log. A repair
-** that was itself cut short begins again, so an older copy is overwritten. */
-static int save_tail(struct segments *s, uint64_t address, rille_error *e) {
-  char path[SYSTEM_PATH_BYTES];
-  int to;
-  if (!path_of(path, s->folder, address, TORN)) return too_long(s->folder, e);
-  system_remove(path);
-  int number = system_open(path, SYSTEM_CREATE, &to);
-  if (number) return forgive_full(error_system(e, number, "can't create %s", path));
-  int failed = copy_tail(s, address, to, e);
-  system_close(to);
-  if (failed == RILLE_FULL) {
-    system_remove(path);
-    return 0;
-  }
-  s->saved = !failed;
-  if (!failed && (number = system_flush_folder(s->folder)) != 0)
-    failed = error_system(e, number, "can't flush %s", s->folder);
-  return failed;
-}
-
-static int disk_cut(void *context, uint64_t address, rille_error *e) {
-  struct segments *s = context;
-  int failed = save_tail(s, address, e);
-  if (failed) return failed;
-  int number = cut(s, address);
-  return number ? error_system(e, number, "can't cut the torn tail of the log") : 0;
-}
-
-struct repair_disk segments_disk(struct segments *s) {
-  return (struct repair_disk){disk_write, disk_cut, disk_flush, s};
 }

@@ -153,7 +153,17 @@ INTERNAL void segments_start_writing(struct segments *s, uint64_t from, uint64_t
 /* Flushes the last segment: one call of the system's, never repeated. */
 INTERNAL int segments_flush(struct segments *s, rille_error *error);
 
-/* The last segment as a disk for repair_mend. Its cut keeps what it takes away in a
+/* The last file, which is never closed; and it ends at `end` again: 0 or an errno. */
+struct segments_last {
+  int fd;
+  uint64_t first;
+};
+INTERNAL struct segments_last segments_last_file(struct segments *s);
+INTERNAL int segments_cut(struct segments *s, uint64_t end);
+/* "X.torn", for what repair cuts off at an address. */
+INTERNAL bool segments_torn_path(char path[SYSTEM_PATH_BYTES], const char *folder, uint64_t first);
+
+/* tail.c: The last segment as a disk for repair_mend. Its cut keeps what it takes away in a
 ** file beside it, named by the address: X.torn. */
 INTERNAL struct repair_disk segments_disk(struct segments *s);
 

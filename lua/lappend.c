@@ -97,7 +97,7 @@ static int read_time(struct appending *a, int index, int64_t *time_us) {
   if (!lua_isnil(L, -1)) {
     if (lua_type(L, -1) != LUA_TNUMBER) field_error(a, "time", "a number of seconds");
     lua_Number seconds = lua_tonumber(L, -1);
-    if (!(seconds > 0 && seconds < 9e12))
+    if (!(seconds * MICROSECONDS >= 0.5 && seconds < 9e12))
       return refuse(a, "time", "is no time: it is in seconds since 1970");
     *time_us = (int64_t)(seconds * MICROSECONDS + 0.5);
   }
@@ -368,7 +368,8 @@ int64_t clock_ask(lua_State *L, const struct store_handle *s) {
   lua_call(L, 0, 1);
   if (lua_type(L, -1) != LUA_TNUMBER) luaL_error(L, "clock must return a number of seconds");
   lua_Number seconds = lua_tonumber(L, -1);
-  if (!(seconds > 0 && seconds < 9e12)) luaL_error(L, "clock must return seconds since 1970");
+  if (!(seconds * MICROSECONDS >= 0.5 && seconds < 9e12))
+    luaL_error(L, "clock must return seconds since 1970");
   lua_pop(L, 1);
   return (int64_t)(seconds * MICROSECONDS + 0.5);
 }

@@ -23,6 +23,7 @@
 #define PIECE_BYTES 256 /* of a script's text, between two looks at the budget */
 #define STEPS_A_BYTE 20 /* of a script's text */
 #define STEPS_AN_ERROR 200
+#define NUMBER_STEPS 32 /* to make the digits of a number */
 
 /* ---- Lua's own functions, charged before ---- */
 
@@ -127,6 +128,17 @@ static void push_looking(lua_State *L, int table, lua_Integer i) {
   lua_geti(L, table, i);
 }
 
+/* A number costs more than a text: its digits are made. Up to what can't be concatenated. */
+static void charge_numbers(lua_State *L, struct range r) {
+  for (lua_Integer i = r.from; i <= r.to; i++) {
+    int type = lua_rawgeti(L, 1, i);
+    lua_pop(L, 1);
+    if (type == LUA_TNUMBER) isolate_charge(L, NUMBER_STEPS);
+    else if (type != LUA_TSTRING) return;
+    if (i == r.to) return;
+  }
+}
+
 static void add_field(lua_State *L, luaL_Buffer *b, lua_Integer i) {
   push_looking(L, 1, i);
   if (!lua_isstring(L, -1))
@@ -139,7 +151,10 @@ static int guard_concat(lua_State *L) {
   luaL_Buffer b;
   luaL_checktype(L, 1, LUA_TTABLE);
   struct range r = take_range(L, 3, 4);
-  if (is_plain(L, 1)) return compat_call_upvalue(L);
+  if (is_plain(L, 1)) {
+    charge_numbers(L, r);
+    return compat_call_upvalue(L);
+  }
   const char *separator = luaL_optlstring(L, 2, "", &n);
   luaL_buffinit(L, &b);
   for (lua_Integer i = r.from; i < r.to; i++) {

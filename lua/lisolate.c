@@ -45,7 +45,26 @@ int luaopen_rille(lua_State *L);
 
 static const char STOPPED = 0; /* its address is the error value of a stopped script */
 
+/* Notes where the script is; allocates nothing. */
+static void note_place(lua_State *L, struct isolate *iso) {
+  lua_Debug call;
+  for (int level = 0; level < LOOK_LEVELS && lua_getstack(L, level, &call); level++) {
+    lua_getinfo(L, "Sl", &call);
+    if (call.source[0] != '@' || call.currentline <= 0) continue;
+    snprintf(iso->where, sizeof iso->where, "%s:%d: ", call.short_src, call.currentline);
+    return;
+  }
+}
+
 /* ---- Memory ---- */
+
+/* Notes it where memory is refused: Lua unwinds at once then. Only for a new block: the stack,
+** which is looked at, may be what is being moved. Lua before 5.4 may be at work on it, too. */
+static void note_refusal(struct isolate *iso, bool is_new) {
+  if (LUA_VERSION_NUM < 504 || !is_new || !iso->running) return;
+  iso->where[0] = '\0';
+  note_place(iso->state, iso);
+}
 
 /* Lua collects and asks again at once when it is refused, and this may be granted. A
 ** refusal was final when anything else happens first: then the limit is exceeded. */
@@ -115,7 +134,11 @@ static void *isolate_alloc(void *context, void *block, size_t old, size_t size) 
     iso->used -= old;
     return NULL;
   }
-  if (size > old && is_refused(iso, size - old, is_vector)) return NULL;
+  bool is_over = iso->exceeded;
+  if (size > old && is_refused(iso, size - old, is_vector)) {
+    if (!is_over) note_refusal(iso, !block);
+    return NULL;
+  }
   void *moved = realloc(block, size);
   if (!moved && size > old) {
     iso->host_full = true;
@@ -123,6 +146,7 @@ static void *isolate_alloc(void *context, void *block, size_t old, size_t size) 
     return NULL;
   }
   iso->used = iso->used - old + size;
+  if (size > old && iso->refused && !iso->exceeded) iso->where[0] = '\0';
   if (size > old) iso->refused = 0;
   /* cppcheck-suppress memleak ; it takes both for a block that is let go */
   return moved ? moved : block; /* Lua takes it that nothing fails to shrink */
@@ -134,17 +158,6 @@ struct isolate *isolate_of(lua_State *L) {
 }
 
 /* ---- The budget ---- */
-
-/* Notes where the script is; allocates nothing. */
-static void note_place(lua_State *L, struct isolate *iso) {
-  lua_Debug call;
-  for (int level = 0; level < LOOK_LEVELS && lua_getstack(L, level, &call); level++) {
-    lua_getinfo(L, "Sl", &call);
-    if (call.source[0] != '@' || call.currentline <= 0) continue;
-    snprintf(iso->where, sizeof iso->where, "%s:%d: ", call.short_src, call.currentline);
-    return;
-  }
-}
 
 static void note_limit(struct isolate *iso) {
   if (!iso->exceeded) iso->exceeded = iso->left < 0 ? LIMIT_INSTRUCTIONS : LIMIT_TIME;

@@ -71,8 +71,9 @@ INTERNAL void isolate_at(lua_State *L, uint64_t position);
 INTERNAL void isolate_enter(lua_State *L);
 /* Of rille's own code that looks at what a script made, whose metamethods may run. */
 INTERNAL void isolate_enter_look(lua_State *L);
-/* The same without raising: for who has something to put back first, and then checks. One
-** instruction of Lua's may take long, and be the last: so whoever calls a script looks behind it. */
+/* Notes that a limit was exceeded without raising, for who has something to put back before
+** isolate_check. One instruction of Lua's may take long, and be the last: whoever calls a script
+** looks behind it. */
 INTERNAL void isolate_note(lua_State *L);
 /* A script was left: rille's own code in S has another budget, which the limit that the
 ** user gave does not concern. What it calls of a script by metamethods shares it. */

@@ -29,6 +29,7 @@ local ORDER = {
   { "packed", uses = "buffer checksum error system" },
   { "map", uses = "buffer system" },
   { "segment", uses = "error map packed repair system" }, -- repair: it is the disk that is mended
+  { "tail", uses = "error repair segment system" }, -- of the log, as segment.h declares it
   { "identity", uses = "error checksum system" },
   { "control", uses = "error frame identity system" }, -- frame: struct log_end
   { "pack", uses = "buffer" },

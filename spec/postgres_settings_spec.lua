@@ -83,7 +83,7 @@ describe("a transaction that the server gives up", function()
   local function left()
     local branch = work()
     local pid = assert(branch:exec "select pg_backend_pid() as pid")[1].pid
-    assert(branch:exec "set idle_in_transaction_session_timeout = '50ms'")
+    assert(branch:exec "set idle_in_transaction_session_timeout = '400ms'")
     postgres.eventually(function()
       return server:psql("select count(*) from pg_stat_activity where pid = " .. pid) == "0"
     end)

@@ -156,7 +156,7 @@ describe("a server whose processes stand still", function()
   local number_of = 0
   local function enlist(p)
     number_of = number_of + 1
-    return assert(p:enlist { id = ("a-a.1.b.%d"):format(number_of), number = 2, deadline = p.now() + TIMEOUT_S * 10 })
+    return assert(p:enlist { id = ("a-a.1.b.%d"):format(number_of), number = 2, deadline = p.now() + SOON_S })
   end
 
   case("lets nobody wait beyond the deadline, whatever is asked", function()
@@ -165,7 +165,6 @@ describe("a server whose processes stand still", function()
       local one = enlist(p)
       assert(one:exec(sql or ("insert into moves values ('%s')"):format(one.id)))
       if ends then assert(one:prepare() == "yes") end
-      one.deadline = p.now() + TIMEOUT_S
       return one
     end
     local prepared, again, idle = branch(nil, true), branch(nil, true), branch "select 1"
@@ -181,6 +180,7 @@ describe("a server whose processes stand still", function()
     local answers = {}
     for i, call in ipairs(calls) do
       local from = p.now()
+      if call[1] ~= p then call[1].deadline = from + TIMEOUT_S end
       local ok, _, message, code = pcall(call[1][call[2]], call[1], call[4], call[5], call[5] and "commit")
       answers[i] = { ok, message, code, p.now() - from }
     end

@@ -14,6 +14,9 @@ local FILES = { -- as the matrix calls them
   policy_fuzz = "spec/policy_fuzz_spec.lua",
   postgres = "spec/postgres_spec.lua",
   database = "spec/postgres_recovery_spec.lua",
+  settings = "spec/postgres_settings_spec.lua",
+  stall = "spec/postgres_stall_spec.lua",
+  beyond = "spec/regress/361-beyond-its-transaction_spec.lua",
   home = "spec/lost_home_spec.lua",
   steps_of_core = "spec/c/transaction_test.c",
 }

@@ -24,7 +24,7 @@ local SPECS = {
   "spec/index_spec.lua", "spec/full_spec.lua", "spec/oracle_spec.lua", "spec/kill_spec.lua",
   "spec/chaos_spec.lua", "spec/projection_kill_spec.lua", "spec/processor_kill_spec.lua",
   "spec/elsewhere_kill_spec.lua", "spec/policy_fuzz_spec.lua", "spec/lost_home_spec.lua",
-  "spec/postgres_recovery_spec.lua", "spec/c/lost_flush_test.c", "spec/c/lies_test.c",
+  "spec/postgres_recovery_spec.lua", "spec/postgres_stall_spec.lua", "spec/c/lost_flush_test.c", "spec/c/lies_test.c",
   "spec/c/pages_test.c", "spec/fuzz_spec.lua", "spec/errors_spec.lua",
   "spec/clock_spec.lua", "spec/pause_spec.lua", "spec/c/processes_test.c", "spec/c/sharing_test.c",
   "spec/c/pause_test.c", "spec/c/simulator_test.c", "spec/c/share_test.c",

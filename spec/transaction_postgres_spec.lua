@@ -108,11 +108,22 @@ describe("PostgreSQL as home", function()
     end))
     assert.same({ "bare", "here", "there" }, result.members)
     assert.equal(1, count(plain))
+    local again = assert(c:transact({ id = "order-6" }, error)) -- the same, though the store decided nothing
+    assert.is_true(again.duplicate)
+    for _, field in ipairs { "id", "transaction", "members", "versions", "excluded" } do
+      assert.same(result[field], again[field])
+    end
     assert.equal(1, here:version "account-1")
     assert.equal(1, there:version "account-2")
     assert(c:recover())
     assert.same({}, c:pending())
     assert.same({}, there:indoubt())
+    assert.is_true(here:verify().ok)
+    assert(there:sync())
+    local word, told = c:outcome "order-6"
+    assert.equal("committed", word)
+    assert.same({ result.transaction, result.versions, {} }, { told.transaction, told.versions, told.pending })
+    assert.same({ here = { first = 1, last = 1 }, there = { first = 1, last = 1 } }, told.positions)
   end)
 
   case("decides to abort where a store says no", function()

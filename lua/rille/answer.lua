@@ -4,8 +4,11 @@
 -- and to bring the members to their end after a crash:
 --
 --   { client, coordinator, participants = { { name, kind, uuid, path, member, vote, reason, note, checks } },
---     versions = { name = { stream = v } }, excluded = { name = reason }, policy, identity, home }
+--     versions = { name = { stream = v } }, excluded = { name = reason }, policy, identity, home,
+--     transaction }
 --
+-- The last is there only where the frame keeps the result of another transaction, which is decided in a
+-- database and told by others (database.lua).
 -- Versions of home's own streams are fixed by the decision and not in its frame: they are read
 -- from its events. A program in C may decide on the same home, and keep there what it likes, or
 -- nothing: who took part in that, it alone knows.
@@ -33,11 +36,12 @@ local function entry_of(p)
            checks = p.checks_only or nil }
 end
 
+---@param of? string the transaction, where the frame is that of another
 ---@return string bytes  what the decision's frame keeps
-function answer.describe(tx)
+function answer.describe(tx, of)
   local detail = { client = tx.client, coordinator = tx.coordinator.name, home = tx.home and tx.home.name,
                    participants = {}, versions = {}, excluded = {},
-                   policy = tx.policy.name, identity = tx.policy.identity }
+                   policy = tx.policy.name, identity = tx.policy.identity, transaction = of }
   for i, p in ipairs(tx.list) do
     detail.participants[i] = entry_of(p)
     if p.member and p.versions and not p.home then detail.versions[p.name] = p.versions end
@@ -74,9 +78,9 @@ end
 ---@return table result
 function answer.committed(store, told)
   local detail = answer.detail(told.detail) or {}
-  local result = { outcome = "committed", id = detail.client or told.id, transaction = told.id, duplicate = false,
-                   members = {}, excluded = detail.excluded or {}, pending = {},
-                   versions = detail.versions or {}, positions = {} }
+  local result = { outcome = "committed", id = detail.client or told.id, duplicate = false,
+                   transaction = detail.transaction or told.id, members = {}, excluded = detail.excluded or {},
+                   pending = {}, versions = detail.versions or {}, positions = {} }
   for _, p in ipairs(detail.participants or {}) do
     if p.member then table.insert(result.members, p.name) end
     if p.home then

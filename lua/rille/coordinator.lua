@@ -109,8 +109,12 @@ end
 
 -- transact ----------------------------------------------------------------------------------------
 
----Where the function gave up, what has failed in databases is their vote: another try may succeed.
+---Where the function gave up, what has failed in databases is their vote, and so is that one could not even
+---begin, unless it did later: another try may succeed.
 local function note_failures(tx)
+  for _, p in ipairs(tx.absent or {}) do
+    if not tx:named(p.name) then table.insert(tx.list, p) end
+  end
   for _, p in ipairs(tx.list) do
     local failed = p.branch and p.branch.failure
     if failed then p.vote, p.reason, p.code, p.detail = "no", failed[1], failed[2], failed[3] end

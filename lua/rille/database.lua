@@ -9,6 +9,7 @@
 -- could not be found again after a crash. A caller's id is a row of its own, in the same COMMIT.
 
 local core = ...
+local describe = require "rille.answer".describe
 local means = core.transaction
 
 ---@class rille.database
@@ -83,16 +84,30 @@ function database.decide(tx)
   return p.branch:decide()
 end
 
----What the store of the coordinator keeps of it. It decides nothing; and where that store takes
----part itself, its commit is the record.
-function database.record(tx, members, detail)
+local function write_record(tx, record)
+  record.client, record.outcome = tx.client, "committed"
+  local recorded = means.decide(tx.coordinator.store, nil, record)
+  return recorded and recorded.outcome == "committed"
+end
+
+---Where the coordinator's store takes part itself, its commit is the record; but that has neither the caller's
+---id nor the result. They are kept by a transaction of their own, which has no members and is over at once.
+local function record_result(tx)
+  local c = tx.coordinator
+  local id, home_end = c.instance:begin()
+  if not id then return end
+  local record = { id = id, home_end = home_end, members = {}, detail = describe(tx, tx.id) }
+  if write_record(tx, record) then means.ended(c.store, id) end
+end
+
+---What the store of the coordinator keeps of it. It decides nothing.
+function database.record(tx, members)
   local c = tx.coordinator
   for _, p in ipairs(tx.others) do
-    if p.uuid == c.uuid and p.path == c.path then return end
+    if p.uuid == c.uuid and p.path == c.path then return tx.client and record_result(tx) end
   end
-  local recorded = means.decide(tx.coordinator.store, nil, { id = tx.id, client = tx.client, home_end = tx.home_end,
-    outcome = "committed", members = members, detail = detail })
-  tx.recorded = recorded and recorded.outcome == "committed"
+  tx.recorded = write_record(tx,
+    { id = tx.id, home_end = tx.home_end, members = members, detail = describe(tx) })
 end
 
 -- Asking ------------------------------------------------------------------------------------------

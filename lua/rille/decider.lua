@@ -177,13 +177,14 @@ local function read_events(run, query)
   return iterable(list)
 end
 
----A method of ctx: `read` on the host's side.
+---A method of ctx: `read` on the host's side. What is wrong with its arguments names the script's line.
 local function method(run, ctx, name, read)
   return function(self, ...)
     if self ~= ctx then error(("it is ctx:%s(...), with a colon"):format(name), 2) end
     if run.over then error("ctx is valid only during the call of decide", 2) end
     run.reads = run.reads + 1
-    local result = sandbox.host(read, run, ...)
+    local ok, result = pcall(sandbox.host, read, run, ...)
+    if not ok then error(tostring(result):gsub("^rille%.decider:%d+: ", ""), 2) end
     sandbox.seed(run.head + run.reads * 4294967296) -- a read may have run a reducer
     return result
   end
@@ -236,6 +237,7 @@ local function append(run, parts, wait)
   local whole = { unless = run.unless[1] and run.unless, wait = wait, table.unpack(run.checks) }
   for _, part in ipairs(parts) do whole[#whole + 1] = part end
   local ok, result, message, code, detail = pcall(run.store.append, run.store, whole)
+  if ok and code == "invalid" then message = ("%s: what decide returned: %s"):format(run.name, message) end
   if ok then return result, message, code, detail end
   if result == "not enough memory" then error(result, 0) end
   return nil, ("%s: what decide returned: %s"):format(run.name, result), "script"

@@ -175,7 +175,7 @@ local function decide_in_database(tx, names)
   local decided, message, code = database.decide(tx)
   if decided then
     tx.decided = {}
-    database.record(tx, names, answer.describe(tx))
+    database.record(tx, names)
     return tx.steps:decided "committed"
   end
   if code == "unknown" then

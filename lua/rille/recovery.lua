@@ -68,8 +68,8 @@ local function tell_object(c, p, id)
 end
 
 ---Whether the participant has still to be told.
-local function is_open(c, p, id)
-  if not p.member or p.home then return false end
+local function is_open(c, p, id, detail)
+  if not p.member or p.home or detail.transaction then return false end
   if p.kind ~= "store" and p.vote == "read" then return false end
   return not (c.acknowledged[id] and c.acknowledged[id][p.name])
 end
@@ -82,7 +82,7 @@ end
 ---Notes the end, where nobody has to be told any more.
 local function end_if_told(c, doubt, detail)
   for _, p in ipairs(detail.participants) do
-    if is_open(c, p, doubt.id) then return false end
+    if is_open(c, p, doubt.id, detail) then return false end
   end
   if not means.ended(c.store, doubt.id) then return false end
   c.acknowledged[doubt.id], c.tries[doubt.id] = nil, nil
@@ -101,7 +101,7 @@ local function bring_on(c, doubt, problems)
   local detail = answer.detail(doubt.detail)
   if not detail or not stands(c, doubt) then return false end -- R3
   for _, p in ipairs(detail.participants) do
-    if is_open(c, p, doubt.id) then
+    if is_open(c, p, doubt.id, detail) then
       local tell = p.kind == "store" and tell_store or tell_object
       local done, message = tell(c, p, doubt.id)
       if done then acknowledge(c, doubt.id, p.name)
@@ -160,7 +160,7 @@ function recovery.resolve(c, id, what)
   for _, p in ipairs(detail and detail.participants or {}) do
     if p.name == what.participant then found = p end
   end
-  if not found or not is_open(c, found, doubt.id) then
+  if not found or not is_open(c, found, doubt.id, detail) then
     return nil, ("%q has no participant %q that is still to be told"):format(id, what.participant), "notfound"
   end
   local data = { id = doubt.id, participant = what.participant, outcome = what.outcome, reason = what.reason }
@@ -183,7 +183,7 @@ end
 local function entry_of(c, doubt)
   local detail, names = answer.detail(doubt.detail) or {}, {}
   for _, p in ipairs(detail.participants or {}) do
-    if is_open(c, p, doubt.id) then names[#names + 1] = p.name end
+    if is_open(c, p, doubt.id, detail) then names[#names + 1] = p.name end
   end
   return { id = doubt.id, client = detail.client or doubt.client, coordinator = detail.coordinator, place = c.path,
            age = doubt.age, participants = names, pending = true }
@@ -220,8 +220,10 @@ function recovery.result(c, told)
     if not done then return nil, message, code, what end
   end
   for _, p in ipairs(detail.participants or {}) do
-    if p.member and p.kind == "store" and not p.home then result.positions[p.name] = positions_of(p, told.id) end
-    if not told.ended and is_open(c, p, told.id) and not result.positions[p.name] then
+    if p.member and p.kind == "store" and not p.home then
+      result.positions[p.name] = positions_of(p, result.transaction)
+    end
+    if not told.ended and is_open(c, p, told.id, detail) and not result.positions[p.name] then
       table.insert(result.pending, p.name)
     end
   end

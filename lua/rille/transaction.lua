@@ -187,7 +187,11 @@ local function registered(self, name, options)
   p = { kind = object.kind, object = object, name = name, voter = object.voter }
   local branch, message, code, detail = object:enlist { id = self.id, number = #self.list + (self.home and 0 or 1),
     deadline = self.deadline, work = options.work, name = name }
-  if not branch then return nil, message, code, detail end
+  if not branch then
+    self.absent = self.absent or {}
+    table.insert(self.absent, { name = name, vote = "no", reason = message, code = code, detail = detail })
+    return nil, message, code, detail
+  end
   p.branch = branch
   self.special = true
   setmetatable(self, Collected)

@@ -26,7 +26,7 @@ local FAILURES = {
 local CODES = { io = true, full = true, unknown = true, memory = true, aborted = true }
 
 -- Where a failure loses nothing, so that nobody needs to know.
-local QUIET = { stat = "", read = "a hint", lock = "store", memory = "memory", truncate = ".seg" }
+local QUIET = { stat = "", read = "a hint", lock = "store", memory = "memory", truncate = ".seg", map = ".seg" }
 
 local function fail(...) error(string.format(...), 0) end
 

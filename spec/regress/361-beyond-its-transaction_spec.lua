@@ -10,7 +10,7 @@ local stores = require "spec.support.stores"
 local WRITER = [[create function writer() returns int language plpgsql as $$ begin
   insert into moves values ('written', 1); return 1; end $$]]
 
-local HURRIED = "create role hurried superuser login; alter role hurried set statement_timeout = '300ms'"
+local HURRIED = "create role hurried superuser login; alter role hurried set statement_timeout = '800ms'"
 
 describe("a statement", function()
   local server, on = branches.new()
@@ -18,7 +18,7 @@ describe("a statement", function()
   if server then server:psql(WRITER .. "; " .. HURRIED) end
 
   branches.hooks(server, on, function()
-    p = on.open((server:conninfo():gsub("user=rille", "user=hurried")), { timeout = 1.5 })
+    p = on.open((server:conninfo():gsub("user=rille", "user=hurried")), { timeout = 2 })
   end)
 
   postgres.case("commits nothing behind a comment that a carriage return ends", function()
@@ -74,7 +74,7 @@ describe("a statement", function()
     return branch
   end
 
-  for _, sql in ipairs { "set statement_timeout = '300ms'", "set session statement_timeout = 300", "reset all",
+  for _, sql in ipairs { "set statement_timeout = '800ms'", "set session statement_timeout = 800", "reset all",
                          "set synchronous_commit = off" } do
     postgres.case(("such as %q does not cut the wait for a standby short"):format(sql), function()
       local branch = prepare(sql)
@@ -98,7 +98,7 @@ describe("a statement", function()
 
   postgres.case("has its own settings as long as its transaction works", function()
     local branch = on.work(p)
-    assert(branch:exec "set statement_timeout = '50ms'")
+    assert(branch:exec "set statement_timeout = '700ms'")
     local _, code, detail = stores.failure(branch:exec "select pg_sleep(9)")
     assert.same({ "io", "57014" }, { code, detail.sqlstate })
     assert(branch:abort())
