@@ -38,19 +38,29 @@ local check_options = options_of.check
 
 local function check_integer(options, name)
   local value = options[name]
-  if value ~= nil and (math.type(value) ~= "integer" or value < 0) then
+  if value ~= nil and math.type(value) ~= "integer" then
     error(name .. " must be an integer that is not negative", 4)
   end
 end
 
----The options of a reading call, checked.
+---What is wrong with the values of a reading call's options, or nil.
+local function wrong_value(options, known)
+  local consistency = options.consistency
+  if consistency ~= nil and not CONSISTENCY[consistency] then
+    return ("consistency must be \"strong\", \"session\", \"eventual\" or \"weak\", not %q"):format(consistency)
+  end
+  for _, name in ipairs(known == GET and { "max_lag", "at", "after" } or { "max_lag", "limit" }) do
+    if options[name] and options[name] < 0 then return name .. " must be an integer that is not negative" end
+  end
+end
+
+---The options of a reading call; or nil, message, code where a value can't be. Raises where a type can't.
 local function reading(options, known)
   options = options or {}
   check_options(options, known, 3)
   local consistency = options.consistency
-  if consistency ~= nil and not CONSISTENCY[consistency] then
-    error(("consistency must be \"strong\", \"session\", \"eventual\" or \"weak\", not %s")
-      :format(type(consistency) == "string" and ("%q"):format(consistency) or type(consistency)), 3)
+  if consistency ~= nil and type(consistency) ~= "string" then
+    error("consistency must be \"strong\", \"session\", \"eventual\" or \"weak\", not " .. type(consistency), 3)
   end
   check_integer(options, "max_lag")
   check_integer(options, "limit")
@@ -58,6 +68,8 @@ local function reading(options, known)
     check_integer(options, "at")
     check_integer(options, "after")
   end
+  local wrong = wrong_value(options, known)
+  if wrong then return nil, wrong, "invalid" end
   return options
 end
 
@@ -95,7 +107,11 @@ projection.checks = {
     check_key(key)
     reading(options, GET)
   end,
-  each = function(options) check_key(reading(options, EACH).after) end,
+  each = function(options)
+    local asked, wrong = reading(options, EACH)
+    if not asked then error(wrong, 0) end
+    check_key(asked.after)
+  end,
   update = function(options) check_update(options or {}) end,
 }
 
@@ -134,7 +150,9 @@ end
 ---@return any state, integer? position  nil alone: no event has reached the key
 function Projection:get(key, options)
   check_key(key)
-  options = reading(options, GET)
+  local why, reason
+  options, why, reason = reading(options, GET)
+  if not options then return nil, why, reason end
   if closed(self) then return nil, closed(self), "closed" end
   self.states:refresh()
   local name, message, code = key_of(self, key)
@@ -163,7 +181,9 @@ end
 
 ---key, state in byte order of the keys.
 function Projection:each(options)
-  options = reading(options, EACH)
+  local wrong
+  options, wrong = reading(options, EACH)
+  if not options then error(wrong, 2) end
   check_key(options.after)
   if closed(self) then error(closed(self), 2) end
   self.states:refresh()

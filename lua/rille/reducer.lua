@@ -195,7 +195,7 @@ end
 
 local function check_number(options, name)
   local value = options[name]
-  if value ~= nil and (math.type(value) ~= "integer" or value < 0) then
+  if value ~= nil and math.type(value) ~= "integer" then
     error(("%s must be an integer that is not negative"):format(name), 4)
   end
 end
@@ -339,6 +339,9 @@ function reducer.fold(store, name, options)
   options = options or {}
   if type(name) ~= "string" then error("fold needs the name of a reducer script", 2) end
   check_options(options)
+  for _, n in ipairs { "at", "version" } do
+    if options[n] and options[n] < 0 then return fail(n .. " must be an integer that is not negative", "invalid") end
+  end
   if options.isolated then
     local limits, rest = isolate.split(options)
     return isolate.named(name, isolate.call(store, limits, "rille.reducer", "fold", store, name, rest))

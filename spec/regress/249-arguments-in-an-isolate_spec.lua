@@ -22,7 +22,7 @@ describe("the handle of an isolated script", function()
         ["a key is a string or an integer, not a boolean"] = function() all { after = true } end,
         ["options must be a table"] = function() p:get("s", 5) end,
         ["unknown option 'atx' (did you mean 'at'?)"] = function() p:get("s", { atx = 1 }) end,
-        ["at must be an integer that is not negative"] = function() p:get("s", { at = -1 }) end,
+        ["at must be an integer that is not negative"] = function() p:get("s", { at = "x" }) end,
         ["limit must be an integer that is not negative"] = function() all { limit = "x" } end,
         ["consistency must be"] = function() all { consistency = "strongg" } end,
         ["unknown option 'limt'"] = function() all { limt = 1 } end,

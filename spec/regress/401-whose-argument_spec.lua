@@ -18,7 +18,7 @@ describe("a wrong argument is the caller's:", function()
     contains(message, "ms must be a number, not string")
   end)
 
-  for name, value in pairs { at = "x", version = -1 } do
+  for name, value in pairs { at = "x", version = 1.5 } do
     it("fold's " .. name, function()
       local message = raised(function() local _ = store:fold("x.lua", { stream = "a", [name] = value }) end)
       contains(message, HERE)
