@@ -1,5 +1,5 @@
--- A value that can't be (a position below 0, a consistency that there is not) raised in fold and in get, and was returned
--- everywhere else; only types raise.
+-- A value that can't be (a position below 0, a consistency that there is not) raised in fold and in get,
+-- and was returned everywhere else; only types raise.
 local stores = require "spec.support.stores"
 
 describe("a value that can't be is returned", function()
