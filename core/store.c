@@ -163,7 +163,7 @@ int store_know_append(const rille_append *given, struct known_append *known, ril
 }
 
 int rille_append_check(const rille_append *append, rille_error *e) {
-  struct known_append known;
+  struct known_append known = {0};
   int failed = store_know_append(append, &known, e);
   return failed ? failed : input_check(&known.append, e);
 }
@@ -172,7 +172,7 @@ int store_append_once(rille_store *h, const rille_append *append, rille_appended
                       rille_error *e) {
   rille_appended ignored;
   uint64_t end;
-  struct known_append known;
+  struct known_append known = {0};
   int failed = store_know_append(append, &known, e);
   if (!failed) failed = store_usable(h, e);
   if (failed) return failed;

@@ -105,7 +105,7 @@ static int prepare(rille_store *h, const rille_prepare *p, const rille_append *w
 int rille_store_prepare(rille_store *h, const rille_prepare *given, rille_prepared *prepared,
                         rille_error *e) {
   rille_prepare p;
-  struct known_append work;
+  struct known_append work = {0};
   rille_prepared ignored;
   int failed = store_usable(h, e);
   if (!failed) failed = know_prepare(given, &p, &work, e);
@@ -173,7 +173,7 @@ static int know_decide(const rille_decide *given, rille_decide *d, struct known_
 int rille_store_decide(rille_store *h, const rille_decide *given, rille_decided *decided,
                        rille_error *e) {
   rille_decide decide;
-  struct known_append work;
+  struct known_append work = {0};
   rille_decided ignored;
   int failed = store_usable(h, e);
   if (!failed) failed = know_decide(given, &decide, &work, e);
@@ -185,7 +185,7 @@ int rille_store_decide(rille_store *h, const rille_decide *given, rille_decided 
 }
 
 int rille_store_check(rille_store *h, const rille_append *work, rille_error *e) {
-  struct known_append known;
+  struct known_append known = {0};
   int failed = store_usable(h, e);
   if (!failed) failed = store_know_append(work, &known, e);
   return failed ? failed : log_check(&h->shared->log, &known.append, e);
