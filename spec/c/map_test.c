@@ -18,8 +18,8 @@ int main(void) { return puts("0 passed, 0 failed, 1 skipped: this asks Linux wha
 #include "map.h"
 
 #define STREAMS 20u
-#define EVENTS 4000u /* some hundred KiB */
-#define TURNS 12u    /* of reading everything: more than MAP_CALLS to every stretch */
+#define EVENTS 2000u /* some hundred KiB */
+#define TURNS 10u    /* of reading everything: more than MAP_CALLS to every stretch */
 #define DATA_BYTES 60u
 #define SMALL_SEGMENT ((uint64_t)64 << 10)
 #define CUT_SIGNAL (128 + SIGBUS)
