@@ -9,6 +9,7 @@
 #define LINE_SLOTS 8u  /* of 64 bytes */
 #define LEVELS_LEAST 4u
 #define BLOCK_WORDS (OVERLAY_BLOCK_BYTES / 8)
+#define BLOCKS_MOST (UINT32_MAX / BLOCK_WORDS) /* 32 GiB: only verify could want so much */
 
 void overlay_init(struct overlay *o, const struct memory *memory, uint64_t seed) {
   *o = (struct overlay){.memory = *memory, .seed = seed};
@@ -74,6 +75,7 @@ void overlay_clear(struct overlay *o) {
 /* ---- The arena ---- */
 
 static bool add_block(struct overlay *o) {
+  if (o->block_count == BLOCKS_MOST) return false; /* a slot tells no more places */
   if (o->block_count == o->block_capacity) {
     size_t n = o->block_capacity, capacity = n ? 2 * n : 8;
     uint64_t **blocks =
